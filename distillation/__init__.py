@@ -1,0 +1,1 @@
+"""Distil a vision transformer's embedding into an `XDistillResNet18`."""

@@ -1,0 +1,72 @@
+"""Frozen vision transformers that give the embedding to imitate."""
+
+from pathlib import Path
+
+import timm
+import torch
+from torch import Tensor, nn
+
+
+class Teacher(nn.Module):
+    """A frozen timm transformer: images -> [CLS] embedding after the final norm.
+
+    Args:
+        model: a timm model with a class token.
+        name: how results refer to it.
+
+    Attributes:
+        image_size: side in px of the square images that it was trained on; feed it these.
+        num_features: width D of the embedding.
+
+    Raises:
+        ValueError: the model has no class token.
+    """
+
+    def __init__(self, model: nn.Module, name: str):
+        super().__init__()
+        if getattr(model, "cls_token", None) is None:
+            raise ValueError(f"teacher {name}: {type(model).__name__} has no [CLS] token to distil; take a ViT that has one")
+        data_config = timm.data.resolve_model_data_config(model)
+        self.name = name
+        self.image_size: int = data_config["input_size"][-1]
+        self.num_features: int = model.num_features
+        self.model = model.eval().requires_grad_(False)
+        mean, std = (torch.tensor(data_config[key]).view(1, 3, 1, 1) for key in ("mean", "std"))
+        self.register_buffer("mean", mean, persistent=False)
+        self.register_buffer("std", std, persistent=False)
+        self.mean: Tensor
+        self.std: Tensor
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W), uint8 in [0, 255] or float in [0, 1] -> (B, D) float32, the [CLS] embedding."""
+        pixels = images.float() / 255 if images.dtype == torch.uint8 else images
+        tokens = self.model.forward_features((pixels - self.mean) / self.std)  # (B, 1 + N, D)
+        return tokens[:, 0].float()
+
+    def train(self, mode: bool = True) -> "Teacher":
+        """Stays in eval mode."""
+        return super().train(False)
+
+
+def load_teacher(spec: str) -> Teacher:
+    """Spec -> frozen teacher.
+
+    Args:
+        spec: "timm/<model>", weights from the hub that timm names; or "local-dir:<folder>", a folder with timm's
+            config.json and weights.
+
+    Raises:
+        ValueError: unknown form, unknown model, or a folder without a model.
+    """
+    kind, _, rest = spec.replace("local-dir:", "local-dir/", 1).partition("/")
+    if kind == "local-dir" and not (Path(rest) / "config.json").is_file():
+        raise ValueError(f"teacher {spec!r}: {Path(rest).absolute()} has no config.json; give a folder saved by timm")
+    if kind == "timm" and not timm.is_model(rest):
+        close = timm.list_models(f"*{rest.split('.')[0]}*")[:5]
+        raise ValueError(f"teacher {spec!r}: timm knows no such model; close: {', '.join(close) or 'none'}")
+    if kind not in ("timm", "local-dir"):
+        raise ValueError(f"teacher {spec!r}: expected 'timm/<model>' or 'local-dir:<folder>'")
+    name = Path(rest).name if kind == "local-dir" else rest
+    source = f"local-dir:{rest}" if kind == "local-dir" else rest
+    return Teacher(timm.create_model(source, pretrained=True, num_classes=0), name)

@@ -1,0 +1,252 @@
+"""Train the encoder to imitate the teacher: `xdistill distill`."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import datasets
+import torch
+import tyro
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from torch import Tensor
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from distillation.checkpointing import StopRequest, load_checkpoint, save_checkpoint
+from distillation.datasets import Views, epoch_order, fingerprint, load_table
+from distillation.losses import mse
+from distillation.provenance import describe_run
+from distillation.runlog import RunLog
+from distillation.schedule import image_size_at, lr_factor
+from distillation.students import Student
+from distillation.targets import TargetCache, build
+from distillation.teachers import Teacher, load_teacher
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of one distillation; the defaults are the paper's, and where it is silent (README) our choice."""
+
+    teacher: str = "timm/vit_large_patch14_dinov2.lvd142m"
+    """"timm/<model>" or "local-dir:<folder>"; its [CLS] embedding is imitated."""
+    images: tuple[str, ...] = ("ILSVRC/imagenet-1k",)
+    """Parquet files, folders or globs with a column `image`; or one Hub dataset id."""
+    output: Path = Path("runs/distill")
+    """Folder for the checkpoint, the log and the encoder; an unfinished run in it is resumed."""
+    norm: str = "batch"
+    """Layers of the student: "batch" or "group"."""
+    image_size: int = 224
+    """Side in px of the student's views."""
+    first_image_size: int | None = None
+    """Side in px in the first epoch; grows linearly to `image_size` in steps of 16 px. None: constant."""
+    min_scale: float = 0.35
+    """Smallest share of an image's area in a random resized crop."""
+    views_per_image: int | None = None
+    """Views an image, whose embeddings are computed once and used again; None: other views every epoch."""
+    epochs: int = 100
+    """Passes over the images."""
+    batch_size: int = 512
+    """Images a step, over all processes."""
+    lr: float = 2e-3
+    """Highest learning rate of AdamW; reached after the warm-up, then a cosine to 0."""
+    weight_decay: float = 0.05
+    """Of matrices and kernels."""
+    warmup_share: float = 0.05
+    """Share of the steps in which the learning rate rises linearly."""
+    mixed_precision: str = "bf16"
+    """"bf16", "fp16" or "no"."""
+    workers: int = 8
+    """Processes that decode images."""
+    seed: int = 0
+    """Of initialisation, order and views."""
+    log_every: int = 20
+    """Steps between log lines."""
+    save_every: int = 500
+    """Steps between checkpoints."""
+    warm_start: str | None = None
+    """Checkpoint (bundled name, folder, Hub id) whose weights the student starts from."""
+    name: str | None = None
+    """Name of the exported encoder; None: made from teacher, images and norm."""
+
+    def __post_init__(self):
+        for field in ("epochs", "batch_size", "image_size", "lr", "log_every", "save_every"):
+            if getattr(self, field) <= 0:
+                raise ValueError(f"{field}: expected a number above 0, got {getattr(self, field)}")
+        if self.norm not in ("batch", "group"):
+            raise ValueError(f"norm: expected batch or group, got {self.norm!r}; 'frozen' reads a 'batch' checkpoint")
+        if self.views_per_image is not None and self.views_per_image < 1:
+            raise ValueError(f"views_per_image: expected 1 or more, or None, got {self.views_per_image}")
+
+
+PRESETS = {
+    "paper": Config(),
+    "cpu": Config(
+        image_size=96, first_image_size=64, views_per_image=3, epochs=9, batch_size=128, workers=1, save_every=200
+    ),
+}
+
+
+def train(config: Config) -> Path:
+    """Distil; returns the folder of the exported encoder, which `XDistillResNet18.from_pretrained` reads.
+
+    A run that was interrupted goes on where it stopped, to the same result. SIGINT and SIGTERM save and leave.
+
+    Raises:
+        ValueError: wrong settings; an output folder that holds a run with other settings.
+        SystemExit: the run was asked to stop; the checkpoint is written.
+    """
+    accelerator = Accelerator(mixed_precision=config.mixed_precision)
+    set_seed(config.seed)
+    stop = StopRequest()
+    table = load_table(config.images)
+    teacher = load_teacher(config.teacher).to(accelerator.device)
+    student = make_student(config, teacher)
+    config.output.mkdir(parents=True, exist_ok=True)
+
+    if accelerator.is_main_process:
+        print(f"{len(table):,} images, teacher {teacher.name}, {config.norm} norm -> {config.output}")
+    targets = None
+    if config.views_per_image:
+        targets = cached_targets(config, table, teacher, accelerator, stop)
+
+    steps_per_epoch = len(table) // config.batch_size
+    steps = config.epochs * steps_per_epoch
+    if steps_per_epoch == 0:
+        raise ValueError(f"batch_size: {config.batch_size} is more than the {len(table)} images")
+    groups = student.encoder.param_groups(config.lr, weight_decay=config.weight_decay)
+    optimizer = torch.optim.AdamW(groups, lr=config.lr)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: lr_factor(step, steps, config.warmup_share))
+    student = student.to(memory_format=torch.channels_last)
+    model, optimizer = accelerator.prepare(student, optimizer)
+
+    start = load_checkpoint(config.output, asdict(config), student, optimizer, scheduler)
+    log = RunLog(config.output / "log.jsonl", start)
+    bar = tqdm(total=steps * config.batch_size, initial=start * config.batch_size, unit="img", unit_scale=True)
+    batches = view_batches(config, table, teacher.image_size, start, steps_per_epoch, accelerator, cached=targets is not None)
+    for step, (epoch, batch) in enumerate(batches, start):
+        views = batch["student"].to(accelerator.device).contiguous(memory_format=torch.channels_last)
+        with accelerator.autocast():
+            if targets is None:
+                wanted = teacher(batch["teacher"].to(accelerator.device))  # (B, D)
+            else:
+                wanted = targets.read(epoch % config.views_per_image, batch["index"]).to(accelerator.device)
+            loss = mse(model(views), wanted)
+
+        accelerator.backward(loss)
+        optimizer.step()
+        scheduler.step()
+        optimizer.zero_grad()
+
+        bar.update(config.batch_size)
+        if (step + 1) % config.log_every == 0:
+            log.write(step + 1, bar, loss=loss.item(), lr=scheduler.get_last_lr()[0])  # the only device-to-host copy
+        if (step + 1) % config.save_every == 0 or step + 1 == steps or stop.requested:
+            if accelerator.is_main_process:
+                save_checkpoint(config.output, step + 1, asdict(config), student, optimizer, scheduler)
+        if stop.requested:
+            bar.close()
+            stop.leave(f"saved at step {step + 1} of {steps}; the same command resumes")
+    bar.close()
+    return export(config, student, teacher, len(table), steps)
+
+
+def make_student(config: Config, teacher: Teacher) -> Student:
+    """A new student, or one that starts from the weights of `config.warm_start`."""
+    student = Student(config.norm, teacher.num_features)
+    if config.warm_start:
+        student.start_from(config.warm_start)
+    return student
+
+
+def cached_targets(
+    config: Config, table: datasets.Dataset, teacher: Teacher, accelerator: Accelerator, stop: StopRequest
+) -> TargetCache:
+    """The teacher's embeddings of all views, computed where they are missing."""
+    shape = (config.views_per_image, len(table), teacher.num_features)
+    facts = {
+        "teacher": teacher.name,
+        "images": fingerprint(table),
+        "seed": config.seed,
+        "min_scale": config.min_scale,
+    }
+    cache = TargetCache(config.output / "targets", shape, facts)
+
+    def views(rows: Tensor, view: int) -> Views:
+        return Views(table, rows, config.seed, view, config.min_scale, {"teacher": teacher.image_size})
+
+    def embed(images: Tensor) -> Tensor:
+        with accelerator.autocast():
+            return teacher(images.to(accelerator.device))
+
+    missing = sum(len(cache.missing(view)) for view in range(config.views_per_image))
+    with tqdm(total=missing, unit="img", unit_scale=True, desc="teacher") as bar:
+        whole = build(
+            cache,
+            views,
+            embed,
+            batch_size=config.batch_size,
+            workers=config.workers,
+            advance=bar.update,
+            stop=lambda: stop.requested,
+        )
+    if not whole:
+        stop.leave("embeddings so far are kept; the same command resumes")
+    return cache
+
+
+def view_batches(
+    config: Config,
+    table: datasets.Dataset,
+    teacher_size: int,
+    start: int,
+    steps_per_epoch: int,
+    accelerator: Accelerator,
+    *,
+    cached: bool,
+) -> Iterator[tuple[int, dict[str, Tensor]]]:
+    """(epoch, batch) for every step from `start` on; each process gets its share of a batch."""
+    ranks, rank = accelerator.num_processes, accelerator.process_index
+    for epoch in range(start // steps_per_epoch, config.epochs):
+        first = max(0, start - epoch * steps_per_epoch) * config.batch_size
+        order = epoch_order(len(table), config.seed, epoch)[first : steps_per_epoch * config.batch_size][rank::ranks]
+        size = image_size_at(epoch, config.epochs, config.first_image_size or config.image_size, config.image_size)
+        sizes = {"student": size} if cached else {"student": size, "teacher": teacher_size}
+        view_epoch = epoch % config.views_per_image if cached else epoch
+        views = Views(table, order.numpy(), config.seed, view_epoch, config.min_scale, sizes)
+        for batch in DataLoader(views, batch_size=config.batch_size // ranks, num_workers=config.workers, prefetch_factor=4 if config.workers else None):
+            yield epoch, batch
+
+
+def export(config: Config, student: Student, teacher: Teacher, images: int, steps: int) -> Path:
+    """Write the encoder with its provenance."""
+    name = config.name or f"resnet18-{config.norm}-{teacher.name}-{images // 1000}k"
+    provenance = describe_run() | {
+        "teacher": teacher.name,
+        "images": images,
+        "steps": steps,
+        "epochs": config.epochs,
+        "batch_size": config.batch_size,
+        "image_size_px": config.image_size,
+        "warm_start": config.warm_start,
+    }
+    return student.encoder.save_pretrained(config.output / "encoder", name=name, provenance=provenance, half=True)
+
+
+def main() -> None:
+    """Read the command line and train."""
+    arguments = sys.argv[1:]
+    preset = "paper"
+    if "--preset" in arguments:
+        at = arguments.index("--preset")
+        preset = arguments[at + 1] if at + 1 < len(arguments) else ""
+        del arguments[at : at + 2]
+    if preset not in PRESETS:
+        raise SystemExit(f"--preset: expected one of {', '.join(PRESETS)}, got {preset!r}")
+    config = tyro.cli(Config, default=PRESETS[preset], args=arguments, prog="xdistill distill")
+    print(f"encoder: {train(replace(config))}")
+
+
+if __name__ == "__main__":
+    main()

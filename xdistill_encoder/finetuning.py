@@ -1,0 +1,50 @@
+"""Which stages of the encoder learn, at which rate."""
+
+from collections.abc import Iterator
+
+from torch import nn
+
+TRUNK_STAGES = ("stem", "layer1", "layer2", "layer3", "layer4")
+STAGES = (*TRUNK_STAGES, "teacher_head")
+NO_DECAY_NDIM = 1  # biases and norm parameters are vectors
+
+
+def check_stages(stages: tuple[str, ...]) -> None:
+    """Refuse a stage that does not exist; raises ValueError that lists the known ones."""
+    for stage in stages:
+        if stage not in STAGES:
+            raise ValueError(f"stage: expected one of {', '.join(STAGES)}, got {stage!r}")
+
+
+def stage_modules(trunk: nn.Module, teacher_head: nn.Module | None, stage: str) -> list[nn.Module]:
+    """The modules of one stage: stem is conv1 with bn1, layer1 to layer4 are torchvision's, teacher_head the linear layer."""
+    if stage == "teacher_head":
+        return [] if teacher_head is None else [teacher_head]
+    names = ("conv1", "bn1") if stage == "stem" else (stage,)
+    return [trunk.get_submodule(name) for name in names]
+
+
+def stage_param_groups(
+    stages: Iterator[tuple[str, list[nn.Module]]],
+    lr: float,
+    backbone_multiplier: float,
+    layer_decay: float,
+    weight_decay: float,
+) -> list[dict]:
+    """Trainable parameters as optimizer groups, two a stage: matrices with weight decay, vectors without.
+
+    The learning rate of a stage is lr * backbone_multiplier * layer_decay ** (stages above it up to layer4).
+    The teacher head, where it is trainable, is a new layer and takes lr itself.
+    """
+    groups = []
+    for stage, modules in stages:
+        head = stage == "teacher_head"
+        depth = STAGES.index("layer4") - STAGES.index(stage)
+        stage_lr = lr if head else lr * backbone_multiplier * layer_decay**depth
+        parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
+        for decays in (True, False):
+            members = [p for p in parameters if (p.ndim > NO_DECAY_NDIM) == decays]
+            if members:
+                decay = weight_decay if decays else 0.0
+                groups.append({"name": stage, "params": members, "lr": stage_lr, "weight_decay": decay})
+    return groups

@@ -1,0 +1,295 @@
+"""The distilled ResNet-18: images -> features."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+from torchvision.models import resnet18
+from typing_extensions import Self
+
+from xdistill_encoder import checkpoints, finetuning, readouts
+from xdistill_encoder.images import ImageNormalizer
+from xdistill_encoder.norms import Norm, norm_layer
+
+
+class XDistillResNet18(nn.Module):
+    """ResNet-18 that a vision transformer's [CLS] embedding was distilled into (X-Distill, arXiv 2601.11269).
+
+    Every method that takes `images` accepts RGB, channels first, H and W from 32 px up, uint8 in [0, 255] or float16,
+    bfloat16, float32 in [0, 1], with one or more leading axes: (B, 3, H, W), (B, T, 3, H, W), ... Normalisation is
+    inside. Other input is a ValueError (see `xdistill_encoder.images`).
+
+    Args:
+        norm: "batch"; "frozen", batch norm with fixed statistics, for small batches and for policies that keep an
+            exponential moving average; "group", 16 channels a group.
+        teacher_features: width of the teacher's embedding; adds the linear layer 512 -> width that
+            `teacher_embedding` reads. It starts frozen, because a policy does not use it.
+        inputs_normalized: the host applies the ImageNet normalisation, the encoder does not repeat it.
+        check_values: refuse values outside the accepted range. Layout and dtype are always checked.
+
+    Attributes:
+        trunk: torchvision's ResNet-18 with the classifier replaced by an identity; exactly torchvision's keys.
+        teacher_head: the linear layer to the teacher's width, or None.
+        checkpoint: the `CheckpointConfig` it was loaded from (provenance, scores), or None.
+
+    Raises:
+        ValueError: unknown norm, or teacher_features below 1.
+    """
+
+    num_features = 512
+
+    def __init__(
+        self,
+        norm: Norm = "batch",
+        *,
+        teacher_features: int | None = None,
+        inputs_normalized: bool = False,
+        check_values: bool = True,
+    ):
+        super().__init__()
+        if teacher_features is not None and teacher_features < 1:
+            raise ValueError(f"teacher_features: expected a width of 1 or more, or None, got {teacher_features}")
+        self.norm: Norm = norm
+        self.normalizer = ImageNormalizer(inputs_normalized=inputs_normalized, check_values=check_values)
+        self.trunk = resnet18(weights=None, norm_layer=norm_layer(norm))
+        self.trunk.fc = nn.Identity()
+        self.teacher_head = None if teacher_features is None else nn.Linear(self.num_features, teacher_features)
+        self.checkpoint: checkpoints.CheckpointConfig | None = None
+        self._frozen_stages: set[str] = set()
+        self.freeze("teacher_head")
+
+    # ---- images -> features
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(..., 3, H, W) -> (..., 512), the mean over the last feature map."""
+        return _restore(images, readouts.pool(self._features(images)))
+
+    def forward_features(self, images: Tensor) -> Tensor:
+        """(..., 3, H, W) -> (..., 512, ceil(H / 32), ceil(W / 32)), the last feature map."""
+        return _restore(images, self._features(images))
+
+    def forward_pyramid(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """(..., 3, H, W) -> four maps at strides 4, 8, 16, 32 with 64, 128, 256, 512 channels."""
+        s4, s8, s16, s32 = (_restore(images, stage_map) for stage_map in self._maps(images))
+        return s4, s8, s16, s32
+
+    def forward_spatial_softmax(self, images: Tensor, temperature: float = 1.0) -> Tensor:
+        """(..., 3, H, W) -> (..., 1024), the expected (x, y) in [-1, 1] of each channel."""
+        return _restore(images, readouts.spatial_softmax(self._features(images), temperature))
+
+    def forward_tokens(self, images: Tensor) -> Tensor:
+        """(..., 3, H, W) -> (..., ceil(H / 32) * ceil(W / 32), 512), one token a position of the last map."""
+        return _restore(images, readouts.tokens(self._features(images)))
+
+    def teacher_embedding(self, images: Tensor) -> Tensor:
+        """(..., 3, H, W) -> (..., D), the student's estimate of the teacher's [CLS] embedding.
+
+        Raises:
+            ValueError: the encoder has no teacher head.
+        """
+        return self._require_head()(self(images))
+
+    def output_shape(self, image_size: tuple[int, int], readout: str = "pooled") -> tuple[int, ...] | tuple[tuple, ...]:
+        """Shape of a readout for one image of (H, W) px, without the leading axes; nothing is computed.
+
+        Args:
+            readout: "pooled" (forward), "features", "pyramid" (a tuple of four shapes), "spatial_softmax", "tokens" or
+                "teacher_embedding".
+
+        Raises:
+            ValueError: unknown readout, or an image under 32 px.
+        """
+        if min(image_size) < 32:
+            raise ValueError(f"image_size: height and width must be at least 32 px, got {tuple(image_size)}")
+        if readout == "teacher_embedding":
+            return (self._require_head().out_features,)
+        pyramid = tuple(
+            (channels, *readouts.map_size(image_size, stride))
+            for channels, stride in zip(readouts.CHANNELS, readouts.STRIDES, strict=True)
+        )
+        channels, height, width = pyramid[-1]
+        shapes = {
+            "pooled": (channels,),
+            "features": pyramid[-1],
+            "pyramid": pyramid,
+            "spatial_softmax": (2 * channels,),
+            "tokens": (height * width, channels),
+        }
+        if readout not in shapes:
+            raise ValueError(f"readout: expected one of {', '.join(readouts.READOUTS)}, got {readout!r}")
+        return shapes[readout]
+
+    # ---- fine-tuning
+
+    def freeze(self, *stages: str) -> Self:
+        """Fix stages ("stem", "layer1" to "layer4", "teacher_head"; all of them where none is named).
+
+        Their parameters take no gradient, their batch norm stays in eval mode whatever calls `.train()`; copies and
+        wrappers of the encoder inherit it. Raises ValueError for an unknown stage.
+        """
+        return self._set_frozen(stages, frozen=True)
+
+    def unfreeze(self, *stages: str) -> Self:
+        """Let stages learn again (where none is named: the whole trunk, the teacher head stays as it is)."""
+        return self._set_frozen(stages or finetuning.TRUNK_STAGES, frozen=False)
+
+    @property
+    def frozen_stages(self) -> tuple[str, ...]:
+        """The frozen stages, bottom first."""
+        return tuple(stage for stage in finetuning.STAGES if stage in self._frozen_stages)
+
+    def param_groups(
+        self, lr: float, *, backbone_multiplier: float = 1.0, layer_decay: float = 1.0, weight_decay: float = 0.0
+    ) -> list[dict[str, Any]]:
+        """Groups for a torch optimizer; frozen parameters are left out, norm parameters and biases take no decay.
+
+        Args:
+            lr: the learning rate of the policy head.
+            backbone_multiplier: the encoder's learning rate is this times lr.
+            layer_decay: factor from one stage to the one below it; layer4 keeps lr * backbone_multiplier.
+            weight_decay: for weight matrices and kernels.
+
+        Raises:
+            ValueError: a factor that is not above 0.
+        """
+        factors = {"lr": lr, "backbone_multiplier": backbone_multiplier, "layer_decay": layer_decay}
+        for name, factor in factors.items():
+            if factor <= 0:
+                raise ValueError(f"{name}: expected a number above 0, got {factor}; freeze() stops a stage from learning")
+        return finetuning.stage_param_groups(self._stages(), lr, backbone_multiplier, layer_decay, weight_decay)
+
+    def train(self, mode: bool = True) -> Self:
+        """Train or eval mode for everything but the frozen stages, which stay in eval mode."""
+        super().train(mode)
+        for stage, modules in self._stages():
+            if stage in self._frozen_stages:
+                for module in modules:
+                    module.eval()
+        return self
+
+    # ---- checkpoints
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_path: str | Path | None = None,
+        *,
+        norm: Norm | None = None,
+        inputs_normalized: bool = False,
+        check_values: bool = True,
+        revision: str | None = None,
+        cache_dir: str | Path | None = None,
+        token: str | bool | None = None,
+        local_files_only: bool = False,
+    ) -> Self:
+        """The encoder with distilled weights, in eval mode.
+
+        Args:
+            name_or_path: a bundled name (`xdistill info` lists them), a folder written by `save_pretrained`, or
+                "org/name" on the Hugging Face Hub. None is the bundled checkpoint for `norm`, offline.
+            norm: None takes the checkpoint's. "batch" and "frozen" share weights; "group" has its own.
+            inputs_normalized, check_values: as in the constructor.
+            revision, cache_dir, token, local_files_only: for the Hub, as in `huggingface_hub.hf_hub_download`.
+
+        Raises:
+            CheckpointError: no such checkpoint, a damaged or foreign one, a norm that it was not trained with.
+        """
+        config, tensors = checkpoints.load_checkpoint(
+            name_or_path,
+            norm=norm,
+            revision=revision,
+            cache_dir=cache_dir,
+            token=token,
+            local_files_only=local_files_only,
+        )
+        encoder = cls(
+            norm or config.norm,
+            teacher_features=config.teacher_features,
+            inputs_normalized=inputs_normalized,
+            check_values=check_values,
+        )
+        checkpoints.fill(encoder, tensors, config.name)
+        encoder.checkpoint = config
+        return encoder.eval()
+
+    def save_pretrained(
+        self, folder: str | Path, *, name: str | None = None, provenance: dict | None = None, half: bool = False
+    ) -> Path:
+        """Write config.json and model.safetensors into a folder that `from_pretrained` reads; returns the folder.
+
+        Args:
+            name: the checkpoint's name; the folder's where None.
+            provenance: JSON-compatible facts: teacher, images, command, scores. None keeps those it was loaded with.
+            half: store float16, half the size; loading converts to float32.
+        """
+        inherited = self.checkpoint.provenance if self.checkpoint else {}
+        return checkpoints.save_checkpoint(
+            folder,
+            self.state_dict(),
+            name=name or Path(folder).resolve().name,
+            norm=self.norm,
+            teacher_features=self.teacher_head.out_features if self.teacher_head else None,
+            provenance=inherited if provenance is None else provenance,
+            half=half,
+        )
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        name: str | None = None,
+        provenance: dict | None = None,
+        half: bool = False,
+        private: bool | None = None,
+        token: str | bool | None = None,
+        revision: str | None = None,
+        commit_message: str = "Upload XDistillResNet18",
+    ) -> str:
+        """Upload to "org/name" on the Hugging Face Hub, which is created where it does not exist; returns the commit's URL."""
+        with checkpoints.temporary_folder() as folder:
+            self.save_pretrained(folder, name=name or repo_id, provenance=provenance, half=half)
+            return checkpoints.upload(
+                folder, repo_id, private=private, token=token, revision=revision, commit_message=commit_message
+            )
+
+    # ---- inside
+
+    def _maps(self, images: Tensor) -> Iterator[Tensor]:
+        """(..., 3, H, W) -> the four stages' maps (B, C, h, w), leading axes flattened."""
+        trunk = self.trunk
+        x = trunk.maxpool(trunk.relu(trunk.bn1(trunk.conv1(self.normalizer(images)))))
+        for stage in (trunk.layer1, trunk.layer2, trunk.layer3, trunk.layer4):
+            x = stage(x)
+            yield x
+
+    def _features(self, images: Tensor) -> Tensor:
+        *_, features = self._maps(images)
+        return features
+
+    def _require_head(self) -> nn.Linear:
+        if self.teacher_head is None:
+            raise ValueError(
+                "this encoder has no teacher head: load a distilled checkpoint with from_pretrained(), "
+                "or build it with teacher_features=<width of the teacher's embedding>"
+            )
+        return self.teacher_head
+
+    def _stages(self) -> Iterator[tuple[str, list[nn.Module]]]:
+        for stage in finetuning.STAGES:
+            yield stage, finetuning.stage_modules(self.trunk, self.teacher_head, stage)
+
+    def _set_frozen(self, stages: tuple[str, ...], frozen: bool) -> Self:
+        stages = stages or finetuning.STAGES
+        finetuning.check_stages(stages)
+        self._frozen_stages = self._frozen_stages.union(stages) if frozen else self._frozen_stages.difference(stages)
+        for stage in stages:
+            for module in finetuning.stage_modules(self.trunk, self.teacher_head, stage):
+                module.requires_grad_(not frozen)
+                module.train(self.training and not frozen)
+        return self
+
+
+def _restore(images: Tensor, outputs: Tensor) -> Tensor:
+    """(B, ...) outputs -> the leading axes of the images: (B, T, ...) for (B, T, 3, H, W)."""
+    return outputs if images.ndim == 4 else outputs.reshape(*images.shape[:-3], *outputs.shape[1:])

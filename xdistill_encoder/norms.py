@@ -1,0 +1,54 @@
+"""The three normalisation layers that the encoder can be built with."""
+
+from collections.abc import Callable
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+Norm = Literal["batch", "frozen", "group"]
+CHANNELS_PER_GROUP = 16  # Diffusion Policy's and robomimic's choice for ResNets
+
+
+class FrozenBatchNorm2d(nn.Module):
+    """Batch norm whose statistics never change; scale and offset stay trainable.
+
+    Holds the keys of `nn.BatchNorm2d`, so the two share checkpoints. It is no subclass of it, so that neither
+    `.train()` nor `SyncBatchNorm.convert_sync_batchnorm` nor a host's BatchNorm-to-GroupNorm swap can thaw it.
+    """
+
+    def __init__(self, num_features: int, eps: float = 1e-5):
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(num_features))
+        self.bias = nn.Parameter(torch.zeros(num_features))
+        self.register_buffer("running_mean", torch.zeros(num_features))
+        self.register_buffer("running_var", torch.ones(num_features))
+        self.register_buffer("num_batches_tracked", torch.tensor(0, dtype=torch.long))
+        self.running_mean: Tensor
+        self.running_var: Tensor
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+
+    def extra_repr(self) -> str:
+        return f"{self.weight.numel()}, eps={self.eps}"
+
+
+def group_norm(num_channels: int) -> nn.GroupNorm:
+    """Group norm with 16 channels a group."""
+    return nn.GroupNorm(num_channels // CHANNELS_PER_GROUP, num_channels)
+
+
+def norm_layer(norm: Norm) -> Callable[[int], nn.Module]:
+    """Name -> constructor of the layer for a number of channels; raises ValueError for an unknown name."""
+    layers = {"batch": nn.BatchNorm2d, "frozen": FrozenBatchNorm2d, "group": group_norm}
+    if norm not in layers:
+        raise ValueError(f"norm: expected one of {', '.join(get_args(Norm))}, got {norm!r}")
+    return layers[norm]
+
+
+def share_weights(asked: Norm, trained: Norm) -> bool:
+    """Whether weights trained with one norm mean the same under the other."""
+    return (asked == "group") == (trained == "group")

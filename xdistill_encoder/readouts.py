@@ -1,0 +1,48 @@
+"""What a policy reads from the feature map of the encoder."""
+
+import torch
+from torch import Tensor
+
+STRIDES = (4, 8, 16, 32)
+CHANNELS = (64, 128, 256, 512)
+READOUTS = ("pooled", "features", "pyramid", "spatial_softmax", "tokens", "teacher_embedding")
+
+
+def pool(features: Tensor) -> Tensor:
+    """(B, C, H, W) -> (B, C), the mean over all positions."""
+    return features.mean(dim=(-2, -1))
+
+
+def tokens(features: Tensor) -> Tensor:
+    """(B, C, H, W) -> (B, H * W, C), one token a position, rows first."""
+    return features.flatten(-2).transpose(-2, -1)
+
+
+def spatial_softmax(features: Tensor, temperature: float = 1.0) -> Tensor:
+    """(B, C, H, W) -> (B, 2 * C), the expected position of each channel's activation.
+
+    Interleaved (x0, y0, x1, y1, ...), each in [-1, 1] from the centre of the first column (row) to that of the
+    last; a single column or row sits at 0. Finn et al., arXiv 1509.06113, section V.
+
+    Raises:
+        ValueError: temperature is not above 0.
+    """
+    if temperature <= 0:
+        raise ValueError(f"temperature: expected a number above 0, got {temperature}")
+    height, width = features.shape[-2:]
+    attention = (features.flatten(-2) / temperature).softmax(dim=-1).unflatten(-1, (height, width))
+    x = (attention.sum(dim=-2) * _positions(width, features)).sum(dim=-1)
+    y = (attention.sum(dim=-1) * _positions(height, features)).sum(dim=-1)
+    return torch.stack([x, y], dim=-1).flatten(-2)
+
+
+def _positions(count: int, like: Tensor) -> Tensor:
+    if count == 1:
+        return torch.zeros(1, device=like.device, dtype=like.dtype)
+    return torch.linspace(-1, 1, count, device=like.device, dtype=like.dtype)
+
+
+def map_size(size: tuple[int, int], stride: int) -> tuple[int, int]:
+    """Height and width of the map at a stride (4, 8, 16, 32) for an image of a size in px: ceil(size / stride)."""
+    height, width = size
+    return -(-height // stride), -(-width // stride)
