@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 CHECKPOINT_FILE = "checkpoint.pt"
-MAY_DIFFER = ("output", "workers", "log_every", "save_every", "name")  # settings that do not change the result
+MAY_DIFFER = ("output", "compile_teacher", "workers", "log_every", "save_every", "name")  # settings that do not change the result
 
 
 class StopRequest:

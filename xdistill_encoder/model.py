@@ -6,7 +6,6 @@ from typing import Any
 
 from torch import Tensor, nn
 from torchvision.models import resnet18
-from typing_extensions import Self
 
 from xdistill_encoder import checkpoints, finetuning, readouts
 from xdistill_encoder.images import ImageNormalizer
@@ -122,7 +121,7 @@ class XDistillResNet18(nn.Module):
 
     # ---- fine-tuning
 
-    def freeze(self, *stages: str) -> Self:
+    def freeze(self, *stages: str) -> "XDistillResNet18":
         """Fix stages ("stem", "layer1" to "layer4", "teacher_head"; all of them where none is named).
 
         Their parameters take no gradient, their batch norm stays in eval mode whatever calls `.train()`; copies and
@@ -130,7 +129,7 @@ class XDistillResNet18(nn.Module):
         """
         return self._set_frozen(stages, frozen=True)
 
-    def unfreeze(self, *stages: str) -> Self:
+    def unfreeze(self, *stages: str) -> "XDistillResNet18":
         """Let stages learn again (where none is named: the whole trunk, the teacher head stays as it is)."""
         return self._set_frozen(stages or finetuning.TRUNK_STAGES, frozen=False)
 
@@ -159,7 +158,7 @@ class XDistillResNet18(nn.Module):
                 raise ValueError(f"{name}: expected a number above 0, got {factor}; freeze() stops a stage from learning")
         return finetuning.stage_param_groups(self._stages(), lr, backbone_multiplier, layer_decay, weight_decay)
 
-    def train(self, mode: bool = True) -> Self:
+    def train(self, mode: bool = True) -> "XDistillResNet18":
         """Train or eval mode for everything but the frozen stages, which stay in eval mode."""
         super().train(mode)
         for stage, modules in self._stages():
@@ -182,7 +181,7 @@ class XDistillResNet18(nn.Module):
         cache_dir: str | Path | None = None,
         token: str | bool | None = None,
         local_files_only: bool = False,
-    ) -> Self:
+    ) -> "XDistillResNet18":
         """The encoder with distilled weights, in eval mode.
 
         Args:
@@ -216,7 +215,7 @@ class XDistillResNet18(nn.Module):
     def save_pretrained(
         self, folder: str | Path, *, name: str | None = None, provenance: dict | None = None, half: bool = False
     ) -> Path:
-        """Write config.json and model.safetensors into a folder that `from_pretrained` reads; returns the folder.
+        """Write a folder with config.json, model.safetensors that `from_pretrained` reads; returns it.
 
         Args:
             name: the checkpoint's name; the folder's where None.
@@ -279,7 +278,7 @@ class XDistillResNet18(nn.Module):
         for stage in finetuning.STAGES:
             yield stage, finetuning.stage_modules(self.trunk, self.teacher_head, stage)
 
-    def _set_frozen(self, stages: tuple[str, ...], frozen: bool) -> Self:
+    def _set_frozen(self, stages: tuple[str, ...], frozen: bool) -> "XDistillResNet18":
         stages = stages or finetuning.STAGES
         finetuning.check_stages(stages)
         self._frozen_stages = self._frozen_stages.union(stages) if frozen else self._frozen_stages.difference(stages)

@@ -1,0 +1,137 @@
+"""From the bundled encoder to a policy that solves a MetaWorld task, on two CPU cores."""
+
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import tyro
+
+from policy_examples import demos, rollout, train
+from policy_examples.encoders import EncoderName, PolicyNorm
+from policy_examples.envs.metaworld import MetaWorld
+from policy_examples.policy import DiffusionPolicy
+from policy_examples.store import Demonstrations, load_demonstrations, save_demonstrations
+
+DEMONSTRATIONS = 10
+SEEDS_APART = 1_000
+"""Two values of --seed share no demonstration."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """What to show."""
+
+    task: str = "drawer-open"
+    """MetaWorld task, without the -v3."""
+    seed: int = 0
+    """Of demonstrations and training; the evaluation episodes are the same for every seed."""
+    output: Path = Path("xdistill-demo")
+    """Folder for all results; an interrupted demo found there is continued."""
+    encoder: EncoderName = "xdistill"
+    """`resnet18-scratch` shows the same without pretraining."""
+    checkpoint: str | None = None
+    """For xdistill: a bundled name, a folder or a Hub id; None is the bundled default."""
+    norm: PolicyNorm | None = None
+    """None is `frozen` for xdistill, `group` for resnet18-scratch."""
+    steps: int = train.PRESETS["cpu"].steps
+    """Optimizer steps."""
+    episodes: int = 20
+    """Evaluation episodes."""
+    image_size_px: int = 96
+    """Height and width of a frame."""
+
+
+def run(config: Config) -> float | None:
+    """Demonstrations, fine-tuning, evaluation, video; returns the success rate, or None if it was stopped."""
+    began = time.monotonic()
+    config.output.mkdir(parents=True, exist_ok=True)
+    training = train_config(config)
+
+    print(f"[1/4] {DEMONSTRATIONS} demonstrations of {config.task} by its scripted expert", flush=True)
+    demonstrations = collect_once(config, training.demos)
+
+    print(f"[2/4] fine-tuning {config.encoder} with a diffusion policy head, {training.steps} steps", flush=True)
+    if train.train(training) < training.steps:
+        return None
+
+    print(f"[3/4] {config.episodes} episodes with objects placed as in no demonstration", flush=True)
+    policy, origin = DiffusionPolicy.load(training.output / "policy")
+    seeds = range(demos.FIRST_EVALUATION_SEED, demos.FIRST_EVALUATION_SEED + config.episodes)
+    rollout.require_unseen(seeds, origin)
+    with MetaWorld(config.task, config.image_size_px, demonstrations.origin["render"]) as env:
+        episodes = rollout.evaluate(policy, env, seeds, config.output / "episodes.jsonl")
+
+        print("[4/4] video of one episode", flush=True)
+        rollout.record(policy, env, episodes, config.output / "episode.mp4")
+
+    success = rollout.success_rate(episodes)
+    report(config, training, success, time.monotonic() - began)
+    return success
+
+
+def train_config(config: Config) -> train.Config:
+    """The CPU preset on this demo's demonstrations."""
+    return replace(
+        train.PRESETS["cpu"],
+        demos=config.output / "demonstrations.zarr",
+        output=config.output,
+        encoder=config.encoder,
+        checkpoint=config.checkpoint,
+        norm=config.norm,
+        steps=config.steps,
+        seed=config.seed,
+    )
+
+
+def collect_once(config: Config, path: Path) -> Demonstrations:
+    """Collect the demonstrations, unless an earlier demo in this folder did.
+
+    Raises:
+        ValueError: those in the folder are of another task or size.
+    """
+    if not path.exists():
+        collected = demos.collect(
+            demos.Config(
+                task=config.task,
+                episodes=DEMONSTRATIONS,
+                seed=config.seed * SEEDS_APART,
+                image_size_px=config.image_size_px,
+                render="fast",
+                steps_after_success=10,
+            )
+        )
+        save_demonstrations(collected, path)
+    demonstrations = load_demonstrations(path)
+    found = {name: demonstrations.origin.get(name) for name in ("task", "image_size_px")}
+    asked = {"task": config.task, "image_size_px": config.image_size_px}
+    if found != asked:
+        raise ValueError(f"output: {path} holds demonstrations of {found}, not of {asked}; name another folder.")
+    return demonstrations
+
+
+def report(config: Config, training: train.Config, success: float, seconds: float) -> None:
+    """Say what came out, then where it lies."""
+    print(f"\nsuccess: {success:.0%} of {config.episodes} episodes, {seconds / 60:.1f} minutes in all\n")
+    print(f"results in {config.output.resolve()}:")
+    files = {
+        "episode.mp4": "one evaluation episode",
+        "learning_curve.png": "denoising error over training",
+        "episodes.jsonl": "every evaluation episode: seed, success, steps",
+        "policy/": "the policy, for `xdistill rollout --policy`",
+        training.demos.name + "/": "the demonstrations",
+    }
+    for name, meaning in files.items():
+        print(f"  {name:<22} {meaning}")
+
+
+def main() -> None:
+    """`xdistill demo`."""
+    config = tyro.cli(Config, prog="xdistill demo", description="Encoder to working policy in minutes.")
+    if run(config) is None:
+        print("stopped; the same command continues.", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

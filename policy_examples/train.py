@@ -1,0 +1,270 @@
+"""Fine-tunes an encoder jointly with a diffusion policy head on demonstrations."""
+
+import json
+import math
+import os
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import tyro
+from accelerate import Accelerator
+from diffusers.training_utils import EMAModel
+from torch import Tensor
+from tqdm import tqdm
+
+from policy_examples.curve import draw_learning_curve
+from policy_examples.encoders import EncoderName, PolicyNorm, load_encoder
+from policy_examples.interrupts import StopRequest
+from policy_examples.policy import DiffusionPolicy, PolicyShape
+from policy_examples.store import Demonstrations, load_demonstrations
+from policy_examples.windows import Windows, batch_indices
+
+
+@dataclass(frozen=True)
+class Config:
+    """One run; the defaults are DP3's published sizes with the horizons of its paper."""
+
+    demos: Path = Path("demonstrations.zarr")
+    """The zarr store to learn from, all of it."""
+    output: Path = Path("run")
+    """Folder of checkpoint.pt, log.jsonl, learning_curve.png and policy/; a run found there is continued."""
+    encoder: EncoderName = "xdistill"
+    """`resnet18-scratch` is the baseline without pretraining."""
+    checkpoint: str | None = None
+    """For xdistill: a bundled name, a folder or a Hub id; None is the bundled default."""
+    norm: PolicyNorm | None = None
+    """None is `frozen` for xdistill, `group` for resnet18-scratch."""
+    horizon: int = 4
+    """T: steps of the denoised action sequence."""
+    observation_steps: int = 2
+    """To: frames that the policy reads."""
+    action_steps: int = 3
+    """Ta: actions executed before the policy looks again."""
+    channels: tuple[int, ...] = (512, 1024, 2048)
+    """Width of each UNet level."""
+    steps: int = 24_000
+    """Optimizer steps; 1,500 epochs of ten demonstrations of 200 steps."""
+    batch_size: int = 128
+    """Windows a step, over all processes."""
+    lr: float = 1e-4
+    """Learning rate of the head."""
+    encoder_multiplier: float = 1.0
+    """The encoder's learning rate is this times `lr`."""
+    warmup_steps: int = 500
+    """Steps to the full learning rate, which then follows a cosine to 0."""
+    weight_decay: float = 1e-6
+    """AdamW's."""
+    ema_power: float = 0.75
+    """The average's decay at step s is 1 - (1 + s) ** -power."""
+    ema_max_decay: float = 0.9999
+    """Upper limit of that decay."""
+    bf16: bool = True
+    """Compute in bfloat16; weights and loss stay in float32."""
+    seed: int = 0
+    """Of the head's first weights, the order of windows, the noise."""
+    log_every: int = 10
+    """Steps between lines of log.jsonl."""
+    save_every: int = 1_000
+    """Steps between checkpoints."""
+
+
+PRESETS = {
+    "cpu": Config(
+        horizon=8,
+        action_steps=6,
+        channels=(64, 128, 256),
+        steps=600,
+        batch_size=64,
+        lr=3e-4,
+        warmup_steps=50,
+        save_every=200,
+    ),
+    "dp3": Config(),
+}
+
+
+def train(config: Config) -> int:
+    """Run, or continue, until the last step or a signal; returns the number of steps done.
+
+    Raises:
+        ValueError: the demonstrations or the run in `output` do not fit the configuration.
+    """
+    accelerator = Accelerator()
+    device = accelerator.device
+    demonstrations = load_demonstrations(config.demos)
+    windows = Windows(demonstrations, config.horizon, config.observation_steps, config.action_steps).to(device)
+    batch_indices(len(windows), config.batch_size, config.seed, step=0)  # an impossible batch size fails here
+
+    torch.manual_seed(config.seed)
+    policy = build_policy(config, demonstrations).to(device, memory_format=torch.channels_last)
+    average = EMAModel(
+        policy.parameters(), decay=config.ema_max_decay, use_ema_warmup=True, power=config.ema_power, foreach=True
+    )
+    optimizer = torch.optim.AdamW(param_groups(policy, config), betas=(0.95, 0.999), eps=1e-8, fused=True)
+    start = restore(config, policy, optimizer, average)
+    model, optimizer = accelerator.prepare(policy, optimizer)
+    model.train()
+    log = Log(config.output / "log.jsonl", start, config.steps, accelerator.is_main_process)
+    generator = torch.Generator(device)
+    losses: list[Tensor] = []
+    step = start
+
+    with StopRequest() as stop:
+        while step < config.steps and not stop.requested:
+            indices = batch_indices(len(windows), config.batch_size, config.seed, step)
+            batch = windows[indices[accelerator.process_index :: accelerator.num_processes].to(device)]
+            generator.manual_seed((config.seed << 40) + step * accelerator.num_processes + accelerator.process_index)
+            for group in optimizer.param_groups:
+                group["lr"] = group["full_lr"] * warmup_cosine(step, config.warmup_steps, config.steps)
+
+            with torch.autocast(device.type, torch.bfloat16, enabled=config.bf16):
+                loss = model(batch, generator)
+            accelerator.backward(loss)
+            optimizer.step()
+            optimizer.zero_grad()
+            average.step(policy.parameters())
+
+            step += 1
+            losses.append(loss.detach())
+            if step % config.log_every == 0 or step == config.steps:
+                log.write(step, torch.stack(losses).mean().item())  # the only device-to-host copy
+                losses.clear()
+            if step % config.save_every == 0 and step < config.steps and accelerator.is_main_process:
+                save_checkpoint(config, policy, optimizer, average, step)
+    log.close()
+
+    if accelerator.is_main_process:
+        save_checkpoint(config, policy, optimizer, average, step)
+        draw_learning_curve(config.output / "log.jsonl", config.output / "learning_curve.png")
+        if step == config.steps:
+            save_average(config, policy, average, demonstrations.origin)
+    return step
+
+
+def build_policy(config: Config, demonstrations: Demonstrations) -> DiffusionPolicy:
+    """The policy before its first step, its normalisers fitted to all demonstrations."""
+    encoder = load_encoder(config.encoder, config.checkpoint, config.norm)
+    shape = PolicyShape(
+        encoder_norm=encoder.norm,
+        state_size=demonstrations.agent_pos.shape[1],
+        action_size=demonstrations.actions.shape[1],
+        horizon=config.horizon,
+        observation_steps=config.observation_steps,
+        action_steps=config.action_steps,
+        channels=config.channels,
+    )
+    policy = DiffusionPolicy(shape, encoder)
+    policy.agent_pos.fit(torch.from_numpy(demonstrations.agent_pos))
+    policy.actions.fit(torch.from_numpy(demonstrations.actions))
+    return policy
+
+
+def param_groups(policy: DiffusionPolicy, config: Config) -> list[dict[str, Any]]:
+    """The encoder's groups, then the head's."""
+    groups = policy.encoder.param_groups(
+        config.lr, backbone_multiplier=config.encoder_multiplier, weight_decay=config.weight_decay
+    )
+    groups.append({"params": list(policy.unet.parameters()), "lr": config.lr, "weight_decay": config.weight_decay})
+    return [{"params": g["params"], "full_lr": g["lr"], "lr": g["lr"], "weight_decay": g["weight_decay"]} for g in groups]
+
+
+def warmup_cosine(step: int, warmup_steps: int, steps: int) -> float:
+    """The share of the full learning rate at a step: a linear rise, then a cosine to 0."""
+    if step < warmup_steps:
+        return (step + 1) / warmup_steps
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup_steps) / max(1, steps - warmup_steps)))
+
+
+def save_checkpoint(config: Config, policy: DiffusionPolicy, optimizer: Any, average: EMAModel, step: int) -> None:
+    """Write all that a continued run needs, complete or not at all."""
+    path = config.output / "checkpoint.pt"
+    state = {
+        "config": json.dumps(asdict(config), default=str),
+        "step": step,
+        "policy": policy.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "average": average.state_dict(),
+    }
+    torch.save(state, path.with_suffix(".partial"))
+    os.replace(path.with_suffix(".partial"), path)
+
+
+def restore(config: Config, policy: DiffusionPolicy, optimizer: torch.optim.Optimizer, average: EMAModel) -> int:
+    """Load the checkpoint in `output`, if there is one; returns its step.
+
+    Raises:
+        ValueError: it belongs to a run with another configuration.
+    """
+    config.output.mkdir(parents=True, exist_ok=True)
+    path = config.output / "checkpoint.pt"
+    if not path.exists():
+        return 0
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    found, asked = json.loads(state["config"]), json.loads(json.dumps(asdict(config), default=str))
+    differing = [name for name in asked if found.get(name) != asked[name] and name not in ("log_every", "save_every")]
+    if differing:
+        changes = ", ".join(f"{name} {found.get(name)!r} -> {asked[name]!r}" for name in differing)
+        raise ValueError(f"output: {config.output} holds a run that was started otherwise ({changes}); name another folder.")
+    policy.load_state_dict(state["policy"], strict=True)
+    optimizer.load_state_dict(state["optimizer"])
+    average.load_state_dict(state["average"])
+    average.to(next(policy.parameters()).device)
+    return state["step"]
+
+
+def save_average(config: Config, policy: DiffusionPolicy, average: EMAModel, origin: dict[str, Any]) -> None:
+    """Write the averaged policy to policy/."""
+    average.store(policy.parameters())
+    average.copy_to(policy.parameters())
+    policy.save(config.output / "policy", {**origin, "encoder": config.encoder, "checkpoint": config.checkpoint})
+    average.restore(policy.parameters())
+
+
+class Log:
+    """Progress on the terminal, one JSON line per `write` in a file."""
+
+    def __init__(self, path: Path, start: int, steps: int, active: bool) -> None:
+        self.active, self.start, self.began = active, start, time.monotonic()
+        if not active:
+            return
+        lines = path.read_text().splitlines() if start and path.exists() else []
+        kept = [line for line in lines if json.loads(line)["step"] <= start]
+        path.write_text("".join(line + "\n" for line in kept))
+        self.file = path.open("a", buffering=1)
+        self.progress = tqdm(initial=start, total=steps, desc="fine-tuning", unit="step", smoothing=0.05)
+
+    def write(self, step: int, loss: float) -> None:
+        """Note the mean loss of the steps since the last line."""
+        if not self.active:
+            return
+        rate = (step - self.start) / (time.monotonic() - self.began)
+        self.file.write(json.dumps({"step": step, "loss": loss, "steps_per_second": round(rate, 3)}) + "\n")
+        self.progress.set_postfix(loss=f"{loss:.4f}", refresh=False)
+        self.progress.update(step - self.progress.n)
+
+    def close(self) -> None:
+        if self.active:
+            self.file.close()
+            self.progress.close()
+
+
+def main() -> None:
+    """`xdistill finetune`."""
+    presets = {
+        "cpu": ("An easy task in minutes on two CPU cores.", PRESETS["cpu"]),
+        "dp3": ("DP3's published sizes, for a GPU.", PRESETS["dp3"]),
+    }
+    config = tyro.extras.overridable_config_cli(presets, prog="xdistill finetune")
+    done = train(config)
+    if done < config.steps:
+        print(f"stopped after {done} of {config.steps} steps; the same command continues.", file=sys.stderr)
+        sys.exit(130)
+    print(f"policy: {config.output / 'policy'}\ntry it: xdistill rollout --policy {config.output / 'policy'}")
+
+
+if __name__ == "__main__":
+    main()

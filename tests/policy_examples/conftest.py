@@ -1,0 +1,29 @@
+"""Small demonstrations for the tests of policy_examples."""
+
+import numpy as np
+import pytest
+
+from policy_examples.envs.metaworld import MetaWorld
+from policy_examples.store import Demonstrations
+
+
+@pytest.fixture(scope="session")
+def rendering():
+    """Skip where neither EGL nor OSMesa can render."""
+    try:
+        MetaWorld("reach", image_size_px=32, render="fast").close()
+    except RuntimeError as error:
+        pytest.skip(f"this machine cannot render without a window: {error}")
+
+
+@pytest.fixture
+def demonstrations():
+    """Two episodes of 12 and 9 steps, 32 px, random."""
+    random = np.random.default_rng(0)
+    return Demonstrations(
+        images=random.integers(0, 256, (21, 32, 32, 3), dtype=np.uint8),
+        agent_pos=random.normal(size=(21, 9)).astype(np.float32),
+        actions=random.uniform(-1, 1, (21, 4)).astype(np.float32),
+        episode_ends=np.array([12, 21]),
+        origin={"env": "metaworld", "task": "reach", "render": "fast", "image_size_px": 32, "seeds": [3, 4]},
+    )

@@ -1,0 +1,135 @@
+import numpy as np
+import pytest
+
+from policy_examples.demos import demonstrate
+from policy_examples.envs.metaworld import MetaWorld, task_names
+
+pytestmark = pytest.mark.usefixtures("rendering")
+
+
+@pytest.fixture(scope="module")
+def env():
+    with MetaWorld("drawer-open", image_size_px=96, render="fast") as env:
+        yield env
+
+
+def test_there_are_fifty_tasks_and_each_has_a_scripted_expert():
+    from metaworld.policies import ENV_POLICY_MAP
+
+    assert len(task_names()) == 50
+    assert {f"{task}-v3" for task in task_names()} == set(ENV_POLICY_MAP)
+
+
+@pytest.mark.parametrize("task", ["assembly", "handle-pull-side", "stick-push"])
+def test_a_task_is_built_by_its_name_and_keeps_the_observation_contract(task):
+    with MetaWorld(task, image_size_px=32, render="fast") as env:
+        env.reset(seed=0)
+        observation = env.observe()
+    assert observation["image"].shape == (32, 32, 3)
+    assert observation["image"].dtype == np.uint8
+    assert observation["agent_pos"].shape == (9,)
+    assert observation["agent_pos"].dtype == np.float32
+
+
+def test_an_unknown_task_is_refused_with_the_closest_one_and_the_list():
+    with pytest.raises(ValueError, match=r"'draw-open'. Did you mean 'drawer-open'\? .*assembly, .*window-open"):
+        MetaWorld("draw-open")
+
+
+def test_an_unknown_render_setting_is_refused():
+    with pytest.raises(ValueError, match="'reference' and 'fast', got 'ugly'"):
+        MetaWorld("reach", render="ugly")  # type: ignore[arg-type]
+
+
+def test_the_same_seed_gives_the_same_episode_whatever_was_played_before(env):
+    env.reset(seed=5)
+    first = env.observe()
+    env.reset(seed=6)
+    other = env.observe()
+    for _ in range(20):
+        env.step(np.array([1, 1, -1, 1]))
+    env.reset(seed=5)
+    again = env.observe()
+    assert np.array_equal(first["image"], again["image"])
+    assert np.array_equal(first["agent_pos"], again["agent_pos"])
+    assert not np.array_equal(first["image"], other["image"])
+
+
+def test_a_second_environment_gives_the_same_episode_for_the_same_seed(env):
+    env.reset(seed=5)
+    with MetaWorld("drawer-open", image_size_px=96, render="fast") as second:
+        second.reset(seed=5)
+        assert np.array_equal(env.observe()["image"], second.observe()["image"])
+
+
+def test_stepping_renders_nothing(env):
+    before = env.frames_rendered
+    env.reset(seed=0)
+    for _ in range(10):
+        env.step(env.expert_action())
+    assert env.frames_rendered == before
+    env.observe()
+    assert env.frames_rendered == before + 1
+
+
+def test_agent_pos_starts_with_the_hand_and_the_fingertips_straddle_it(env):
+    env.reset(seed=0)
+    hand, right, left = env.agent_pos().reshape(3, 3)
+    assert np.allclose(hand, env.simulator.get_endeff_pos())
+    assert np.allclose(((right + left) / 2)[:2], hand[:2], atol=0.01)
+    assert np.linalg.norm(right - left) > 0.05
+
+
+def hand_pixel(env):
+    """(column, row) of the hand, which the test has painted magenta."""
+    red, green, blue = np.moveaxis(env.observe()["image"].astype(int), -1, 0)
+    rows, columns = np.nonzero((red > green + 60) & (blue > green + 60))
+    assert len(rows) > 10
+    return np.array([columns.mean(), rows.mean()])
+
+
+def paint_hand_magenta(env):
+    model = env.simulator.model
+    hand = model.body("hand").id
+    for geom in range(model.ngeom):
+        body = model.geom_bodyid[geom]
+        while body > hand:
+            body = model.body_parentid[body]
+        if body == hand:
+            model.geom_matid[geom] = -1
+            model.geom_rgba[geom] = (1, 0, 1, 1)
+
+
+def test_the_image_is_upright_and_not_mirrored():
+    """A hand that rises moves up, and the axes seen are right-handed: image right x image up points to the viewer."""
+    with MetaWorld("reach", image_size_px=96, render="fast") as env:
+        paint_hand_magenta(env)
+        moved = []  # pixels along (right, up) per world axis
+        for axis in range(3):
+            env.reset(seed=0)
+            start, before = env.agent_pos()[axis], hand_pixel(env)
+            for _ in range(15):
+                env.step(np.eye(4)[axis])
+            moved.append((hand_pixel(env) - before) * [1, -1] / (env.agent_pos()[axis] - start))
+        camera = env.simulator.data.camera("corner2").xpos - env.simulator.get_endeff_pos()
+    along = np.array(moved)  # (3 world axes, right and up)
+    assert along[2, 1] > 0
+    assert np.dot(np.cross(along[:, 0], along[:, 1]), camera) > 0
+
+
+def test_the_fast_setting_shows_the_same_scene_without_shadows():
+    frames = {}
+    for render in ("reference", "fast"):
+        with MetaWorld("drawer-open", image_size_px=64, render=render) as env:
+            env.reset(seed=0)
+            frames[render] = env.observe()["image"].astype(float)
+    correlation = np.corrcoef(frames["reference"].ravel(), frames["fast"].ravel())[0, 1]
+    assert 0.8 < correlation < 1
+
+
+@pytest.mark.parametrize("task", ["drawer-open", "button-press-topdown"])
+def test_the_scripted_expert_solves_the_task(task):
+    with MetaWorld(task, image_size_px=32, render="fast") as env:
+        images, agent_pos, actions = demonstrate(env, seed=0, steps_after_success=5)
+    assert len(images) == len(agent_pos) == len(actions) < 200
+    assert np.abs(actions).max() <= 1

@@ -1,0 +1,25 @@
+import json
+from dataclasses import replace
+
+import pytest
+
+from policy_examples import demo
+
+pytestmark = pytest.mark.usefixtures("rendering")
+
+
+def test_the_demo_leaves_policy_episodes_curve_and_video_in_the_folder_it_names(tmp_path, capsys):
+    config = demo.Config(
+        task="reach", output=tmp_path / "demo", encoder="resnet18-scratch", steps=2, episodes=1, image_size_px=32
+    )
+    success = demo.run(config)
+    printed = capsys.readouterr().out
+    assert str(tmp_path / "demo") in printed
+    assert all(f"[{stage}/4]" in printed for stage in (1, 2, 3, 4))
+    episodes = [json.loads(line) for line in (tmp_path / "demo/episodes.jsonl").read_text().splitlines()]
+    assert success == episodes[0]["success"]
+    for name in ("learning_curve.png", "episode.mp4", "policy/model.safetensors", "demonstrations.zarr/.zgroup"):
+        assert (tmp_path / "demo" / name).exists()
+
+    with pytest.raises(ValueError, match="holds demonstrations of .*'reach'.*, not of .*'drawer-open'"):
+        demo.collect_once(replace(config, task="drawer-open"), tmp_path / "demo/demonstrations.zarr")

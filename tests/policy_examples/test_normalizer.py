@@ -1,0 +1,30 @@
+import pytest
+import torch
+
+from policy_examples.normalizer import LimitsNormalizer
+
+
+def test_the_limits_become_minus_one_and_one():
+    normalizer = LimitsNormalizer(2)
+    normalizer.fit(torch.tensor([[0.0, -4.0], [10.0, 4.0], [5.0, 2.0]]))
+    normalized = normalizer.normalize(torch.tensor([[0.0, 4.0], [5.0, 0.0]]))
+    torch.testing.assert_close(normalized, torch.tensor([[-1.0, 1.0], [0.0, 0.0]]))
+
+
+def test_normalising_round_trips():
+    values = torch.randn(50, 4) * torch.tensor([0.01, 1.0, 10.0, 100.0]) + 3
+    normalizer = LimitsNormalizer(4)
+    normalizer.fit(values)
+    torch.testing.assert_close(normalizer.denormalize(normalizer.normalize(values)), values)
+
+
+def test_a_dimension_that_never_varies_maps_to_zero_and_back():
+    normalizer = LimitsNormalizer(1)
+    normalizer.fit(torch.full((5, 1), 7.0))
+    torch.testing.assert_close(normalizer.normalize(torch.tensor([[7.0]])), torch.zeros(1, 1))
+    torch.testing.assert_close(normalizer.denormalize(torch.zeros(1, 1)), torch.tensor([[7.0]]))
+
+
+def test_values_of_another_width_are_refused():
+    with pytest.raises(ValueError, match=r"expected \(N, 4\), got \(5, 3\)"):
+        LimitsNormalizer(4).fit(torch.zeros(5, 3))

@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+import torch
+
+from policy_examples.windows import Windows, batch_indices, window_rows
+
+
+def test_windows_repeat_the_edges_of_their_episode():
+    rows = window_rows(np.array([4, 7]), horizon=3, pad_before=1, pad_after=1)
+    assert rows.tolist() == [
+        [0, 0, 1],
+        [0, 1, 2],
+        [1, 2, 3],
+        [2, 3, 3],
+        [4, 4, 5],
+        [4, 5, 6],
+        [5, 6, 6],
+    ]
+
+
+def test_a_window_pairs_observed_frames_with_the_actions_of_the_horizon(demonstrations):
+    windows = Windows(demonstrations, horizon=4, observation_steps=2, action_steps=3)
+    window = windows[5]  # starts at step 5 - 1 of the first episode
+    assert torch.equal(window["image"], torch.from_numpy(demonstrations.images[4:6]).permute(0, 3, 1, 2))
+    assert torch.equal(window["agent_pos"], torch.from_numpy(demonstrations.agent_pos[4:6]))
+    assert torch.equal(window["action"], torch.from_numpy(demonstrations.actions[4:8]))
+
+
+def test_every_step_of_a_demonstration_is_the_newest_frame_of_one_window(demonstrations):
+    windows = Windows(demonstrations, horizon=4, observation_steps=2, action_steps=3)
+    assert sorted(windows.rows[:, 1].tolist()) == list(range(21))
+
+
+def test_a_tensor_of_indices_gives_a_batch(demonstrations):
+    windows = Windows(demonstrations, horizon=4, observation_steps=2, action_steps=3)
+    batch = windows[torch.tensor([3, 7])]
+    assert {name: tuple(values.shape) for name, values in batch.items()} == {
+        "image": (2, 2, 3, 32, 32),
+        "agent_pos": (2, 2, 9),
+        "action": (2, 4, 4),
+    }
+    assert torch.equal(batch["action"][1], windows[7]["action"])
+
+
+def test_an_epoch_visits_each_window_at_most_once_and_epochs_differ():
+    epochs = [torch.cat([batch_indices(10, 3, seed=0, step=step) for step in steps]) for steps in ((0, 1, 2), (3, 4, 5))]
+    assert all(len(set(epoch.tolist())) == 9 for epoch in epochs)
+    assert not torch.equal(*epochs)
+
+
+def test_a_horizon_too_short_for_the_actions_is_refused(demonstrations):
+    with pytest.raises(ValueError, match=r"horizon: must hold .* = 5 steps, got 4"):
+        Windows(demonstrations, horizon=4, observation_steps=2, action_steps=4)
+
+
+def test_a_batch_larger_than_the_windows_is_refused():
+    with pytest.raises(ValueError, match="batch_size: 64 is more than the 10 windows"):
+        batch_indices(10, 64, seed=0, step=0)

@@ -1,0 +1,65 @@
+"""The command line `xdistill`: one table of commands."""
+
+import importlib
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent
+COMMANDS = {  # command: (module, what it does)
+    "info": ("xdistill_encoder.info", "bundled checkpoints: provenance, scores, parameters, latency on this machine"),
+    "copy": ("xdistill_encoder.copying", "copy a recipe folder here, to own and to change"),
+    "demo": ("policy_examples.demo", "bundled encoder -> demonstrations -> policy -> success rate, in one go"),
+    "distill": ("distillation.train", "teacher + images -> encoder checkpoint"),
+    "scorecard": ("distillation.scorecard", "nearest-neighbour scores of an encoder on labelled images"),
+    "demos": ("policy_examples.demos", "scripted expert -> demonstrations"),
+    "finetune": ("policy_examples.train", "encoder + demonstrations -> diffusion policy"),
+    "rollout": ("policy_examples.rollout", "policy -> success rate, video"),
+}
+
+
+def recipes_folder() -> Path:
+    """Where `distillation` and `policy_examples` lie: beside the package in a clone, inside it in a wheel."""
+    beside = PACKAGE.parent
+    return beside if (beside / "distillation" / "train.py").is_file() else PACKAGE / "recipes"
+
+
+def usage() -> str:
+    """The text of `xdistill --help`."""
+    width = max(map(len, COMMANDS))
+    rows = "\n".join(f"  {name:{width}}  {purpose}" for name, (_, purpose) in COMMANDS.items())
+    return f"usage: xdistill <command> [options]\n\n{rows}\n\n`xdistill <command> --help` shows the options of a command."
+
+
+def main() -> None:
+    """Run the command that the first argument names."""
+    name = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    if name in ("-h", "--help"):
+        print(usage())
+        return
+    if name == "--version":
+        from xdistill_encoder import __version__
+
+        print(__version__)
+        return
+    if name not in COMMANDS:
+        raise SystemExit(f"xdistill: no command {name!r}\n\n{usage()}")
+    module = COMMANDS[name][0]
+    sys.argv = [f"xdistill {name}", *sys.argv[2:]]
+    run(module)
+
+
+def run(module: str) -> None:
+    """Import a command's module and call its main(); one line of advice where its dependencies are missing."""
+    sys.path.insert(0, str(recipes_folder()))
+    try:
+        command = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if find_spec(package) or package in ("xdistill_encoder", "distillation", "policy_examples"):
+            raise
+        raise SystemExit(
+            f"{sys.argv[0]}: the package {package!r} is not installed; "
+            "the recipes need: pip install 'xdistill-encoder[recipes,metaworld]'"
+        ) from error
+    command.main()
