@@ -9,11 +9,18 @@ import torch
 from torch import nn
 
 CHECKPOINT_FILE = "checkpoint.pt"
-MAY_DIFFER = ("output", "compile_teacher", "workers", "log_every", "save_every", "name")  # settings that do not change the result
+MAY_DIFFER = (
+    "output",
+    "compile_teacher",
+    "workers",
+    "log_every",
+    "save_every",
+    "name",
+)  # settings that do not change the result
 
 
 class StopRequest:
-    """Turns SIGINT and SIGTERM into a flag that the loop reads; a second SIGINT interrupts at once.
+    """Turns SIGINT and SIGTERM into a flag while its context lasts; a second SIGINT interrupts at once.
 
     Attributes:
         requested: a signal came.
@@ -22,8 +29,14 @@ class StopRequest:
     def __init__(self):
         self.requested = False
         self._signal = signal.SIGTERM
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._request)
+
+    def __enter__(self) -> "StopRequest":
+        self._handlers = {number: signal.signal(number, self._request) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
 
     def _request(self, number: int, frame: object) -> None:
         if self.requested and number == signal.SIGINT:
@@ -33,7 +46,7 @@ class StopRequest:
 
     def leave(self, message: str) -> NoReturn:
         """End the process with the shell's exit status for the signal, 128 + its number."""
-        print(f"{self._signal.name}: {message}")
+        print(f"{self._signal.name}: {message}", flush=True)
         raise SystemExit(128 + self._signal)
 
 

@@ -31,7 +31,9 @@ def load_table(sources: Sequence[str], split: str = "train") -> datasets.Dataset
     elif len(sources) == 1 and sources[0].count("/") == 1 and not Path(sources[0]).exists():
         table = datasets.load_dataset(sources[0], split=split)
     else:
-        raise ValueError(f"images: no parquet file in {', '.join(sources) or 'an empty list'}; give files, folders or globs")
+        raise ValueError(
+            f"images: no parquet file in {', '.join(sources) or 'an empty list'}; give files, folders or globs"
+        )
     if "image" not in table.column_names:
         raise ValueError(f"images: expected a column 'image', got columns {', '.join(table.column_names)}")
     return table
@@ -73,7 +75,13 @@ class Views(Dataset):
     """
 
     def __init__(
-        self, table: datasets.Dataset, order: Sequence[int], seed: int, epoch: int, min_scale: float, sizes_px: dict[str, int]
+        self,
+        table: datasets.Dataset,
+        order: Sequence[int],
+        seed: int,
+        epoch: int,
+        min_scale: float,
+        sizes_px: dict[str, int],
     ):
         self.images = table.select_columns("image")
         self.order = order

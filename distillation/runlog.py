@@ -1,6 +1,7 @@
 """The log of a run: one JSON object a line, mirrored in the progress bar."""
 
 import json
+import math
 import time
 from pathlib import Path
 
@@ -16,13 +17,26 @@ class RunLog:
     """
 
     def __init__(self, path: Path, start: int):
-        kept = [line for line in path.read_text().splitlines() if json.loads(line)["step"] <= start] if path.exists() else []
+        kept = (
+            [line for line in path.read_text().splitlines() if json.loads(line)["step"] <= start]
+            if path.exists()
+            else []
+        )
         path.write_text("".join(line + "\n" for line in kept))
         self.path = path
         self._step, self._time = start, time.perf_counter()
 
     def write(self, step: int, bar: tqdm, **values: float) -> None:
-        """Add a row with the step, the values and steps per second since the row before."""
+        """Add a row with the step, the values and steps per second since the row before.
+
+        Raises:
+            FloatingPointError: a value is not finite; names it and the step.
+        """
+        for name, value in values.items():
+            if not math.isfinite(value):
+                raise FloatingPointError(
+                    f"step {step}: {name} is {value}; lower the learning rate or look at the images"
+                )
         elapsed = time.perf_counter() - self._time
         row = {"step": step, **values, "steps_per_second": round((step - self._step) / elapsed, 3)}
         self._step, self._time = step, time.perf_counter()

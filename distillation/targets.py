@@ -19,16 +19,16 @@ class TargetCache:
     """Teacher embeddings in a memory-mapped float16 array (views, images, D); NaN rows are still to be computed.
 
     Args:
-        folder: where the array and its facts lie; made where it does not exist.
+        folder: where the array lies beside what it depends on; made where it does not exist.
         shape: (views, images, D).
-        facts: what the embeddings depend on; JSON-compatible.
+        depends_on: what the embeddings are a function of; JSON-compatible.
 
     Raises:
-        ValueError: the folder holds embeddings of other facts; the message names those that differ.
+        ValueError: the folder holds embeddings of something else; the message names what differs.
     """
 
-    def __init__(self, folder: Path, shape: tuple[int, int, int], facts: dict):
-        facts = json.loads(json.dumps(facts | {"shape": shape}))
+    def __init__(self, folder: Path, shape: tuple[int, int, int], depends_on: dict):
+        facts = json.loads(json.dumps(depends_on | {"shape": shape}))
         facts_file = folder / FACTS_FILE
         if facts_file.exists():
             found = json.loads(facts_file.read_text())

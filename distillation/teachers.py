@@ -13,22 +13,25 @@ class Teacher(nn.Module):
     Args:
         model: a timm model with a class token.
         name: how results refer to it.
+        image_size: side in px of the square images that it takes; None: that of its configuration.
 
     Attributes:
-        image_size: side in px of the square images that it was trained on; feed it these.
+        image_size: side in px; feed it such images.
         num_features: width D of the embedding.
 
     Raises:
         ValueError: the model has no class token.
     """
 
-    def __init__(self, model: nn.Module, name: str):
+    def __init__(self, model: nn.Module, name: str, image_size: int | None = None):
         super().__init__()
         if getattr(model, "cls_token", None) is None:
-            raise ValueError(f"teacher {name}: {type(model).__name__} has no [CLS] token to distil; take a ViT that has one")
+            raise ValueError(
+                f"teacher {name}: {type(model).__name__} has no [CLS] token to distil; take a ViT that has one"
+            )
         data_config = timm.data.resolve_model_data_config(model)
         self.name = name
-        self.image_size: int = data_config["input_size"][-1]
+        self.image_size: int = image_size or data_config["input_size"][-1]
         self.num_features: int = model.num_features
         self.model = model.eval().requires_grad_(False)
         mean, std = (torch.tensor(data_config[key]).view(1, 3, 1, 1) for key in ("mean", "std"))
@@ -49,12 +52,14 @@ class Teacher(nn.Module):
         return super().train(False)
 
 
-def load_teacher(spec: str) -> Teacher:
+def load_teacher(spec: str, image_size: int | None = None) -> Teacher:
     """Spec -> frozen teacher.
 
     Args:
         spec: "timm/<model>", weights from the hub that timm names; or "local-dir:<folder>", a folder with timm's
             config.json and weights.
+        image_size: side in px of its input, for which timm resamples the position embedding; None: that of its
+            configuration (518 px for DINOv2 in timm, whose training crops were 224 px).
 
     Raises:
         ValueError: unknown form, unknown model, or a folder without a model.
@@ -69,4 +74,5 @@ def load_teacher(spec: str) -> Teacher:
         raise ValueError(f"teacher {spec!r}: expected 'timm/<model>' or 'local-dir:<folder>'")
     name = Path(rest).name if kind == "local-dir" else rest
     source = f"local-dir:{rest}" if kind == "local-dir" else rest
-    return Teacher(timm.create_model(source, pretrained=True, num_classes=0), name)
+    resized = {} if image_size is None else {"img_size": image_size}
+    return Teacher(timm.create_model(source, pretrained=True, num_classes=0, **resized), name, image_size)

@@ -1,11 +1,13 @@
 """Train the encoder to imitate the teacher: `xdistill distill`."""
 
-import sys
+import argparse
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import datasets
+import numpy as np
 import torch
 import tyro
 from accelerate import Accelerator
@@ -31,11 +33,13 @@ class Config:
 
     teacher: str = "timm/vit_large_patch14_dinov2.lvd142m"
     """"timm/<model>" or "local-dir:<folder>"; its [CLS] embedding is imitated."""
+    teacher_image_size: int | None = None
+    """Side in px of the teacher's views; None: that of its configuration."""
     images: tuple[str, ...] = ("ILSVRC/imagenet-1k",)
     """Parquet files, folders or globs with a column `image`; or one Hub dataset id."""
     output: Path = Path("runs/distill")
     """Folder for the checkpoint, the log and the encoder; an unfinished run in it is resumed."""
-    norm: str = "batch"
+    norm: Literal["batch", "group"] = "batch"
     """Layers of the student: "batch" or "group"."""
     image_size: int = 224
     """Side in px of the student's views."""
@@ -55,8 +59,8 @@ class Config:
     """Of matrices and kernels."""
     warmup_share: float = 0.05
     """Share of the steps in which the learning rate rises linearly."""
-    mixed_precision: str = "bf16"
-    """"bf16", "fp16" or "no"."""
+    mixed_precision: Literal["bf16", "fp16", "no"] = "bf16"
+    """Of the forward passes; weights stay float32."""
     compile_teacher: bool = False
     """Run the teacher through torch.compile; worth its minute of compilation for long runs."""
     workers: int = 8
@@ -76,8 +80,6 @@ class Config:
         for field in ("epochs", "batch_size", "image_size", "lr", "log_every", "save_every"):
             if getattr(self, field) <= 0:
                 raise ValueError(f"{field}: expected a number above 0, got {getattr(self, field)}")
-        if self.norm not in ("batch", "group"):
-            raise ValueError(f"norm: expected batch or group, got {self.norm!r}; 'frozen' reads a 'batch' checkpoint")
         if self.views_per_image is not None and self.views_per_image < 1:
             raise ValueError(f"views_per_image: expected 1 or more, or None, got {self.views_per_image}")
 
@@ -85,7 +87,14 @@ class Config:
 PRESETS = {
     "paper": Config(),
     "cpu": Config(
-        image_size=96, first_image_size=64, views_per_image=3, epochs=9, batch_size=128, compile_teacher=True, workers=1, save_every=200
+        image_size=96,
+        first_image_size=64,
+        views_per_image=3,
+        epochs=9,
+        batch_size=128,
+        compile_teacher=True,
+        workers=1,
+        save_every=200,
     ),
 }
 
@@ -97,62 +106,61 @@ def train(config: Config) -> Path:
 
     Raises:
         ValueError: wrong settings; an output folder that holds a run with other settings.
+        FloatingPointError: the loss is not finite; the last checkpoint stays.
         SystemExit: the run was asked to stop; the checkpoint is written.
     """
     accelerator = Accelerator(mixed_precision=config.mixed_precision)
+    if accelerator.num_processes > 1:
+        raise ValueError(f"one process only, accelerate started {accelerator.num_processes}")
     set_seed(config.seed)
-    stop = StopRequest()
     table = load_table(config.images)
-    teacher = load_teacher(config.teacher).to(accelerator.device)
+    steps_per_epoch = len(table) // config.batch_size
+    if steps_per_epoch == 0:
+        raise ValueError(f"batch_size: {config.batch_size} is more than the {len(table)} images")
+    steps = config.epochs * steps_per_epoch
+    teacher = load_teacher(config.teacher, config.teacher_image_size).to(accelerator.device)
     if config.compile_teacher:
         teacher.compile()
     student = make_student(config, teacher)
     config.output.mkdir(parents=True, exist_ok=True)
+    print(f"{len(table):,} images, teacher {teacher.name}, {config.norm} norm -> {config.output}")
 
-    if accelerator.is_main_process:
-        print(f"{len(table):,} images, teacher {teacher.name}, {config.norm} norm -> {config.output}")
-    targets = None
-    if config.views_per_image:
-        targets = cached_targets(config, table, teacher, accelerator, stop)
+    with StopRequest() as stop:
+        targets = cached_targets(config, table, teacher, accelerator, stop) if config.views_per_image else None
+        optimizer = torch.optim.AdamW(student.encoder.param_groups(config.lr, weight_decay=config.weight_decay))
+        student = student.to(memory_format=torch.channels_last)
+        model, optimizer = accelerator.prepare(student, optimizer)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: lr_factor(step, steps, config.warmup_share)
+        )
+        start = load_checkpoint(config.output, asdict(config), student, optimizer, scheduler)
+        log = RunLog(config.output / "log.jsonl", start)
+        bar = tqdm(total=steps * config.batch_size, initial=start * config.batch_size, unit="img", unit_scale=True)
 
-    steps_per_epoch = len(table) // config.batch_size
-    steps = config.epochs * steps_per_epoch
-    if steps_per_epoch == 0:
-        raise ValueError(f"batch_size: {config.batch_size} is more than the {len(table)} images")
-    groups = student.encoder.param_groups(config.lr, weight_decay=config.weight_decay)
-    optimizer = torch.optim.AdamW(groups, lr=config.lr)
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: lr_factor(step, steps, config.warmup_share))
-    student = student.to(memory_format=torch.channels_last)
-    model, optimizer = accelerator.prepare(student, optimizer)
+        batches = view_batches(config, table, teacher.image_size, start, steps_per_epoch)
+        for step, (epoch, batch) in enumerate(batches, start + 1):
+            views = batch["student"].to(accelerator.device).contiguous(memory_format=torch.channels_last)
+            with accelerator.autocast():
+                if targets is None:
+                    wanted = teacher(batch["teacher"].to(accelerator.device))  # (B, D)
+                else:
+                    wanted = targets.read(view_number(config, epoch), batch["index"]).to(accelerator.device)
+                loss = mse(model(views), wanted)
 
-    start = load_checkpoint(config.output, asdict(config), student, optimizer, scheduler)
-    log = RunLog(config.output / "log.jsonl", start)
-    bar = tqdm(total=steps * config.batch_size, initial=start * config.batch_size, unit="img", unit_scale=True)
-    batches = view_batches(config, table, teacher.image_size, start, steps_per_epoch, accelerator, cached=targets is not None)
-    for step, (epoch, batch) in enumerate(batches, start):
-        views = batch["student"].to(accelerator.device).contiguous(memory_format=torch.channels_last)
-        with accelerator.autocast():
-            if targets is None:
-                wanted = teacher(batch["teacher"].to(accelerator.device))  # (B, D)
-            else:
-                wanted = targets.read(epoch % config.views_per_image, batch["index"]).to(accelerator.device)
-            loss = mse(model(views), wanted)
+            accelerator.backward(loss)
+            optimizer.step()
+            scheduler.step()
+            optimizer.zero_grad()
 
-        accelerator.backward(loss)
-        optimizer.step()
-        scheduler.step()
-        optimizer.zero_grad()
-
-        bar.update(config.batch_size)
-        if (step + 1) % config.log_every == 0:
-            log.write(step + 1, bar, loss=loss.item(), lr=scheduler.get_last_lr()[0])  # the only device-to-host copy
-        if (step + 1) % config.save_every == 0 or step + 1 == steps or stop.requested:
-            if accelerator.is_main_process:
-                save_checkpoint(config.output, step + 1, asdict(config), student, optimizer, scheduler)
-        if stop.requested:
-            bar.close()
-            stop.leave(f"saved at step {step + 1} of {steps}; the same command resumes")
-    bar.close()
+            bar.update(config.batch_size)
+            if step % config.log_every == 0:
+                log.write(step, bar, loss=loss.item(), lr=scheduler.get_last_lr()[0])  # the only device-to-host copy
+            if step % config.save_every == 0 or step == steps or stop.requested:
+                save_checkpoint(config.output, step, asdict(config), student, optimizer, scheduler)
+            if stop.requested and step < steps:
+                bar.close()
+                stop.leave(f"saved at step {step} of {steps}; the same command resumes")
+        bar.close()
     return export(config, student, teacher, len(table), steps)
 
 
@@ -169,23 +177,24 @@ def cached_targets(
 ) -> TargetCache:
     """The teacher's embeddings of all views, computed where they are missing."""
     shape = (config.views_per_image, len(table), teacher.num_features)
-    facts = {
+    depends_on = {
         "teacher": teacher.name,
+        "teacher_image_size": teacher.image_size,
         "images": fingerprint(table),
         "seed": config.seed,
         "min_scale": config.min_scale,
     }
-    cache = TargetCache(config.output / "targets", shape, facts)
+    cache = TargetCache(config.output / "targets", shape, depends_on)
 
-    def views(rows: Tensor, view: int) -> Views:
+    def views(rows: np.ndarray, view: int) -> Views:
         return Views(table, rows, config.seed, view, config.min_scale, {"teacher": teacher.image_size})
 
     def embed(images: Tensor) -> Tensor:
         with accelerator.autocast():
             return teacher(images.to(accelerator.device))
 
-    missing = sum(len(cache.missing(view)) for view in range(config.views_per_image))
-    with tqdm(total=missing, unit="img", unit_scale=True, desc="teacher") as bar:
+    missing = sum(len(cache.missing(view)) for view in range(len(cache.embeddings)))
+    with tqdm(total=missing, unit="img", unit_scale=True, desc="teacher", disable=missing == 0) as bar:
         whole = build(
             cache,
             views,
@@ -200,26 +209,24 @@ def cached_targets(
     return cache
 
 
+def view_number(config: Config, epoch: int) -> int:
+    """Which view of each image an epoch shows: its own, or one of those that are used again."""
+    return epoch % config.views_per_image if config.views_per_image else epoch
+
+
 def view_batches(
-    config: Config,
-    table: datasets.Dataset,
-    teacher_size: int,
-    start: int,
-    steps_per_epoch: int,
-    accelerator: Accelerator,
-    *,
-    cached: bool,
+    config: Config, table: datasets.Dataset, teacher_size_px: int, start: int, steps_per_epoch: int
 ) -> Iterator[tuple[int, dict[str, Tensor]]]:
-    """(epoch, batch) for every step from `start` on; each process gets its share of a batch."""
-    ranks, rank = accelerator.num_processes, accelerator.process_index
+    """(epoch, batch) for every step after the first `start` of the run."""
     for epoch in range(start // steps_per_epoch, config.epochs):
         first = max(0, start - epoch * steps_per_epoch) * config.batch_size
-        order = epoch_order(len(table), config.seed, epoch)[first : steps_per_epoch * config.batch_size][rank::ranks]
-        size = image_size_at(epoch, config.epochs, config.first_image_size or config.image_size, config.image_size)
-        sizes = {"student": size} if cached else {"student": size, "teacher": teacher_size}
-        view_epoch = epoch % config.views_per_image if cached else epoch
-        views = Views(table, order.numpy(), config.seed, view_epoch, config.min_scale, sizes)
-        for batch in DataLoader(views, batch_size=config.batch_size // ranks, num_workers=config.workers, prefetch_factor=4 if config.workers else None):
+        order = epoch_order(len(table), config.seed, epoch)[first : steps_per_epoch * config.batch_size]
+        first_px = config.first_image_size or config.image_size
+        sizes_px = {"student": image_size_at(epoch, config.epochs, first_px, config.image_size)}
+        if config.views_per_image is None:
+            sizes_px["teacher"] = teacher_size_px
+        views = Views(table, order.numpy(), config.seed, view_number(config, epoch), config.min_scale, sizes_px)
+        for batch in DataLoader(views, batch_size=config.batch_size, num_workers=config.workers):
             yield epoch, batch
 
 
@@ -240,16 +247,19 @@ def export(config: Config, student: Student, teacher: Teacher, images: int, step
 
 def main() -> None:
     """Read the command line and train."""
-    arguments = sys.argv[1:]
-    preset = "paper"
-    if "--preset" in arguments:
-        at = arguments.index("--preset")
-        preset = arguments[at + 1] if at + 1 < len(arguments) else ""
-        del arguments[at : at + 2]
-    if preset not in PRESETS:
-        raise SystemExit(f"--preset: expected one of {', '.join(PRESETS)}, got {preset!r}")
-    config = tyro.cli(Config, default=PRESETS[preset], args=arguments, prog="xdistill distill")
-    print(f"encoder: {train(replace(config))}")
+    parser = argparse.ArgumentParser(prog="xdistill distill", add_help=False, allow_abbrev=False)
+    parser.add_argument("--preset", choices=PRESETS, default="paper")
+    preset, arguments = parser.parse_known_args()
+    description = (
+        f"Distil a teacher into the encoder. --preset {{{','.join(PRESETS)}}} chooses the defaults shown here."
+    )
+    try:
+        config = tyro.cli(
+            Config, default=PRESETS[preset.preset], args=arguments, prog="xdistill distill", description=description
+        )
+        print(f"encoder: {train(config)}")
+    except ValueError as error:
+        raise SystemExit(f"xdistill distill: {error}") from error
 
 
 if __name__ == "__main__":

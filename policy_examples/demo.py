@@ -9,6 +9,7 @@ import tyro
 
 from policy_examples import demos, rollout, train
 from policy_examples.encoders import EncoderName, PolicyNorm
+from policy_examples.envs.camera import RenderingError
 from policy_examples.envs.metaworld import MetaWorld
 from policy_examples.policy import DiffusionPolicy
 from policy_examples.store import Demonstrations, load_demonstrations, save_demonstrations
@@ -128,7 +129,11 @@ def report(config: Config, training: train.Config, success: float, seconds: floa
 def main() -> None:
     """`xdistill demo`."""
     config = tyro.cli(Config, prog="xdistill demo", description="Encoder to working policy in minutes.")
-    if run(config) is None:
+    try:
+        success = run(config)
+    except (ValueError, RenderingError) as error:
+        raise SystemExit(f"xdistill demo: {error}") from error
+    if success is None:
         print("stopped; the same command continues.", file=sys.stderr)
         sys.exit(130)
 

@@ -7,7 +7,7 @@ import numpy as np
 import tyro
 from tqdm import tqdm
 
-from policy_examples.envs.camera import Render
+from policy_examples.envs.camera import Render, RenderingError
 from policy_examples.envs.metaworld import MetaWorld
 from policy_examples.store import Demonstrations, require_free, save_demonstrations
 
@@ -42,17 +42,19 @@ def collect(config: Config) -> Demonstrations:
     An episode counts if at least five of its steps are solved, DP3's rule, or all that are kept if these are fewer.
 
     Raises:
-        ValueError: unknown task, or a seed that belongs to evaluation.
-        RuntimeError: the expert fails too often.
+        ValueError: unknown task, a seed that belongs to evaluation, or an expert that fails too often.
     """
-    if not 0 <= config.seed < FIRST_EVALUATION_SEED - ATTEMPTS_PER_EPISODE * config.episodes:
-        raise ValueError(f"seed: accepted are 0 to {FIRST_EVALUATION_SEED}, the rest is evaluation's; got {config.seed}.")
+    attempts = ATTEMPTS_PER_EPISODE * config.episodes
+    if not 0 <= config.seed < FIRST_EVALUATION_SEED - attempts:
+        raise ValueError(
+            f"seed: {FIRST_EVALUATION_SEED} and above are evaluation's, below 0 is none; got {config.seed}."
+        )
     kept, seeds = [], []
     with (
         MetaWorld(config.task, config.image_size_px, config.render) as env,
         tqdm(total=config.episodes, desc=f"demonstrations of {config.task}", unit="episode") as progress,
     ):
-        for seed in range(config.seed, config.seed + ATTEMPTS_PER_EPISODE * config.episodes):
+        for seed in range(config.seed, config.seed + attempts):
             episode = demonstrate(env, seed, config.steps_after_success)
             if episode is None:
                 continue
@@ -62,9 +64,9 @@ def collect(config: Config) -> Demonstrations:
             if len(kept) == config.episodes:
                 break
         else:
-            raise RuntimeError(
-                f"the expert of {config.task} succeeded {len(kept)} times in {ATTEMPTS_PER_EPISODE * config.episodes} "
-                f"attempts, {config.episodes} were asked for; ask for fewer, or for whole episodes."
+            raise ValueError(
+                f"episodes: the expert of {config.task} succeeded {len(kept)} times in {attempts} attempts, "
+                f"{config.episodes} were asked for; ask for fewer, or for whole episodes."
             )
     images, agent_pos, actions = (np.concatenate(parts) for parts in zip(*kept, strict=True))
     origin = {
@@ -106,9 +108,12 @@ def demonstrate(env: MetaWorld, seed: int, steps_after_success: int | None) -> E
 def main() -> None:
     """`xdistill demos`."""
     config = tyro.cli(Config, prog="xdistill demos", description="Collect demonstrations from a scripted expert.")
-    require_free(config.output)
-    demonstrations = collect(config)
-    save_demonstrations(demonstrations, config.output)
+    try:
+        require_free(config.output)
+        demonstrations = collect(config)
+        save_demonstrations(demonstrations, config.output)
+    except (ValueError, RenderingError) as error:
+        raise SystemExit(f"xdistill demos: {error}") from error
     print(f"{config.episodes} demonstrations, {len(demonstrations.actions)} steps: {config.output}")
 
 

@@ -42,8 +42,8 @@ def empty_encoder(norm: str) -> Encoder:
 def _require_norm(norm: str | None) -> None:
     if norm == "batch":
         raise ValueError(
-            "norm: accepted are 'frozen' and 'group', got 'batch'. The averaged copy that is evaluated takes no part in "
-            "updating batch statistics, so that it would run with the wrong ones."
+            "norm: accepted are 'frozen' and 'group', got 'batch'. The averaged copy that is evaluated has no part "
+            "in updating batch statistics, so that it would run with the wrong ones."
         )
     if norm not in (None, "frozen", "group"):
         raise ValueError(f"norm: accepted are 'frozen' and 'group', got {norm!r}.")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import DDIMScheduler
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -43,7 +43,9 @@ class PolicyShape:
     def __post_init__(self) -> None:
         multiple = 2 ** (len(self.channels) - 1)
         if self.horizon % multiple:
-            raise ValueError(f"horizon: {len(self.channels)} UNet levels need a multiple of {multiple}, got {self.horizon}.")
+            raise ValueError(
+                f"horizon: {len(self.channels)} UNet levels need a multiple of {multiple}, got {self.horizon}"
+            )
         if self.observation_steps - 1 + self.action_steps > self.horizon:
             raise ValueError(
                 f"action_steps: observation_steps - 1 + action_steps must fit into the horizon of {self.horizon}, "

@@ -14,7 +14,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from policy_examples.demos import FIRST_EVALUATION_SEED
-from policy_examples.envs.camera import Render
+from policy_examples.envs.camera import Render, RenderingError
 from policy_examples.envs.metaworld import MetaWorld
 from policy_examples.policy import DiffusionPolicy
 
@@ -58,7 +58,7 @@ class Episode:
 def play(policy: DiffusionPolicy, env: MetaWorld, seed: int, frames: list[np.ndarray] | None = None) -> Episode:
     """One episode, up to its first solved step.
 
-    The noise follows the seed, so that an episode repeats exactly. Only the To frames before each decision are rendered.
+    The noise follows the seed, so that an episode repeats exactly. Only the To frames before a decision are rendered.
 
     Args:
         frames: takes video frames, every second step.
@@ -157,9 +157,12 @@ def settings(config: Config, origin: dict) -> Iterator[tuple[str, str | int]]:
         yield name, value
 
 
-def main() -> None:
-    """`xdistill rollout`."""
-    config = tyro.cli(Config, prog="xdistill rollout", description="Play a policy and count its successes.")
+def run(config: Config) -> list[Episode]:
+    """Play and record what the configuration asks for.
+
+    Raises:
+        ValueError: no policy there, an evaluation seed that a demonstration had, or an unknown task.
+    """
     policy, origin = DiffusionPolicy.load(config.policy)
     policy.to("cuda" if torch.cuda.is_available() else "cpu")
     seeds = range(config.seed, config.seed + config.episodes)
@@ -169,6 +172,16 @@ def main() -> None:
         episodes = evaluate(policy, env, seeds, config.output / "episodes.jsonl")
         if config.video:
             record(policy, env, episodes, config.output / "episode.mp4")
+    return episodes
+
+
+def main() -> None:
+    """`xdistill rollout`."""
+    config = tyro.cli(Config, prog="xdistill rollout", description="Play a policy and count its successes.")
+    try:
+        episodes = run(config)
+    except (ValueError, RenderingError) as error:
+        raise SystemExit(f"xdistill rollout: {error}") from error
     print(f"success: {success_rate(episodes):.0%} of {len(episodes)} episodes; {config.output}")
 
 

@@ -8,7 +8,12 @@ from typing import Any
 
 import numpy as np
 
-_ARRAYS = {"images": "data/img", "agent_pos": "data/state", "actions": "data/action", "episode_ends": "meta/episode_ends"}
+_ARRAYS = {
+    "images": "data/img",
+    "agent_pos": "data/state",
+    "actions": "data/action",
+    "episode_ends": "meta/episode_ends",
+}
 
 
 @dataclass(frozen=True)

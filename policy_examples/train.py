@@ -1,10 +1,10 @@
 """Fine-tunes an encoder jointly with a diffusion policy head on demonstrations."""
 
+import argparse
 import json
 import math
 import os
 import sys
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,12 @@ import tyro
 from accelerate import Accelerator
 from diffusers.training_utils import EMAModel
 from torch import Tensor
-from tqdm import tqdm
 
 from policy_examples.curve import draw_learning_curve
 from policy_examples.encoders import EncoderName, PolicyNorm, load_encoder
 from policy_examples.interrupts import StopRequest
 from policy_examples.policy import DiffusionPolicy, PolicyShape
+from policy_examples.progress import Log
 from policy_examples.store import Demonstrations, load_demonstrations
 from policy_examples.windows import Windows, batch_indices
 
@@ -94,13 +94,14 @@ def train(config: Config) -> int:
         ValueError: the demonstrations or the run in `output` do not fit the configuration.
     """
     accelerator = Accelerator()
-    device = accelerator.device
+    device: torch.device = accelerator.device
     demonstrations = load_demonstrations(config.demos)
     windows = Windows(demonstrations, config.horizon, config.observation_steps, config.action_steps).to(device)
     batch_indices(len(windows), config.batch_size, config.seed, step=0)  # an impossible batch size fails here
 
     torch.manual_seed(config.seed)
-    policy = build_policy(config, demonstrations).to(device, memory_format=torch.channels_last)
+    policy = build_policy(config, demonstrations).to(device)
+    policy.encoder.to(memory_format=torch.channels_last)
     average = EMAModel(
         policy.parameters(), decay=config.ema_max_decay, use_ema_warmup=True, power=config.ema_power, foreach=True
     )
@@ -111,10 +112,10 @@ def train(config: Config) -> int:
     log = Log(config.output / "log.jsonl", start, config.steps, accelerator.is_main_process)
     generator = torch.Generator(device)
     losses: list[Tensor] = []
-    step = start
+    step, leave = start, False
 
     with StopRequest() as stop:
-        while step < config.steps and not stop.requested:
+        while step < config.steps and not leave:
             indices = batch_indices(len(windows), config.batch_size, config.seed, step)
             batch = windows[indices[accelerator.process_index :: accelerator.num_processes].to(device)]
             generator.manual_seed((config.seed << 40) + step * accelerator.num_processes + accelerator.process_index)
@@ -135,14 +136,25 @@ def train(config: Config) -> int:
                 losses.clear()
             if step % config.save_every == 0 and step < config.steps and accelerator.is_main_process:
                 save_checkpoint(config, policy, optimizer, average, step)
+            leave = all_leave(accelerator, stop.requested, step, config.log_every)
     log.close()
 
     if accelerator.is_main_process:
         save_checkpoint(config, policy, optimizer, average, step)
-        draw_learning_curve(config.output / "log.jsonl", config.output / "learning_curve.png")
         if step == config.steps:
+            draw_learning_curve(config.output / "log.jsonl", config.output / "learning_curve.png")
             save_average(config, policy, average, demonstrations.origin)
     return step
+
+
+def all_leave(accelerator: Accelerator, requested: bool, step: int, every: int) -> bool:
+    """Whether to stop after this step: a single process decides alone, several ask each other every few steps."""
+    if accelerator.num_processes == 1:
+        return requested
+    if step % every:
+        return False
+    requests: Any = accelerator.reduce(torch.tensor(float(requested), device=accelerator.device))
+    return bool(requests > 0)
 
 
 def build_policy(config: Config, demonstrations: Demonstrations) -> DiffusionPolicy:
@@ -165,11 +177,11 @@ def build_policy(config: Config, demonstrations: Demonstrations) -> DiffusionPol
 
 def param_groups(policy: DiffusionPolicy, config: Config) -> list[dict[str, Any]]:
     """The encoder's groups, then the head's."""
-    groups = policy.encoder.param_groups(
+    encoder = policy.encoder.param_groups(
         config.lr, backbone_multiplier=config.encoder_multiplier, weight_decay=config.weight_decay
     )
-    groups.append({"params": list(policy.unet.parameters()), "lr": config.lr, "weight_decay": config.weight_decay})
-    return [{"params": g["params"], "full_lr": g["lr"], "lr": g["lr"], "weight_decay": g["weight_decay"]} for g in groups]
+    head = {"params": list(policy.unet.parameters()), "lr": config.lr, "weight_decay": config.weight_decay}
+    return [{**group, "full_lr": group["lr"]} for group in (*encoder, head)]
 
 
 def warmup_cosine(step: int, warmup_steps: int, steps: int) -> float:
@@ -208,7 +220,7 @@ def restore(config: Config, policy: DiffusionPolicy, optimizer: torch.optim.Opti
     differing = [name for name in asked if found.get(name) != asked[name] and name not in ("log_every", "save_every")]
     if differing:
         changes = ", ".join(f"{name} {found.get(name)!r} -> {asked[name]!r}" for name in differing)
-        raise ValueError(f"output: {config.output} holds a run that was started otherwise ({changes}); name another folder.")
+        raise ValueError(f"output: {config.output} holds a run that began otherwise ({changes}); name another folder.")
     policy.load_state_dict(state["policy"], strict=True)
     optimizer.load_state_dict(state["optimizer"])
     average.load_state_dict(state["average"])
@@ -224,42 +236,22 @@ def save_average(config: Config, policy: DiffusionPolicy, average: EMAModel, ori
     average.restore(policy.parameters())
 
 
-class Log:
-    """Progress on the terminal, one JSON line per `write` in a file."""
-
-    def __init__(self, path: Path, start: int, steps: int, active: bool) -> None:
-        self.active, self.start, self.began = active, start, time.monotonic()
-        if not active:
-            return
-        lines = path.read_text().splitlines() if start and path.exists() else []
-        kept = [line for line in lines if json.loads(line)["step"] <= start]
-        path.write_text("".join(line + "\n" for line in kept))
-        self.file = path.open("a", buffering=1)
-        self.progress = tqdm(initial=start, total=steps, desc="fine-tuning", unit="step", smoothing=0.05)
-
-    def write(self, step: int, loss: float) -> None:
-        """Note the mean loss of the steps since the last line."""
-        if not self.active:
-            return
-        rate = (step - self.start) / (time.monotonic() - self.began)
-        self.file.write(json.dumps({"step": step, "loss": loss, "steps_per_second": round(rate, 3)}) + "\n")
-        self.progress.set_postfix(loss=f"{loss:.4f}", refresh=False)
-        self.progress.update(step - self.progress.n)
-
-    def close(self) -> None:
-        if self.active:
-            self.file.close()
-            self.progress.close()
-
-
 def main() -> None:
     """`xdistill finetune`."""
-    presets = {
-        "cpu": ("An easy task in minutes on two CPU cores.", PRESETS["cpu"]),
-        "dp3": ("DP3's published sizes, for a GPU.", PRESETS["dp3"]),
-    }
-    config = tyro.extras.overridable_config_cli(presets, prog="xdistill finetune")
-    done = train(config)
+    parser = argparse.ArgumentParser(prog="xdistill finetune", add_help=False, allow_abbrev=False)
+    parser.add_argument("--preset", choices=PRESETS, default="dp3")
+    preset, arguments = parser.parse_known_args()
+    description = (
+        "Fine-tune an encoder with a diffusion policy head. "
+        f"--preset {{{','.join(PRESETS)}}} chooses the defaults shown here."
+    )
+    config = tyro.cli(
+        Config, default=PRESETS[preset.preset], args=arguments, prog="xdistill finetune", description=description
+    )
+    try:
+        done = train(config)
+    except ValueError as error:
+        raise SystemExit(f"xdistill finetune: {error}") from error
     if done < config.steps:
         print(f"stopped after {done} of {config.steps} steps; the same command continues.", file=sys.stderr)
         sys.exit(130)

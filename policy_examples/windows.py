@@ -55,7 +55,7 @@ def window_rows(episode_ends: np.ndarray, horizon: int, pad_before: int, pad_aft
         windows.append(np.clip(firsts[:, None] + np.arange(horizon), start, end - 1))
     rows = np.concatenate(windows).astype(np.int64)
     if len(rows) == 0:
-        raise ValueError(f"horizon: no episode is long enough for {horizon} steps, they end at {episode_ends.tolist()}.")
+        raise ValueError(f"horizon: no episode has room for {horizon} steps, they end at {episode_ends.tolist()}.")
     return rows
 
 

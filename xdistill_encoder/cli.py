@@ -19,16 +19,20 @@ COMMANDS = {  # command: (module, what it does)
 
 
 def recipes_folder() -> Path:
-    """Where `distillation` and `policy_examples` lie: beside the package in a clone, inside it in a wheel."""
-    beside = PACKAGE.parent
-    return beside if (beside / "distillation" / "train.py").is_file() else PACKAGE / "recipes"
+    """Where `distillation` and `policy_examples` lie: inside the package in a wheel, beside it in a clone.
+
+    Inside comes first: beside an installed package lies site-packages, which may hold a foreign `distillation`.
+    """
+    inside = PACKAGE / "recipes"
+    return inside if inside.is_dir() else PACKAGE.parent
 
 
 def usage() -> str:
     """The text of `xdistill --help`."""
     width = max(map(len, COMMANDS))
     rows = "\n".join(f"  {name:{width}}  {purpose}" for name, (_, purpose) in COMMANDS.items())
-    return f"usage: xdistill <command> [options]\n\n{rows}\n\n`xdistill <command> --help` shows the options of a command."
+    hint = "`xdistill <command> --help` shows the options of a command."
+    return f"usage: xdistill <command> [options]\n\n{rows}\n\n{hint}"
 
 
 def main() -> None:
@@ -44,22 +48,20 @@ def main() -> None:
         return
     if name not in COMMANDS:
         raise SystemExit(f"xdistill: no command {name!r}\n\n{usage()}")
-    module = COMMANDS[name][0]
     sys.argv = [f"xdistill {name}", *sys.argv[2:]]
-    run(module)
+    run(COMMANDS[name][0])
 
 
 def run(module: str) -> None:
-    """Import a command's module and call its main(); one line of advice where its dependencies are missing."""
+    """Import a command's module and call its main(); one line of advice where a dependency is missing."""
     sys.path.insert(0, str(recipes_folder()))
     try:
-        command = importlib.import_module(module)
+        importlib.import_module(module).main()
     except ModuleNotFoundError as error:
-        package = (error.name or "").partition(".")[0]
-        if find_spec(package) or package in ("xdistill_encoder", "distillation", "policy_examples"):
-            raise
+        package = (error.name or module).partition(".")[0]
+        if package in ("xdistill_encoder", "distillation", "policy_examples") or find_spec(package):
+            raise  # not an extra that is missing: a mistake in the code that imports
         raise SystemExit(
             f"{sys.argv[0]}: the package {package!r} is not installed; "
             "the recipes need: pip install 'xdistill-encoder[recipes,metaworld]'"
         ) from error
-    command.main()

@@ -3,6 +3,7 @@
 import argparse
 import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from xdistill_encoder.cli import recipes_folder
 
@@ -10,19 +11,23 @@ RECIPES = ("distillation", "policy_examples")
 
 
 def copy_recipe(recipe: str, destination: Path) -> Path:
-    """Copy a recipe's sources and results to destination/recipe; returns that folder.
+    """Copy a recipe's sources and results to destination/recipe, whole or not at all; returns that folder.
 
     Raises:
+        ValueError: unknown recipe.
         FileExistsError: the folder is there already; nothing is overwritten.
     """
+    if recipe not in RECIPES:
+        raise ValueError(f"recipe: expected one of {', '.join(RECIPES)}, got {recipe!r}")
     target = destination / recipe
     if target.exists():
         raise FileExistsError(f"{target} exists already and is left as it is; move it or give another destination")
     destination.mkdir(parents=True, exist_ok=True)
-    partial = destination / f".{recipe}.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(recipes_folder() / recipe, partial, ignore=shutil.ignore_patterns("__pycache__"))
-    return partial.rename(target)
+    with TemporaryDirectory(dir=destination, prefix=f".{recipe}-") as partial:
+        copy = shutil.copytree(
+            recipes_folder() / recipe, Path(partial) / recipe, ignore=shutil.ignore_patterns("__pycache__", "*.pyc")
+        )
+        return copy.rename(target)
 
 
 def main() -> None:
@@ -33,6 +38,7 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         target = copy_recipe(arguments.recipe, arguments.destination)
-    except FileExistsError as error:
+    except OSError as error:
         raise SystemExit(f"xdistill copy: {error}") from error
-    print(f"{target}: yours to change; run it with: python -m {arguments.recipe}.train --help")
+    command = f"cd {target.parent.resolve()} && python -m {arguments.recipe}.train --help"
+    print(f"{target} is yours to change; it runs with: {command}")

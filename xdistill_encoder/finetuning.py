@@ -17,7 +17,7 @@ def check_stages(stages: tuple[str, ...]) -> None:
 
 
 def stage_modules(trunk: nn.Module, teacher_head: nn.Module | None, stage: str) -> list[nn.Module]:
-    """The modules of one stage: stem is conv1 with bn1, layer1 to layer4 are torchvision's, teacher_head the linear layer."""
+    """The modules of one stage: the stem is conv1 with bn1, the other names are torchvision's or the head's."""
     if stage == "teacher_head":
         return [] if teacher_head is None else [teacher_head]
     names = ("conv1", "bn1") if stage == "stem" else (stage,)

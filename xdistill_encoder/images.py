@@ -91,7 +91,9 @@ def check_dtype(images: Tensor, *, inputs_normalized: bool) -> None:
             f"got {images.dtype}; normalise first, or build it with inputs_normalized=False"
         )
     if images.dtype not in (torch.uint8, *FLOAT_DTYPES):
-        hint = "use images.float()" if images.is_floating_point() else "pixels in [0, 255] go in as images.to(torch.uint8)"
+        hint = (
+            "use images.float()" if images.is_floating_point() else "pixels in [0, 255] go in as images.to(torch.uint8)"
+        )
         raise ValueError(
             f"images: expected uint8 in [0, 255], or float16, bfloat16 or float32 in [0, 1], got {images.dtype}; {hint}"
         )
@@ -118,7 +120,9 @@ def check_range(images: Tensor, *, inputs_normalized: bool) -> None:
 def _accepted_range(inputs_normalized: bool) -> tuple[float, float]:
     if not inputs_normalized:
         return -OVERSHOOT, 1 + OVERSHOOT
-    extremes = [(v - m) / s for v in (-OVERSHOOT, 1 + OVERSHOOT) for m, s in zip(IMAGENET_MEAN, IMAGENET_STD, strict=True)]
+    extremes = [
+        (v - m) / s for v in (-OVERSHOOT, 1 + OVERSHOOT) for m, s in zip(IMAGENET_MEAN, IMAGENET_STD, strict=True)
+    ]
     return min(extremes), max(extremes)
 
 
@@ -127,11 +131,11 @@ def _range_hint(lowest: float, highest: float, inputs_normalized: bool) -> str:
         return "NaN among the pixels: look at what produced them"
     if inputs_normalized:
         return "subtract the ImageNet mean and divide by its std from images in [0, 1], once"
-    if lowest >= -OVERSHOOT * 255 and highest <= 255 * (1 + OVERSHOOT):
-        return "these look like [0, 255]: divide by 255 or pass uint8" if highest > 4 else "rescale to [0, 1]"
-    if -4 <= lowest and highest <= 4:
+    if -4 <= lowest < -OVERSHOOT and highest <= 4:
         return (
             "these look normalised already: pass the raw image, or build the encoder with inputs_normalized=True "
             "if the host applies ImageNet normalisation"
         )
+    if lowest >= -255 * OVERSHOOT and 4 < highest <= 255 * (1 + OVERSHOOT):
+        return "these look like [0, 255]: divide by 255 or pass uint8"
     return "rescale to [0, 1]"

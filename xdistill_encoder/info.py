@@ -10,49 +10,61 @@ import torch
 
 from xdistill_encoder import __version__
 from xdistill_encoder.checkpoints import CheckpointError, bundled_checkpoints
+from xdistill_encoder.images import MIN_SIZE_PX
 from xdistill_encoder.model import XDistillResNet18
 
+WARM_UP = 2
+MIN_REPEATS = 3
 
-def latency_ms(encoder: XDistillResNet18, image_size_px: int, batch: int, device: torch.device, repeats: int = 15) -> float:
-    """Median time in ms of one forward pass over a uint8 batch, after three that do not count."""
+
+def latency_ms(
+    encoder: XDistillResNet18, image_size_px: int, batch: int, device: torch.device, *, budget_ms: float = 500
+) -> float:
+    """Median time in ms of one forward pass over a uint8 batch: as many passes as the budget holds, three at least."""
     images = torch.randint(0, 256, (batch, 3, image_size_px, image_size_px), dtype=torch.uint8, device=device)
-    times = []
+    times: list[float] = []
     with torch.inference_mode():
-        for _ in range(repeats + 3):
+        while len(times) < WARM_UP + MIN_REPEATS or sum(times) < budget_ms:
             start = time.perf_counter()
             encoder(images)
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
+            if device.type != "cpu":
+                torch.accelerator.synchronize(device)
             times.append(1e3 * (time.perf_counter() - start))
-    return statistics.median(times[3:])
+    return statistics.median(times[WARM_UP:])
 
 
 def describe(name: str, image_size_px: int, device: torch.device) -> str:
-    """One checkpoint in lines: norm, parameters, latency, provenance, scores."""
+    """One checkpoint in lines: norm, parameters, latency, provenance, scores.
+
+    Raises:
+        CheckpointError: see `XDistillResNet18.from_pretrained`.
+    """
     encoder = XDistillResNet18.from_pretrained(name).to(device)
     config = encoder.checkpoint
     assert config is not None
     trunk = sum(p.numel() for p in encoder.trunk.parameters())
     head = sum(p.numel() for p in encoder.teacher_head.parameters()) if encoder.teacher_head else 0
-    lines = [
-        f"{config.name}",
-        f"  norm         {config.norm}" + (" (also as frozen)" if config.norm == "batch" else ""),
-        f"  parameters   {trunk:,} in the trunk, {head:,} in the teacher head",
-        f"  sha256       {config.weights_sha256[:16]}…",
+    rows = [
+        ("norm", config.norm + (" (also as frozen)" if config.norm == "batch" else "")),
+        ("parameters", f"{trunk:,} in the trunk, {head:,} in the teacher head"),
+        ("sha256", f"{config.weights_sha256[:16]}…"),
     ]
     for batch in (1, 32):
-        lines.append(f"  latency      {latency_ms(encoder, image_size_px, batch, device):.1f} ms, batch {batch}, {image_size_px} px")
+        milliseconds = latency_ms(encoder, image_size_px, batch, device)
+        rows.append((f"batch {batch}", f"{milliseconds:.1f} ms a forward pass at {image_size_px} px"))
     for key, value in config.provenance.items():
-        lines.append(f"  {key:12} {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}")
-    return "\n".join(lines)
+        rows.append((key, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)))
+    title = name if name == config.name else f"{name} ({config.name})"
+    return "\n".join([title, *(f"  {key:12} {value}" for key, value in rows)])
 
 
 def main() -> None:
     """Read the command line and print."""
     parser = argparse.ArgumentParser(prog="xdistill info", description=__doc__)
     parser.add_argument("name", nargs="?", help="a bundled name, folder or Hub id; default: every bundled checkpoint")
-    parser.add_argument("--image-size", type=int, default=224, metavar="PX", help="for the latency (default 224)")
-    parser.add_argument("--device", type=torch.device, default=torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    parser.add_argument("--image-size", type=_image_size_px, default=224, metavar="PX", help="default 224")
+    default_device = "cuda" if torch.cuda.is_available() else "cpu"
+    parser.add_argument("--device", type=_device, default=default_device, help=f"default {default_device}")
     arguments = parser.parse_args()
     print(
         f"xdistill-encoder {__version__}, torch {torch.__version__}, Python {platform.python_version()}, "
@@ -60,6 +72,23 @@ def main() -> None:
     )
     try:
         for name in [arguments.name] if arguments.name else bundled_checkpoints():
-            print(describe(name, arguments.image_size, arguments.device) + "\n")
+            print(describe(name, arguments.image_size, arguments.device) + "\n", flush=True)
     except CheckpointError as error:
         raise SystemExit(f"xdistill info: {error}") from error
+
+
+def _image_size_px(text: str) -> int:
+    if not text.isdecimal() or int(text) < MIN_SIZE_PX:
+        raise argparse.ArgumentTypeError(f"expected a whole number of pixels from {MIN_SIZE_PX} up, got {text!r}")
+    return int(text)
+
+
+def _device(text: str) -> torch.device:
+    try:
+        device = torch.device(text)
+        torch.empty(0, device=device)  # the device exists on this machine
+    except (RuntimeError, AssertionError) as error:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no device of this machine ({str(error).splitlines()[0]})"
+        ) from error
+    return device

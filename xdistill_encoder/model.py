@@ -99,25 +99,8 @@ class XDistillResNet18(nn.Module):
         Raises:
             ValueError: unknown readout, or an image under 32 px.
         """
-        if min(image_size) < 32:
-            raise ValueError(f"image_size: height and width must be at least 32 px, got {tuple(image_size)}")
-        if readout == "teacher_embedding":
-            return (self._require_head().out_features,)
-        pyramid = tuple(
-            (channels, *readouts.map_size(image_size, stride))
-            for channels, stride in zip(readouts.CHANNELS, readouts.STRIDES, strict=True)
-        )
-        channels, height, width = pyramid[-1]
-        shapes = {
-            "pooled": (channels,),
-            "features": pyramid[-1],
-            "pyramid": pyramid,
-            "spatial_softmax": (2 * channels,),
-            "tokens": (height * width, channels),
-        }
-        if readout not in shapes:
-            raise ValueError(f"readout: expected one of {', '.join(readouts.READOUTS)}, got {readout!r}")
-        return shapes[readout]
+        teacher_features = self._require_head().out_features if readout == "teacher_embedding" else None
+        return readouts.output_shape(image_size, readout, teacher_features)
 
     # ---- fine-tuning
 
@@ -155,7 +138,9 @@ class XDistillResNet18(nn.Module):
         factors = {"lr": lr, "backbone_multiplier": backbone_multiplier, "layer_decay": layer_decay}
         for name, factor in factors.items():
             if factor <= 0:
-                raise ValueError(f"{name}: expected a number above 0, got {factor}; freeze() stops a stage from learning")
+                raise ValueError(
+                    f"{name}: expected a number above 0, got {factor}; freeze() stops a stage from learning"
+                )
         return finetuning.stage_param_groups(self._stages(), lr, backbone_multiplier, layer_decay, weight_decay)
 
     def train(self, mode: bool = True) -> "XDistillResNet18":
@@ -245,7 +230,7 @@ class XDistillResNet18(nn.Module):
         revision: str | None = None,
         commit_message: str = "Upload XDistillResNet18",
     ) -> str:
-        """Upload to "org/name" on the Hugging Face Hub, which is created where it does not exist; returns the commit's URL."""
+        """Upload to "org/name" on the Hugging Face Hub, creating it where it is missing; returns the commit's URL."""
         with checkpoints.temporary_folder() as folder:
             self.save_pretrained(folder, name=name or repo_id, provenance=provenance, half=half)
             return checkpoints.upload(

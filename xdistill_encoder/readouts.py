@@ -3,9 +3,10 @@
 import torch
 from torch import Tensor
 
+from xdistill_encoder.images import MIN_SIZE_PX
+
 STRIDES = (4, 8, 16, 32)
 CHANNELS = (64, 128, 256, 512)
-READOUTS = ("pooled", "features", "pyramid", "spatial_softmax", "tokens", "teacher_embedding")
 
 
 def pool(features: Tensor) -> Tensor:
@@ -46,3 +47,26 @@ def map_size(size: tuple[int, int], stride: int) -> tuple[int, int]:
     """Height and width of the map at a stride (4, 8, 16, 32) for an image of a size in px: ceil(size / stride)."""
     height, width = size
     return -(-height // stride), -(-width // stride)
+
+
+def output_shape(
+    image_size: tuple[int, int], readout: str, teacher_features: int | None
+) -> tuple[int, ...] | tuple[tuple[int, int, int], ...]:
+    """Shape of a readout for one image of (H, W) px; see `XDistillResNet18.output_shape`."""
+    if min(image_size) < MIN_SIZE_PX:
+        raise ValueError(f"image_size: height and width must be at least {MIN_SIZE_PX} px, got {tuple(image_size)}")
+    pyramid = tuple(
+        (channels, *map_size(image_size, stride)) for channels, stride in zip(CHANNELS, STRIDES, strict=True)
+    )
+    channels, height, width = pyramid[-1]
+    shapes = {
+        "pooled": (channels,),
+        "features": pyramid[-1],
+        "pyramid": pyramid,
+        "spatial_softmax": (2 * channels,),
+        "tokens": (height * width, channels),
+        "teacher_embedding": (teacher_features,),
+    }
+    if readout not in shapes:
+        raise ValueError(f"readout: expected one of {', '.join(shapes)}, got {readout!r}")
+    return shapes[readout]

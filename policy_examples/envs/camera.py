@@ -1,6 +1,7 @@
 """Renders one fixed MuJoCo camera into an array without a window."""
 
 import atexit
+import importlib
 import os
 import sys
 from typing import Any, Literal
@@ -15,13 +16,17 @@ _APT_GET = {
 }
 
 
+class RenderingError(RuntimeError):
+    """OpenGL cannot be opened without a window."""
+
+
 def require_headless_rendering() -> None:
     """Choose EGL on Linux unless MUJOCO_GL is set, then import MuJoCo.
 
     MuJoCo reads MUJOCO_GL when it is imported, so this comes before every other import of it.
 
     Raises:
-        RuntimeError: the OpenGL libraries are missing; the message has the command that installs them.
+        RenderingError: the OpenGL libraries are missing; the message has the command that installs them.
     """
     if sys.platform == "linux":
         os.environ.setdefault("MUJOCO_GL", "egl")
@@ -31,10 +36,10 @@ def require_headless_rendering() -> None:
         raise _no_rendering(error) from error
 
 
-def _no_rendering(error: Exception) -> RuntimeError:
+def _no_rendering(error: Exception) -> RenderingError:
     backend = os.environ.get("MUJOCO_GL", "")
     install = _APT_GET.get(backend, _APT_GET["egl"])
-    return RuntimeError(
+    return RenderingError(
         f"MuJoCo cannot render without a window: MUJOCO_GL is {backend!r}, and opening it failed with {error!r}. "
         f"Install the libraries with `{install}`, or choose the other back end with MUJOCO_GL=egl or MUJOCO_GL=osmesa."
     )
@@ -64,8 +69,7 @@ class Camera:
     """
 
     def __init__(self, model: Any, name: str, size_px: int, render: Render) -> None:
-        import mujoco
-
+        mujoco: Any = importlib.import_module("mujoco")
         self.size_px = size_px
         self.frames_rendered = 0
         self._model, self._mujoco = model, mujoco
@@ -76,16 +80,17 @@ class Camera:
         self._viewport = mujoco.MjrRect(0, 0, size_px, size_px)
         self._option, self._perturbation = mujoco.MjvOption(), mujoco.MjvPerturb()
 
-        self._gl = _open_context(max(size_px, model.vis.global_.offwidth), max(size_px, model.vis.global_.offheight))
+        size = model.vis.global_
+        size.offwidth, size.offheight = max(size_px, size.offwidth), max(size_px, size.offheight)
+        self._gl: Any = _open_context(size.offwidth, size.offheight)
         self._gl.make_current()
         self._buffers = self._open_buffers(render)
         # MuJoCo's own exit hook closes the display; a context that is freed after it prints a traceback.
         atexit.register(self.close)
 
     def _open_buffers(self, render: Render) -> Any:
-        quality, size = self._model.vis.quality, self._model.vis.global_
+        quality = self._model.vis.quality
         samples = quality.offsamples
-        size.offwidth, size.offheight = max(self.size_px, size.offwidth), max(self.size_px, size.offheight)
         if render == "fast":
             quality.offsamples = 0
             self._scene.flags[self._mujoco.mjtRndFlag.mjRND_SHADOW] = 0

@@ -16,7 +16,7 @@ _CAMERA_POSITION_M = (0.6, 0.295, 0.8)  # DP3 moves the camera closer to the tab
 def task_names() -> list[str]:
     """The 50 tasks, in alphabetical order."""
     require_headless_rendering()
-    from metaworld import ALL_V3_ENVIRONMENTS_GOAL_OBSERVABLE
+    from metaworld.env_dict import ALL_V3_ENVIRONMENTS_GOAL_OBSERVABLE
 
     return sorted(name.removesuffix(_SUFFIX) for name in ALL_V3_ENVIRONMENTS_GOAL_OBSERVABLE)
 
@@ -44,11 +44,13 @@ class MetaWorld:
         if render not in ("reference", "fast"):
             raise ValueError(f"render: accepted are 'reference' and 'fast', got {render!r}.")
         _require_known(task)
-        from metaworld import ALL_V3_ENVIRONMENTS_GOAL_OBSERVABLE
+        from metaworld.env_dict import ALL_V3_ENVIRONMENTS_GOAL_OBSERVABLE
         from metaworld.policies import ENV_POLICY_MAP
 
-        self.task, self.render_setting = task, render
-        self.simulator: Any = ALL_V3_ENVIRONMENTS_GOAL_OBSERVABLE[task + _SUFFIX](seed=0)
+        self.task, self.image_size_px = task, image_size_px
+        self.render_setting: Render = render
+        simulators: Any = ALL_V3_ENVIRONMENTS_GOAL_OBSERVABLE
+        self.simulator: Any = simulators[task + _SUFFIX](seed=0)
         # The private flags are MetaWorld's only way to a fresh placement that follows the seed.
         self.simulator._freeze_rand_vec = False
         self.simulator.seeded_rand_vec = True
@@ -57,7 +59,6 @@ class MetaWorld:
         model.vis.map.znear, model.vis.map.zfar = 0.1, 1.5
         self._expert_policy = ENV_POLICY_MAP[f"{task}-v3"]
         self._cameras = {image_size_px: Camera(model, _CAMERA, image_size_px, render)}
-        self.image_size_px = image_size_px
 
     def reset(self, seed: int) -> None:
         """Place the objects and the goal; the same seed gives the same episode, whatever was played before."""

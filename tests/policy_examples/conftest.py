@@ -2,9 +2,20 @@
 
 import numpy as np
 import pytest
+import torch
 
+from policy_examples.envs.camera import RenderingError
 from policy_examples.envs.metaworld import MetaWorld
 from policy_examples.store import Demonstrations
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """Tensors this small are no work to share; threads that wait for each other make busy machines crawl."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")
@@ -12,7 +23,7 @@ def rendering():
     """Skip where neither EGL nor OSMesa can render."""
     try:
         MetaWorld("reach", image_size_px=32, render="fast").close()
-    except RuntimeError as error:
+    except RenderingError as error:
         pytest.skip(f"this machine cannot render without a window: {error}")
 
 

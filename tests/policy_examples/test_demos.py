@@ -28,8 +28,8 @@ def test_demonstrations_end_so_many_steps_after_success():
 
 def test_the_command_writes_a_store_that_loads(tmp_path, monkeypatch, capsys):
     path = tmp_path / "demonstrations.zarr"
-    arguments = ["--task", "reach", "--episodes", "1", "--image-size-px", "32", "--render", "fast", "--output", str(path)]
-    monkeypatch.setattr(sys, "argv", ["xdistill demos", *arguments])
+    arguments = f"--task reach --episodes 1 --image-size-px 32 --render fast --output {path}"
+    monkeypatch.setattr(sys, "argv", ["xdistill demos", *arguments.split()])
     demos.main()
     loaded = load_demonstrations(path)
     assert loaded.episode_ends.tolist() == [200]
@@ -38,5 +38,5 @@ def test_the_command_writes_a_store_that_loads(tmp_path, monkeypatch, capsys):
 
 
 def test_a_seed_of_the_evaluation_is_refused():
-    with pytest.raises(ValueError, match="seed: accepted are 0 to 1000000, the rest is evaluation's; got 1000000"):
+    with pytest.raises(ValueError, match="seed: 1000000 and above are evaluation's, below 0 is none; got 1000000"):
         demos.collect(demos.Config(task="reach", seed=demos.FIRST_EVALUATION_SEED))

@@ -20,7 +20,7 @@ def test_a_checkpoint_folder_loads_with_frozen_statistics_and_without_the_teache
 
 
 def test_batch_norm_with_live_statistics_is_refused_with_the_reason():
-    with pytest.raises(ValueError, match="got 'batch'. The averaged copy .* wrong ones"):
+    with pytest.raises(ValueError, match=r"got 'batch'. The averaged copy .* wrong ones"):
         load_encoder("xdistill", None, "batch")  # type: ignore[arg-type]
 
 

@@ -57,14 +57,14 @@ def test_the_loss_reaches_the_encoder(policy, batch):
 
 
 def test_a_policy_reproduces_three_windows_that_it_was_trained_on(policy, batch):
-    optimizer = torch.optim.AdamW(policy.parameters(), lr=1e-3)
+    optimizer = torch.optim.AdamW(policy.parameters(), lr=3e-4, fused=True)
     noise = seeded(0)
-    for _ in range(150):
+    for _ in range(80):
         policy.compute_loss(batch, noise).backward()
         optimizer.step()
         optimizer.zero_grad()
     actions = policy.eval().predict_action(batch, seeded(1))
-    torch.testing.assert_close(actions, batch["action"][:, 1:4], atol=0.15, rtol=0)
+    torch.testing.assert_close(actions, batch["action"][:, 1:4], atol=0.1, rtol=0)
 
 
 def test_a_loaded_policy_gives_bit_identical_actions(policy, batch, tmp_path):
@@ -75,7 +75,7 @@ def test_a_loaded_policy_gives_bit_identical_actions(policy, batch, tmp_path):
 
 
 def test_a_folder_without_a_policy_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="holds no policy .*`xdistill finetune` writes one"):
+    with pytest.raises(ValueError, match=r"holds no policy .*`xdistill finetune` writes one"):
         DiffusionPolicy.load(tmp_path)
 
 
@@ -91,7 +91,7 @@ def test_truncated_weights_are_refused(policy, tmp_path):
     policy.save(tmp_path / "policy", origin={})
     weights = tmp_path / "policy/model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
-    with pytest.raises(ValueError, match="the weights in .* cannot be loaded"):
+    with pytest.raises(ValueError, match=r"the weights in .* cannot be loaded"):
         DiffusionPolicy.load(tmp_path / "policy")
 
 

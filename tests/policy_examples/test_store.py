@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -20,7 +22,7 @@ def test_demonstrations_come_back_as_they_were_saved(path, demonstrations):
 def test_the_store_has_the_format_and_the_arrays_that_diffusion_policy_reads(path):
     import zarr
 
-    root = zarr.open_group(str(path), mode="r")
+    root: Any = zarr.open_group(str(path), mode="r")
     assert root.metadata.zarr_format == 2
     assert sorted(root["data"].keys()) == ["action", "img", "state"]
     assert list(root["meta"].keys()) == ["episode_ends"]
@@ -33,7 +35,7 @@ def test_a_taken_path_is_refused(path, demonstrations):
 
 
 def test_a_folder_without_a_store_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="is not a zarr group .*`xdistill demos` writes one"):
+    with pytest.raises(ValueError, match=r"is not a zarr group .*`xdistill demos` writes one"):
         load_demonstrations(tmp_path)
 
 
@@ -48,13 +50,13 @@ def test_a_store_without_images_is_refused_by_the_name_of_the_array(path):
 def test_a_truncated_chunk_is_refused(path):
     chunk = path / "data/img/0.0.0.0"
     chunk.write_bytes(chunk.read_bytes()[:100])
-    with pytest.raises(ValueError, match="data/img in .* is damaged"):
+    with pytest.raises(ValueError, match=r"data/img in .* is damaged"):
         load_demonstrations(path)
 
 
 def test_a_lost_chunk_is_refused(path):
     (path / "data/action/0.0").unlink()
-    with pytest.raises(ValueError, match="data/action in .* is damaged: its CRC-32 is"):
+    with pytest.raises(ValueError, match=r"data/action in .* is damaged: its CRC-32 is"):
         load_demonstrations(path)
 
 
@@ -65,7 +67,7 @@ def test_arrays_of_different_lengths_are_refused(tmp_path, path):
     del root["data/action"]
     root.create_array("data/action", data=np.zeros((20, 4), dtype=np.float32))
     root.attrs["crc32"] = {}
-    with pytest.raises(ValueError, match="different lengths: .*'data/action': 20"):
+    with pytest.raises(ValueError, match=r"different lengths: .*'data/action': 20"):
         load_demonstrations(path)
 
 

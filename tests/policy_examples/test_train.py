@@ -1,6 +1,7 @@
 import json
 import os
 import signal
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -10,7 +11,7 @@ import torch
 
 from policy_examples.policy import DiffusionPolicy
 from policy_examples.store import save_demonstrations
-from policy_examples.train import PRESETS, Config, train, warmup_cosine
+from policy_examples.train import PRESETS, Config, main, train, warmup_cosine
 
 
 @pytest.fixture
@@ -44,6 +45,10 @@ def terminate_after(lines, log):
     return thread
 
 
+def losses(output):
+    return [json.loads(line)["loss"] for line in (output / "log.jsonl").read_text().splitlines()]
+
+
 def weights(output):
     policy, _ = DiffusionPolicy.load(output / "policy")
     return policy.state_dict()
@@ -63,8 +68,7 @@ def test_a_run_that_sigterm_stopped_continues_to_the_same_weights_bit_for_bit(co
 
     expected, continued = weights(undisturbed.output), weights(disturbed.output)
     assert all(torch.equal(continued[name], expected[name]) for name in expected)
-    losses = [[json.loads(line)["loss"] for line in open(run.output / "log.jsonl")] for run in (undisturbed, disturbed)]
-    assert losses[0] == losses[1]
+    assert losses(disturbed.output) == losses(undisturbed.output)
 
 
 def test_a_finished_run_leaves_policy_log_and_learning_curve(config):
@@ -90,7 +94,7 @@ def test_the_saved_policy_is_the_average_not_the_last_weights(config):
 
 def test_a_run_started_otherwise_is_not_continued(config):
     train(replace(config, steps=2))
-    with pytest.raises(ValueError, match=r"holds a run that was started otherwise \(lr 0.0001 -> 0.1, steps 2 -> 3\)"):
+    with pytest.raises(ValueError, match=r"holds a run that began otherwise \(steps 2 -> 3, lr 0.0001 -> 0.1\)"):
         train(replace(config, steps=3, lr=0.1))
 
 
@@ -111,3 +115,9 @@ def test_the_published_preset_has_the_sizes_of_dp3():
     assert preset.channels == (512, 1024, 2048)
     assert (preset.horizon, preset.observation_steps, preset.action_steps) == (4, 2, 3)
     assert (preset.batch_size, preset.lr, preset.warmup_steps) == (128, 1e-4, 500)
+
+
+def test_the_command_takes_its_defaults_from_the_preset_and_names_a_mistake_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["xdistill finetune", "--preset", "cpu", "--demos", str(tmp_path / "none.zarr")])
+    with pytest.raises(SystemExit, match=r"xdistill finetune: demonstrations: .*none.zarr is not a zarr group"):
+        main()

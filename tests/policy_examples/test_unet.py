@@ -20,7 +20,8 @@ def test_the_published_sizes_have_as_many_parameters_as_diffusion_policy():
         return convolutions + 4 * o + (film * 2 * o + 2 * o) + (i * o + o if i != o else 0)
 
     step_mlp = 128 * 512 + 512 + 512 * 128 + 128
-    down = block(4, 512) + block(512, 512) + block(512, 1024) + block(1024, 1024) + block(1024, 2048) + block(2048, 2048)
+    down = block(4, 512) + block(512, 512) + block(512, 1024)
+    down += block(1024, 1024) + block(1024, 2048) + block(2048, 2048)
     middle = 2 * block(2048, 2048)
     up = block(4096, 1024) + block(1024, 1024) + block(2048, 512) + block(512, 512)
     halves = 3 * 512**2 + 512 + 3 * 1024**2 + 1024

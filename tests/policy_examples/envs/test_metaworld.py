@@ -130,6 +130,8 @@ def test_the_fast_setting_shows_the_same_scene_without_shadows():
 @pytest.mark.parametrize("task", ["drawer-open", "button-press-topdown"])
 def test_the_scripted_expert_solves_the_task(task):
     with MetaWorld(task, image_size_px=32, render="fast") as env:
-        images, agent_pos, actions = demonstrate(env, seed=0, steps_after_success=5)
+        episode = demonstrate(env, seed=0, steps_after_success=5)
+    assert episode is not None
+    images, agent_pos, actions = episode
     assert len(images) == len(agent_pos) == len(actions) < 200
     assert np.abs(actions).max() <= 1

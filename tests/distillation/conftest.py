@@ -1,0 +1,65 @@
+"""Small real inputs: generated photographs in parquet, a teacher of real architecture with random weights."""
+
+import io
+import json
+import os
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pytest
+import timm
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+SHARED = Path(__file__).parents[3] / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Real images and the real teacher; without them tests skip, or fail if XDISTILL_REQUIRE_SHARED is set."""
+    if not SHARED.is_dir():
+        if os.environ.get("XDISTILL_REQUIRE_SHARED"):
+            pytest.fail(
+                f"XDISTILL_REQUIRE_SHARED is set, and {SHARED} with the real images and the teacher is not there"
+            )
+        pytest.skip(f"the real images and the teacher are not there: {SHARED}")
+    return SHARED
+
+
+def encode(array: np.ndarray) -> dict[str, bytes | None]:
+    buffer = io.BytesIO()
+    Image.fromarray(array).save(buffer, "PNG")
+    return {"bytes": buffer.getvalue(), "path": None}
+
+
+@pytest.fixture(scope="session")
+def parquet(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """24 smooth random images of various sizes, labelled 0 or 1 (dark or bright)."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for i in range(24):
+        low = rng.integers(0, 100, (5, 5, 3), dtype=np.uint8) + 120 * (i % 2)
+        rows.append(np.asarray(Image.fromarray(low.astype(np.uint8)).resize((40 + i, 64 - i))))
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["dark", "bright"])})
+    table = datasets.Dataset.from_dict(
+        {"image": [encode(row) for row in rows], "label": [i % 2 for i in range(24)]}, features=features
+    )
+    path = tmp_path_factory.mktemp("images") / "train.parquet"
+    table.to_parquet(str(path))
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def teacher_spec(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A ViT-Ti/16 of two blocks for 32 px images, random weights, in a folder as timm saves it."""
+    folder = tmp_path_factory.mktemp("teacher") / "vit_random"
+    folder.mkdir()
+    torch.manual_seed(0)
+    model = timm.create_model("vit_tiny_patch16_224", img_size=32, depth=2, num_classes=0)
+    save_file(model.state_dict(), folder / "model.safetensors")
+    statistics = {"mean": [0.5, 0.4, 0.3], "std": [0.5, 0.6, 0.7], "input_size": [3, 32, 32], "num_classes": 0}
+    config = {"architecture": "vit_tiny_patch16_224", "num_classes": 0, "model_args": {"img_size": 32, "depth": 2}}
+    (folder / "config.json").write_text(json.dumps(config | {"pretrained_cfg": statistics}))
+    return f"local-dir:{folder}"

@@ -1,0 +1,90 @@
+import importlib
+import importlib.util
+import sys
+
+import pytest
+
+from xdistill_encoder import __version__, cli
+
+
+@pytest.fixture
+def xdistill(monkeypatch):
+    """xdistill(*arguments) runs the command line in this process; sys.argv, sys.path come back afterwards."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["xdistill", *arguments])
+        monkeypatch.setattr(sys, "path", list(sys.path))
+        cli.main()
+
+    return run
+
+
+@pytest.mark.parametrize("arguments", [(), ("--help",), ("-h",)])
+def test_help_lists_every_command_with_its_purpose(xdistill, capsys, arguments):
+    xdistill(*arguments)
+    shown = capsys.readouterr().out
+    assert shown.startswith("usage: xdistill <command> [options]")
+    for name, (_, purpose) in cli.COMMANDS.items():
+        assert f"  {name} " in shown
+        assert purpose in shown
+
+
+def test_version_is_the_packages(xdistill, capsys):
+    xdistill("--version")
+    assert capsys.readouterr().out == f"{__version__}\n"
+
+
+def test_an_unknown_command_lists_the_known_ones(xdistill):
+    with pytest.raises(SystemExit) as caught:
+        xdistill("distil")
+    assert str(caught.value) == f"xdistill: no command 'distil'\n\n{cli.usage()}"
+    assert all(name in cli.usage() for name in cli.COMMANDS)
+
+
+def test_every_command_of_the_table_is_a_file_with_a_main():
+    for module, _ in cli.COMMANDS.values():
+        spec = importlib.util.find_spec(module)
+        assert spec is not None, module
+        assert spec.origin is not None
+        with open(spec.origin, encoding="utf-8") as file:
+            assert "\ndef main(" in file.read(), module
+
+
+def test_a_commands_own_help_carries_its_name(xdistill, capsys):
+    with pytest.raises(SystemExit) as caught:
+        xdistill("info", "--help")
+    assert caught.value.code == 0
+    assert capsys.readouterr().out.startswith("usage: xdistill info ")
+
+
+def test_a_missing_package_ends_in_one_line_of_advice(tmp_path, monkeypatch):
+    (tmp_path / "needs_more.py").write_text("import package_that_nobody_has.deep\n")
+    monkeypatch.setattr(sys, "argv", ["xdistill needs_more"])
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    with pytest.raises(SystemExit) as caught:
+        cli.run("needs_more")
+    assert str(caught.value) == (
+        "xdistill needs_more: the package 'package_that_nobody_has' is not installed; "
+        "the recipes need: pip install 'xdistill-encoder[recipes,metaworld]'"
+    )
+
+
+def test_a_package_that_is_missing_only_once_the_command_runs_ends_in_advice_too(tmp_path, monkeypatch):
+    (tmp_path / "needs_later.py").write_text("def main():\n    import package_that_nobody_has\n")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    with pytest.raises(SystemExit, match="the package 'package_that_nobody_has' is not installed"):
+        cli.run("needs_later")
+
+
+@pytest.mark.parametrize("module", ["xdistill_encoder.no_such_module", "torch.no_such_module"])
+def test_a_wrong_import_of_something_that_is_installed_is_a_traceback(tmp_path, monkeypatch, module):
+    name = f"imports_{module.partition('.')[0]}"
+    (tmp_path / f"{name}.py").write_text(f"import {module}\n")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    with pytest.raises(ModuleNotFoundError, match="no_such_module"):
+        cli.run(name)
+
+
+def test_a_clone_takes_the_recipes_from_beside_the_package():
+    assert cli.recipes_folder() == cli.PACKAGE.parent
+    assert (cli.recipes_folder() / "distillation" / "train.py").is_file()

@@ -1,0 +1,135 @@
+import copy
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from xdistill_encoder import XDistillResNet18
+from xdistill_encoder.finetuning import STAGES
+
+
+@pytest.fixture
+def encoder():
+    torch.manual_seed(0)
+    return XDistillResNet18(teacher_features=8).train()
+
+
+def frozen_values(encoder: nn.Module) -> dict[str, torch.Tensor]:
+    """Everything that must not change while stem and layer1 are frozen, statistics included."""
+    fixed = ("conv1", "bn1", "layer1")
+    return {k: v.clone() for k, v in encoder.trunk.state_dict().items() if k.startswith(fixed)}
+
+
+def train_step(model: nn.Module) -> None:
+    model.train()
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=0.1)
+    model(torch.rand(4, 3, 32, 32)).square().mean().backward()
+    optimizer.step()
+
+
+def assert_frozen_through_a_step(encoder: XDistillResNet18, model: nn.Module) -> None:
+    fixed, learning = frozen_values(encoder), encoder.trunk.layer4[0].conv1.weight.detach().clone()
+    train_step(model)
+    for key, value in frozen_values(encoder).items():
+        assert torch.equal(value, fixed[key]), key
+    assert not torch.equal(encoder.trunk.layer4[0].conv1.weight, learning)
+    assert encoder.training
+    assert not encoder.trunk.layer1.training
+    assert encoder.trunk.layer2.training
+
+
+def test_frozen_stages_stay_frozen_through_train(encoder):
+    encoder.freeze("stem", "layer1")
+    assert_frozen_through_a_step(encoder, encoder)
+
+
+def test_frozen_stages_stay_frozen_inside_a_policy_that_is_put_in_train_mode(encoder):
+    encoder.freeze("stem", "layer1")
+    assert_frozen_through_a_step(encoder, nn.Sequential(encoder, nn.Linear(512, 4)))
+
+
+def test_frozen_stages_stay_frozen_in_a_deep_copy(encoder):
+    duplicate = copy.deepcopy(encoder.freeze("stem", "layer1"))
+    assert duplicate.frozen_stages == ("stem", "layer1", "teacher_head")
+    assert_frozen_through_a_step(duplicate, duplicate)
+
+
+def test_frozen_stages_stay_frozen_in_an_ema_copy(encoder):
+    encoder.freeze("stem", "layer1")
+    fixed = frozen_values(encoder)
+    ema = AveragedModel(encoder, multi_avg_fn=get_ema_multi_avg_fn(0.5))
+    for _ in range(2):
+        train_step(encoder)
+        ema.update_parameters(encoder)
+    ema.train()
+    assert not ema.module.trunk.layer1.training
+    ema.module(torch.rand(4, 3, 32, 32))
+    for key, value in frozen_values(ema.module).items():
+        torch.testing.assert_close(value, fixed[key], rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("assign", [False, True])
+def test_frozen_stages_stay_frozen_through_a_state_dict_round_trip(encoder, assign):
+    encoder.freeze("stem", "layer1")
+    state = {key: value.clone() for key, value in XDistillResNet18(teacher_features=8).state_dict().items()}
+    encoder.load_state_dict(state, assign=assign)
+    assert_frozen_through_a_step(encoder, encoder)
+
+
+def test_frozen_stages_stay_frozen_under_distributed_data_parallel(encoder, tmp_path):
+    encoder.freeze("stem", "layer1")
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/rendezvous", rank=0, world_size=1)
+    try:
+        model = DistributedDataParallel(encoder)
+        assert_frozen_through_a_step(encoder, model)
+        train_step(model)  # a second step fails where a trainable parameter took no part in the first
+    finally:
+        dist.destroy_process_group()
+
+
+def test_freeze_without_names_fixes_everything_and_unfreeze_lets_the_trunk_learn(encoder):
+    encoder.freeze()
+    assert encoder.frozen_stages == STAGES
+    assert not any(p.requires_grad for p in encoder.parameters())
+    encoder.unfreeze()
+    assert encoder.frozen_stages == ("teacher_head",)
+    assert all(p.requires_grad for p in encoder.trunk.parameters())
+    assert encoder.trunk.layer1.training
+
+
+def test_unfreezing_an_encoder_in_eval_mode_leaves_it_in_eval_mode(encoder):
+    encoder.eval().freeze().unfreeze("layer4")
+    assert not any(module.training for module in encoder.modules())
+
+
+def test_an_unknown_stage_lists_the_known_ones(encoder):
+    with pytest.raises(ValueError, match="expected one of stem, layer1, .*, teacher_head, got 'layer5'"):
+        encoder.freeze("layer5")
+
+
+def test_param_groups_hold_every_trainable_parameter_once(encoder):
+    groups = encoder.freeze("stem").param_groups(1e-3)
+    members = [id(p) for group in groups for p in group["params"]]
+    assert sorted(members) == sorted(id(p) for p in encoder.parameters() if p.requires_grad)
+
+
+def test_learning_rates_decay_from_layer4_down_and_the_head_takes_the_full_rate(encoder):
+    groups = encoder.unfreeze("teacher_head").param_groups(1e-3, backbone_multiplier=0.1, layer_decay=0.5)
+    rates = {group["name"]: group["lr"] for group in groups}
+    expected = {"stem": 1e-4 / 16, "layer1": 1e-4 / 8, "layer2": 1e-4 / 4, "layer3": 1e-4 / 2, "layer4": 1e-4}
+    assert rates == pytest.approx(expected | {"teacher_head": 1e-3})
+
+
+def test_weight_decay_spares_norms_and_biases(encoder):
+    for group in encoder.param_groups(1e-3, weight_decay=0.05):
+        dimensions = {p.ndim for p in group["params"]}
+        assert dimensions == ({1} if group["weight_decay"] == 0 else {4})
+
+
+@pytest.mark.parametrize("argument", ["lr", "backbone_multiplier", "layer_decay"])
+def test_a_rate_of_zero_is_refused(encoder, argument):
+    with pytest.raises(ValueError, match=rf"{argument}: expected a number above 0, got 0.*freeze\(\)"):
+        encoder.param_groups(**({"lr": 1e-3} | {argument: 0}))

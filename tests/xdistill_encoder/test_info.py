@@ -1,0 +1,86 @@
+import re
+import sys
+
+import pytest
+import torch
+
+from xdistill_encoder import XDistillResNet18, __version__, bundled_checkpoints, info
+
+RESNET18_WITHOUT_CLASSIFIER = (
+    11_689_512 - 513_000
+)  # torchvision's figure for resnet18; 512 x 1000 weights + 1000 biases
+
+
+@pytest.fixture
+def show(monkeypatch, capsys):
+    """What `xdistill info` prints for arguments."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["xdistill info", *arguments])
+        info.main()
+        return capsys.readouterr().out
+
+    return run
+
+
+@pytest.fixture
+def folder(random_encoder, tmp_path):
+    provenance = {"teacher": "ViT-Ti/16", "scores": {"10-NN": 84.5}, "steps": 3}
+    return random_encoder().save_pretrained(tmp_path / "encoder", name="kettle", provenance=provenance, half=True)
+
+
+def test_a_checkpoint_is_shown_with_parameters_provenance_and_scores(show, folder):
+    shown = show(str(folder), "--image-size", "32", "--device", "cpu")
+    assert f"{folder} (kettle)\n" in shown
+    assert re.search(r"norm +batch \(also as frozen\)\n", shown)
+    # trunk, then the teacher head: 512 x 8 weights + 8 biases
+    assert f"{RESNET18_WITHOUT_CLASSIFIER:,} in the trunk, {512 * 8 + 8:,} in the teacher head" in shown
+    assert re.search(r"teacher +ViT-Ti/16\n", shown)
+    assert re.search(r'scores +\{"10-NN": 84.5\}\n', shown)
+    assert re.search(r"steps +3\n", shown)
+
+
+def test_latency_is_measured_for_one_image_and_for_a_batch(show, folder):
+    shown = show(str(folder), "--image-size", "32", "--device", "cpu")
+    one, many = (float(ms) for ms in re.findall(r"batch (?:1|32) +([\d.]+) ms a forward pass at 32 px\n", shown))
+    assert 0 < one < many
+
+
+def test_the_header_names_the_versions_that_the_latency_belongs_to(show, folder):
+    header = show(str(folder), "--image-size", "32", "--device", "cpu").splitlines()[0]
+    assert header.startswith(f"xdistill-encoder {__version__}, torch {torch.__version__}, Python ")
+    assert f"device cpu, {torch.get_num_threads()} threads" in header
+
+
+def test_without_a_name_every_bundled_checkpoint_is_shown(show):
+    shown = show("--image-size", "32", "--device", "cpu")
+    assert bundled_checkpoints()
+    for name, config in bundled_checkpoints().items():
+        assert f"{name}" in shown
+        assert config.weights_sha256[:16] in shown
+
+
+def test_latency_is_the_median_of_at_least_three_passes():
+    encoder = XDistillResNet18().eval()
+    assert info.latency_ms(encoder, 32, 1, torch.device("cpu"), budget_ms=0) > 0
+
+
+def test_an_unknown_checkpoint_ends_in_one_line(show):
+    with pytest.raises(SystemExit, match=r"^xdistill info: no checkpoint named 'kettle': bundled are"):
+        show("kettle")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--image-size", "31"), "expected a whole number of pixels from 32 up, got '31'"),
+        (("--image-size", "big"), "expected a whole number of pixels from 32 up, got 'big'"),
+        (("--device", "abacus"), "'abacus' is no device of this machine"),
+        (("--device", "cuda:99"), "'cuda:99' is no device of this machine"),
+    ],
+)
+def test_a_wrong_option_is_a_usage_error(show, capsys, arguments, message):
+    with pytest.raises(SystemExit) as caught:
+        show(*arguments)
+    assert caught.value.code == 2  # argparse's
+    assert message in capsys.readouterr().err

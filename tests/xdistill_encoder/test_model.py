@@ -1,0 +1,136 @@
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torchvision.models import resnet18
+
+from xdistill_encoder import XDistillResNet18
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    torch.manual_seed(0)
+    return XDistillResNet18(teacher_features=192).eval()
+
+
+@pytest.fixture
+def images():
+    return torch.randint(0, 256, (2, 3, 70, 64), dtype=torch.uint8)
+
+
+def torchvision_trunk() -> nn.Module:
+    trunk = resnet18(weights=None)
+    trunk.fc = nn.Identity()
+    return trunk
+
+
+@pytest.mark.parametrize("norm", ["batch", "frozen"])
+def test_the_trunk_exchanges_state_dicts_with_torchvisions_resnet18_strictly(norm):
+    encoder, other = XDistillResNet18(norm), torchvision_trunk()
+    other.load_state_dict(encoder.trunk.state_dict(), strict=True)
+    encoder.trunk.load_state_dict(other.state_dict(), strict=True)
+
+
+def test_features_are_those_of_torchvisions_resnet18_on_the_normalised_image(encoder, images):
+    other = torchvision_trunk().eval()
+    other.load_state_dict(encoder.trunk.state_dict())
+    torch.testing.assert_close(encoder(images), other(encoder.normalizer(images)))
+
+
+def test_every_readout_has_the_shape_that_output_shape_states(encoder):
+    images = torch.rand(2, 3, 3, 75, 97)
+    readouts = {
+        "pooled": encoder(images),
+        "features": encoder.forward_features(images),
+        "spatial_softmax": encoder.forward_spatial_softmax(images),
+        "tokens": encoder.forward_tokens(images),
+        "teacher_embedding": encoder.teacher_embedding(images),
+    }
+    for name, values in readouts.items():
+        assert values.shape == (2, 3, *encoder.output_shape((75, 97), name)), name
+    pyramid = tuple(tuple(stage_map.shape[2:]) for stage_map in encoder.forward_pyramid(images))
+    assert pyramid == encoder.output_shape((75, 97), "pyramid")
+
+
+@pytest.mark.parametrize("size", range(32, 68))
+def test_output_shape_agrees_with_the_network_for_every_remainder(encoder, size):
+    assert encoder.forward_features(torch.rand(1, 3, size, 32)).shape[1:] == encoder.output_shape(
+        (size, 32), "features"
+    )
+
+
+def test_output_shape_refuses_unknown_readouts_and_small_images(encoder):
+    with pytest.raises(ValueError, match=r"readout: expected one of pooled, features, .*, got 'cls'"):
+        encoder.output_shape((64, 64), "cls")
+    with pytest.raises(ValueError, match="at least 32 px"):
+        encoder.output_shape((31, 64))
+
+
+def test_the_pyramid_ends_with_the_feature_map_and_its_mean_is_the_pooled_feature(encoder, images):
+    features = encoder.forward_features(images)
+    assert torch.equal(encoder.forward_pyramid(images)[-1], features)
+    torch.testing.assert_close(encoder(images), features.mean(dim=(2, 3)))
+    torch.testing.assert_close(encoder(images), encoder.forward_tokens(images).mean(dim=1))
+
+
+def test_the_teacher_embedding_is_the_linear_layer_on_the_pooled_features(encoder, images):
+    head = encoder.teacher_head
+    torch.testing.assert_close(encoder.teacher_embedding(images), encoder(images) @ head.weight.T + head.bias)
+
+
+def test_an_encoder_without_teacher_head_says_so(images):
+    encoder = XDistillResNet18()
+    with pytest.raises(ValueError, match=r"no teacher head.*from_pretrained\(\)"):
+        encoder.teacher_embedding(images)
+    with pytest.raises(ValueError, match="no teacher head"):
+        encoder.output_shape((64, 64), "teacher_embedding")
+
+
+def test_unusable_constructor_arguments_are_refused():
+    with pytest.raises(ValueError, match="norm: expected one of batch, frozen, group, got 'layer'"):
+        XDistillResNet18("layer")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="teacher_features: .* got 0"):
+        XDistillResNet18(teacher_features=0)
+
+
+@pytest.mark.parametrize("norm", ["batch", "frozen", "group"])
+@pytest.mark.parametrize("value", [0.5, 3.0])
+def test_torch_compile_keeps_the_features_and_the_range_check_in_one_graph(norm, value):
+    torch.manual_seed(0)
+    encoder = XDistillResNet18(norm).eval()
+    compiled = torch.compile(copy.deepcopy(encoder), fullgraph=True, backend="aot_eager")
+    images = torch.full((1, 3, 32, 32), value)
+    if value <= 1:
+        torch.testing.assert_close(compiled(images), encoder(images))
+    else:
+        with pytest.raises(RuntimeError, match=r"images: expected uint8 in \[0, 255\] or float in \[0, 1\]"):
+            compiled(images)
+
+
+def test_an_exported_program_keeps_the_features_and_the_range_check(encoder):
+    images = torch.rand(2, 3, 64, 64)
+    batch = torch.export.Dim("batch", min=1, max=64)
+    program = torch.export.export(encoder, (images,), dynamic_shapes=({0: batch},)).module()
+    other = torch.rand(5, 3, 64, 64)
+    torch.testing.assert_close(program(other), encoder(other))
+    with pytest.raises(RuntimeError, match="images: expected uint8"):
+        program(other * 255)
+
+
+def test_an_encoder_in_half_precision_computes_in_half_precision(encoder):
+    half = copy.deepcopy(encoder).to(torch.bfloat16)
+    features = half(torch.rand(2, 3, 64, 64))
+    assert features.dtype == torch.bfloat16
+
+
+def test_importing_the_product_imports_only_its_four_dependencies():
+    import subprocess
+    import sys
+
+    program = (
+        "import sys, torch, torchvision; before = set(sys.modules); import xdistill_encoder;"
+        "print(' '.join({name.partition('.')[0] for name in set(sys.modules) - before} - sys.stdlib_module_names))"
+    )
+    added = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert set(added) <= {"xdistill_encoder", "safetensors", "huggingface_hub", "torch", "torchvision"}

@@ -1,0 +1,87 @@
+"""What config.json says of a checkpoint."""
+
+import json
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, get_args
+
+from xdistill_encoder.norms import Norm
+
+FORMAT_VERSION = 1
+CONFIG_FILE = "config.json"
+
+
+class CheckpointError(ValueError):
+    """A checkpoint cannot be found, read, trusted or used as asked; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class CheckpointConfig:
+    """The entries of config.json.
+
+    Attributes:
+        name: what made the weights, in a few words.
+        norm: the norm layers they were trained with.
+        teacher_features: width of the teacher's embedding, None without a teacher head.
+        weights_sha256: checksum of model.safetensors.
+        provenance: teacher, images, command, commit, scores.
+    """
+
+    name: str
+    norm: Norm
+    teacher_features: int | None
+    weights_sha256: str
+    provenance: dict[str, Any] = field(default_factory=dict)
+    architecture: str = "resnet18"
+    format_version: int = FORMAT_VERSION
+
+
+def read_config(path: Path, remedy: str = "copy the whole folder again") -> CheckpointConfig:
+    """config.json -> CheckpointConfig.
+
+    Args:
+        remedy: ends the message about a damaged file: where to get it again.
+
+    Raises:
+        CheckpointError: a missing, unreadable, foreign, newer or incomplete file.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path.parent}: no {CONFIG_FILE}, so this is no xdistill-encoder checkpoint")
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: not readable as JSON ({error}); {remedy}") from error
+    if not isinstance(entries, dict) or "format_version" not in entries:
+        raise CheckpointError(f"{path}: no format_version, so this is no xdistill-encoder checkpoint")
+    _check_version(path, entries["format_version"])
+    names = {f.name for f in fields(CheckpointConfig)}
+    if set(entries) != names:
+        raise CheckpointError(
+            f"{path}: missing entries {sorted(names - set(entries))}, unknown entries {sorted(set(entries) - names)}; "
+            "save it again with save_pretrained()"
+        )
+    _check_entries(path, entries)
+    return CheckpointConfig(**entries)
+
+
+def _check_version(path: Path, version: object) -> None:
+    if version == FORMAT_VERSION:
+        return
+    newer = isinstance(version, int) and version > FORMAT_VERSION
+    advice = "upgrade with: pip install --upgrade xdistill-encoder" if newer else "save it again with save_pretrained()"
+    raise CheckpointError(f"{path}: format version {version!r}, this xdistill-encoder reads {FORMAT_VERSION}; {advice}")
+
+
+def _check_entries(path: Path, entries: dict[str, Any]) -> None:
+    width = entries["teacher_features"]
+    accepted = {
+        "architecture": ("'resnet18'", entries["architecture"] == "resnet18"),
+        "norm": (f"one of {', '.join(get_args(Norm))}", entries["norm"] in get_args(Norm)),
+        "teacher_features": ("a whole number from 1 up, or null", width is None or (type(width) is int and width > 0)),
+        "name": ("a string", isinstance(entries["name"], str)),
+        "weights_sha256": ("a string", isinstance(entries["weights_sha256"], str)),
+        "provenance": ("an object", isinstance(entries["provenance"], dict)),
+    }
+    for name, (expected, fits) in accepted.items():
+        if not fits:
+            raise CheckpointError(f"{path}: {name}: expected {expected}, got {entries[name]!r}")

@@ -1,0 +1,132 @@
+"""The tensors of a checkpoint: model.safetensors <-> state dict."""
+
+import hashlib
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from xdistill_encoder.checkpoint_config import CONFIG_FILE, CheckpointConfig, CheckpointError
+from xdistill_encoder.norms import Norm
+
+WEIGHTS_FILE = "model.safetensors"
+
+
+def read_weights(path: Path, config: CheckpointConfig, remedy: str) -> dict[str, Tensor]:
+    """The tensors of model.safetensors, once its checksum is the config's.
+
+    Args:
+        remedy: ends the message about a damaged file: where to get it again.
+
+    Raises:
+        CheckpointError: a missing, unreadable, truncated or damaged file.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path.parent}: {CONFIG_FILE} is there, {WEIGHTS_FILE} is not; {remedy}")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{path}: not readable ({error})") from error
+    checksum = hashlib.sha256(content).hexdigest()
+    if checksum != config.weights_sha256:
+        raise CheckpointError(
+            f"{path}: {len(content)} bytes with sha256 {checksum}, {CONFIG_FILE} says {config.weights_sha256}; "
+            f"the file is truncated, damaged or of another checkpoint: {remedy}"
+        )
+    try:
+        return safetensors.torch.load(content)
+    except SafetensorError as error:
+        raise CheckpointError(
+            f"{path}: not readable as safetensors ({error}); save it again with save_pretrained()"
+        ) from error
+
+
+def fill(encoder: nn.Module, tensors: dict[str, Tensor], name: str) -> None:
+    """Copy tensors into an encoder, all of them and nothing else; raises CheckpointError that lists what differs."""
+    wanted = encoder.state_dict()
+    missing, surplus = sorted(wanted.keys() - tensors.keys()), sorted(tensors.keys() - wanted.keys())
+    if missing or surplus:
+        raise CheckpointError(
+            f"checkpoint {name}: missing keys {_shorten(missing)}, surplus keys {_shorten(surplus)}; "
+            "it was written for another architecture"
+        )
+    shapes = [
+        f"{key} is {tuple(tensors[key].shape)}, expected {tuple(wanted[key].shape)}"
+        for key in wanted
+        if tensors[key].shape != wanted[key].shape
+    ]
+    if shapes:
+        raise CheckpointError(f"checkpoint {name}: wrong shapes: {_shorten(shapes)}")
+    encoder.load_state_dict(tensors, strict=True)
+
+
+def save_checkpoint(
+    folder: str | Path,
+    tensors: dict[str, Tensor],
+    *,
+    name: str,
+    norm: Norm,
+    teacher_features: int | None,
+    provenance: dict[str, Any],
+    half: bool,
+) -> Path:
+    """Write a checkpoint folder.
+
+    A write that fails leaves the old files. Whoever is stopped between the two renames leaves files that the checksum
+    tells apart, never a checkpoint that loads with the other's weights.
+
+    Raises:
+        ValueError: provenance that JSON cannot hold, or, with half, a weight beyond float16's range.
+    """
+    stored = {key: _stored(key, value, half) for key, value in tensors.items()}
+    weights = safetensors.torch.save(stored, metadata={"format": "pt"})
+    config = CheckpointConfig(name, norm, teacher_features, hashlib.sha256(weights).hexdigest(), provenance)
+    try:
+        text = json.dumps(asdict(config), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"provenance: expected what JSON holds (text, finite numbers, lists, dicts), got {provenance!r} ({error})"
+        ) from error
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    _replace({folder / WEIGHTS_FILE: weights, folder / CONFIG_FILE: text.encode()})
+    return folder
+
+
+def _stored(key: str, value: Tensor, half: bool) -> Tensor:
+    """A tensor as it lies on the disk: float32 (float16 with half), integers as they are."""
+    if not value.is_floating_point():
+        return value.cpu().contiguous()
+    stored = value.to(torch.float16 if half else torch.float32)
+    if half and bool((stored.isinf() & value.isfinite()).any()):
+        raise ValueError(
+            f"half: {key} reaches {value.abs().max().item():.4g}, "
+            f"float16 ends at {torch.finfo(torch.float16).max:.0f}; save with half=False"
+        )
+    return stored.cpu().contiguous()
+
+
+def _replace(contents: dict[Path, bytes]) -> None:
+    """Write every file beside its place, then move each there: a reader sees an old file or a whole one."""
+    partials = {path: path.with_name(f".{path.name}.{os.getpid()}.partial") for path in contents}
+    try:
+        for path, content in contents.items():
+            with partials[path].open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        for path, partial_file in partials.items():
+            partial_file.replace(path)
+    finally:
+        for partial_file in partials.values():
+            partial_file.unlink(missing_ok=True)
+
+
+def _shorten(items: list[str]) -> str:
+    return ", ".join(items[:4]) + (f" and {len(items) - 4} more" if len(items) > 4 else "") or "none"

@@ -1,0 +1,103 @@
+"""Checkpoints on the Hugging Face Hub: download to its cache, upload."""
+
+from pathlib import Path
+
+from xdistill_encoder.checkpoint_config import CheckpointError
+
+
+def download(
+    repo_id: str,
+    file: str,
+    revision: str | None,
+    *,
+    cache_dir: str | Path | None,
+    token: str | bool | None,
+    local_files_only: bool,
+    offline: str,
+) -> Path:
+    """One file of a repository, from the cache where it is current; .../snapshots/<commit>/<file>.
+
+    Args:
+        offline: the checkpoints that need no Hub, for the messages.
+
+    Raises:
+        CheckpointError: no such repository, revision or file; no access; no connection; a download that breaks off.
+    """
+    from huggingface_hub import errors, hf_hub_download
+
+    where = f"{repo_id} at revision {revision or 'main'}"
+    try:
+        path = hf_hub_download(
+            repo_id, file, revision=revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only
+        )
+    except errors.HFValidationError as error:
+        raise CheckpointError(f"{repo_id}: no name that the Hub accepts ({_line(error)}), nor a folder here") from error
+    except errors.GatedRepoError as error:
+        raise CheckpointError(f"{where}: access is gated; ask for it on the Hub, then pass token=") from error
+    except errors.RepositoryNotFoundError as error:
+        raise CheckpointError(
+            f"{repo_id}: no such repository on the Hub (a private one needs token=), nor a folder of that name here"
+        ) from error
+    except errors.RevisionNotFoundError as error:
+        raise CheckpointError(f"{repo_id}: no revision {revision!r} on the Hub") from error
+    except errors.LocalEntryNotFoundError as error:
+        why = (
+            f"{file} is not in the local cache, and local_files_only=True keeps it from the Hub"
+            if local_files_only
+            else f"the Hugging Face Hub cannot be reached ({_line(error.__cause__ or error)})"
+        )
+        raise CheckpointError(f"{where}: {why}; these work offline: {offline}") from error
+    except errors.EntryNotFoundError as error:
+        raise CheckpointError(f"{where}: no {file}, so this is no xdistill-encoder checkpoint") from error
+    except _connection_errors() as error:
+        raise CheckpointError(
+            f"{where}: the download of {file} failed ({_line(error)}); try again; these work offline: {offline}"
+        ) from error
+    return Path(path)
+
+
+def upload(
+    folder: str | Path,
+    repo_id: str,
+    *,
+    private: bool | None,
+    token: str | bool | None,
+    revision: str | None,
+    commit_message: str,
+) -> str:
+    """Upload a folder to a repository or its branch `revision`, either created where missing; returns the commit's URL.
+
+    Raises:
+        CheckpointError: no connection, no right to write, a name that the Hub does not accept.
+    """
+    from huggingface_hub import HfApi, errors
+
+    api = HfApi(token=token)
+    try:
+        api.create_repo(repo_id, private=private, exist_ok=True)
+        if revision is not None and not revision.startswith("refs/"):  # refs/pr/<n> are pull requests
+            api.create_branch(repo_id, branch=revision, exist_ok=True)
+        commit = api.upload_folder(
+            repo_id=repo_id, folder_path=folder, revision=revision, commit_message=commit_message
+        )
+    except errors.HFValidationError as error:
+        raise CheckpointError(f"{repo_id}: no name that the Hub accepts ({_line(error)}); use 'org/name'") from error
+    except (*_connection_errors(), RuntimeError) as error:  # RuntimeError: around what stopped the transfer of a file
+        why = _line(error.__cause__ if isinstance(error, RuntimeError) and error.__cause__ else error)
+        raise CheckpointError(
+            f"{repo_id}: the upload failed ({why}); it needs a connection and a token with write access: "
+            "`hf auth login`, or token="
+        ) from error
+    return commit.commit_url
+
+
+def _connection_errors() -> tuple[type[BaseException], ...]:
+    """What can escape huggingface_hub: its own errors, the disk's, those of its HTTP library (requests or httpx)."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    return (*HfHubHTTPError.__bases__, OSError)
+
+
+def _line(error: BaseException) -> str:
+    """The message of an error on one line."""
+    return " ".join(str(error).split()) or type(error).__name__
