@@ -106,12 +106,11 @@ def train(config: Config) -> int:
         policy.parameters(), decay=config.ema_max_decay, use_ema_warmup=True, power=config.ema_power, foreach=True
     )
     optimizer = torch.optim.AdamW(param_groups(policy, config), betas=(0.95, 0.999), eps=1e-8, fused=True)
-    start = restore(config, policy, optimizer, average)
+    start, losses = restore(config, policy, optimizer, average)
     model, optimizer = accelerator.prepare(policy, optimizer)
     model.train()
     log = Log(config.output / "log.jsonl", start, config.steps, accelerator.is_main_process)
     generator = torch.Generator(device)
-    losses: list[Tensor] = []
     step, leave = start, False
 
     with StopRequest() as stop:
@@ -135,12 +134,12 @@ def train(config: Config) -> int:
                 log.write(step, torch.stack(losses).mean().item())  # the only device-to-host copy
                 losses.clear()
             if step % config.save_every == 0 and step < config.steps and accelerator.is_main_process:
-                save_checkpoint(config, policy, optimizer, average, step)
+                save_checkpoint(config, policy, optimizer, average, step, losses)
             leave = all_leave(accelerator, stop.requested, step, config.log_every)
     log.close()
 
     if accelerator.is_main_process:
-        save_checkpoint(config, policy, optimizer, average, step)
+        save_checkpoint(config, policy, optimizer, average, step, losses)
         if step == config.steps:
             draw_learning_curve(config.output / "log.jsonl", config.output / "learning_curve.png")
             save_average(config, policy, average, demonstrations.origin)
@@ -191,7 +190,9 @@ def warmup_cosine(step: int, warmup_steps: int, steps: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - warmup_steps) / max(1, steps - warmup_steps)))
 
 
-def save_checkpoint(config: Config, policy: DiffusionPolicy, optimizer: Any, average: EMAModel, step: int) -> None:
+def save_checkpoint(
+    config: Config, policy: DiffusionPolicy, optimizer: Any, average: EMAModel, step: int, losses: list[Tensor]
+) -> None:
     """Write all that a continued run needs, complete or not at all."""
     path = config.output / "checkpoint.pt"
     state = {
@@ -200,13 +201,16 @@ def save_checkpoint(config: Config, policy: DiffusionPolicy, optimizer: Any, ave
         "policy": policy.state_dict(),
         "optimizer": optimizer.state_dict(),
         "average": average.state_dict(),
+        "losses": losses,  # not logged yet
     }
     torch.save(state, path.with_suffix(".partial"))
     os.replace(path.with_suffix(".partial"), path)
 
 
-def restore(config: Config, policy: DiffusionPolicy, optimizer: torch.optim.Optimizer, average: EMAModel) -> int:
-    """Load the checkpoint in `output`, if there is one; returns its step.
+def restore(
+    config: Config, policy: DiffusionPolicy, optimizer: torch.optim.Optimizer, average: EMAModel
+) -> tuple[int, list[Tensor]]:
+    """Load the checkpoint in `output`, if there is one; returns its step, with the losses that are not logged yet.
 
     Raises:
         ValueError: it belongs to a run with another configuration.
@@ -214,7 +218,7 @@ def restore(config: Config, policy: DiffusionPolicy, optimizer: torch.optim.Opti
     config.output.mkdir(parents=True, exist_ok=True)
     path = config.output / "checkpoint.pt"
     if not path.exists():
-        return 0
+        return 0, []
     state = torch.load(path, map_location="cpu", weights_only=True)
     found, asked = json.loads(state["config"]), json.loads(json.dumps(asdict(config), default=str))
     differing = [name for name in asked if found.get(name) != asked[name] and name not in ("log_every", "save_every")]
@@ -224,8 +228,9 @@ def restore(config: Config, policy: DiffusionPolicy, optimizer: torch.optim.Opti
     policy.load_state_dict(state["policy"], strict=True)
     optimizer.load_state_dict(state["optimizer"])
     average.load_state_dict(state["average"])
-    average.to(next(policy.parameters()).device)
-    return state["step"]
+    device = next(policy.parameters()).device
+    average.to(device)
+    return state["step"], [loss.to(device) for loss in state["losses"]]
 
 
 def save_average(config: Config, policy: DiffusionPolicy, average: EMAModel, origin: dict[str, Any]) -> None:

@@ -171,7 +171,8 @@ class XDistillResNet18(nn.Module):
 
         Args:
             name_or_path: a bundled name (`xdistill info` lists them), a folder written by `save_pretrained`, or
-                "org/name" on the Hugging Face Hub. None is the bundled checkpoint for `norm`, offline.
+                "org/name" on the Hugging Face Hub, looked for in this order; a `Path` is a folder. None is the bundled
+                checkpoint for `norm`, offline.
             norm: None takes the checkpoint's. "batch" and "frozen" share weights; "group" has its own.
             inputs_normalized, check_values: as in the constructor.
             revision, cache_dir, token, local_files_only: for the Hub, as in `huggingface_hub.hf_hub_download`.
