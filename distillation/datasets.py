@@ -6,6 +6,7 @@ from glob import glob
 from pathlib import Path
 
 import datasets
+import numpy as np
 import torch
 from PIL.Image import Image
 from torch import Tensor
@@ -77,7 +78,7 @@ class Views(Dataset):
     def __init__(
         self,
         table: datasets.Dataset,
-        order: Sequence[int],
+        order: Sequence[int] | np.ndarray,
         seed: int,
         epoch: int,
         min_scale: float,
@@ -96,7 +97,8 @@ class Views(Dataset):
     def __getitem__(self, position: int) -> dict[str, Tensor | int]:
         index = int(self.order[position])
         image = rgb(self.images[index]["image"])
-        view = random_view(self.seed, self.epoch, index, image.shape[-2:], self.min_scale)
+        _, height, width = image.shape
+        view = random_view(self.seed, self.epoch, index, (height, width), self.min_scale)
         return {"index": index} | {name: render(image, view, size) for name, size in self.sizes_px.items()}
 
 

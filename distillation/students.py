@@ -28,6 +28,6 @@ class Student(nn.Module):
         """Take the encoder's weights from a checkpoint; its teacher head too, where the widths agree."""
         source = XDistillResNet18.from_pretrained(checkpoint, norm=self.encoder.norm)
         self.encoder.trunk.load_state_dict(source.trunk.state_dict())
-        head = source.teacher_head
-        if head is not None and head.weight.shape == self.encoder.teacher_head.weight.shape:
-            self.encoder.teacher_head.load_state_dict(head.state_dict())
+        head, theirs = self.encoder.teacher_head, source.teacher_head
+        if head is not None and theirs is not None and head.out_features == theirs.out_features:
+            head.load_state_dict(theirs.state_dict())

@@ -65,7 +65,7 @@ def build(
     *,
     batch_size: int,
     workers: int,
-    advance: Callable[[int], None],
+    advance: Callable[[int], object],
     stop: Callable[[], bool],
 ) -> bool:
     """Compute what is missing; True when the cache is whole, False where `stop` asked to leave.

@@ -1,9 +1,11 @@
 """Frozen vision transformers that give the embedding to imitate."""
 
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
+from timm.data import resolve_model_data_config
 from torch import Tensor, nn
 
 
@@ -29,11 +31,11 @@ class Teacher(nn.Module):
             raise ValueError(
                 f"teacher {name}: {type(model).__name__} has no [CLS] token to distil; take a ViT that has one"
             )
-        data_config = timm.data.resolve_model_data_config(model)
+        data_config = resolve_model_data_config(model)
         self.name = name
         self.image_size: int = image_size or data_config["input_size"][-1]
-        self.num_features: int = model.num_features
-        self.model = model.eval().requires_grad_(False)
+        self.model: Any = model.eval().requires_grad_(False)
+        self.num_features: int = self.model.num_features
         mean, std = (torch.tensor(data_config[key]).view(1, 3, 1, 1) for key in ("mean", "std"))
         self.register_buffer("mean", mean, persistent=False)
         self.register_buffer("std", std, persistent=False)
@@ -74,5 +76,5 @@ def load_teacher(spec: str, image_size: int | None = None) -> Teacher:
         raise ValueError(f"teacher {spec!r}: expected 'timm/<model>' or 'local-dir:<folder>'")
     name = Path(rest).name if kind == "local-dir" else rest
     source = f"local-dir:{rest}" if kind == "local-dir" else rest
-    resized = {} if image_size is None else {"img_size": image_size}
+    resized: dict[str, Any] = {} if image_size is None else {"img_size": image_size}
     return Teacher(timm.create_model(source, pretrained=True, num_classes=0, **resized), name, image_size)

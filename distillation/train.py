@@ -126,7 +126,9 @@ def train(config: Config) -> Path:
     print(f"{len(table):,} images, teacher {teacher.name}, {config.norm} norm -> {config.output}")
 
     with StopRequest() as stop:
-        targets = cached_targets(config, table, teacher, accelerator, stop) if config.views_per_image else None
+        targets = None
+        if config.views_per_image is not None:
+            targets = cached_targets(config, config.views_per_image, table, teacher, accelerator, stop)
         optimizer = torch.optim.AdamW(student.encoder.param_groups(config.lr, weight_decay=config.weight_decay))
         student = student.to(memory_format=torch.channels_last)
         model, optimizer = accelerator.prepare(student, optimizer)
@@ -154,7 +156,9 @@ def train(config: Config) -> Path:
 
             bar.update(config.batch_size)
             if step % config.log_every == 0:
-                log.write(step, bar, loss=loss.item(), lr=scheduler.get_last_lr()[0])  # the only device-to-host copy
+                log.write(
+                    step, bar, loss=loss.item(), lr=float(scheduler.get_last_lr()[0])
+                )  # the only device-to-host copy
             if step % config.save_every == 0 or step == steps or stop.requested:
                 save_checkpoint(config.output, step, asdict(config), student, optimizer, scheduler)
             if stop.requested and step < steps:
@@ -173,10 +177,15 @@ def make_student(config: Config, teacher: Teacher) -> Student:
 
 
 def cached_targets(
-    config: Config, table: datasets.Dataset, teacher: Teacher, accelerator: Accelerator, stop: StopRequest
+    config: Config,
+    views_per_image: int,
+    table: datasets.Dataset,
+    teacher: Teacher,
+    accelerator: Accelerator,
+    stop: StopRequest,
 ) -> TargetCache:
     """The teacher's embeddings of all views, computed where they are missing."""
-    shape = (config.views_per_image, len(table), teacher.num_features)
+    shape = (views_per_image, len(table), teacher.num_features)
     depends_on = {
         "teacher": teacher.name,
         "teacher_image_size": teacher.image_size,

@@ -52,7 +52,7 @@ class XDistillResNet18(nn.Module):
         self.norm: Norm = norm
         self.normalizer = ImageNormalizer(inputs_normalized=inputs_normalized, check_values=check_values)
         self.trunk = resnet18(weights=None, norm_layer=norm_layer(norm))
-        self.trunk.fc = nn.Identity()
+        self.trunk.add_module("fc", nn.Identity())
         self.teacher_head = None if teacher_features is None else nn.Linear(self.num_features, teacher_features)
         self.checkpoint: checkpoints.CheckpointConfig | None = None
         self._frozen_stages: set[str] = set()

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from distillation.datasets import Views, load_table
 from distillation.targets import TargetCache, build
@@ -47,6 +48,6 @@ def test_an_interrupted_build_goes_on_and_holds_the_teachers_embedding_of_each_v
     assert not build_until(2)
     assert build_until(-1)
     assert sum(embedded) == 2 * len(table)  # nothing was computed twice
-    item = views(np.array([7]), 1)[0]
-    expected = teacher(item["teacher"][None])
+    (item,) = DataLoader(views(np.array([7]), 1))
+    expected = teacher(item["teacher"])
     torch.testing.assert_close(cache.read(1, torch.tensor([7])), expected, rtol=2**-11, atol=2**-11)  # float16

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import timm
@@ -28,7 +30,7 @@ def test_uint8_and_float_images_give_the_same_embedding(teacher_spec, images):
 
 
 def test_the_papers_teacher_architecture_gives_its_class_token():
-    model = timm.create_model("vit_small_patch14_dinov2", img_size=28, depth=1, num_classes=0).eval()
+    model: Any = timm.create_model("vit_small_patch14_dinov2", img_size=28, depth=1, num_classes=0).eval()
     teacher = Teacher(model, "dinov2 architecture, random weights", image_size=28)
     image = torch.rand(1, 3, 28, 28)
     mean, std = (torch.tensor(model.pretrained_cfg[key]).view(3, 1, 1) for key in ("mean", "std"))
@@ -70,7 +72,8 @@ def test_a_model_without_class_token_is_refused():
 def test_the_real_teacher_names_the_class_of_real_photographs(shared):
     """Its classifier on our embedding: 82.7 % on ImageNet at 224 px, and these are 10 easy classes at 128 px."""
     spec = f"local-dir:{shared}/teachers/vit_tiny_patch16_224.augreg_in21k_ft_in1k"
-    teacher, head = load_teacher(spec), timm.create_model(spec, pretrained=True).get_classifier()
+    classifier: Any = timm.create_model(spec, pretrained=True)
+    teacher, head = load_teacher(spec), classifier.get_classifier()
     table = LabelledImages(load_table([f"{shared}/data/eval/imagenette_val.parquet"]), teacher.image_size)
     rows = np.linspace(0, len(table) - 1, 64, dtype=int)
     images, labels = zip(*(table[int(row)] for row in rows), strict=True)

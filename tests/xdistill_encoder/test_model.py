@@ -21,7 +21,7 @@ def images():
 
 def torchvision_trunk() -> nn.Module:
     trunk = resnet18(weights=None)
-    trunk.fc = nn.Identity()
+    trunk.add_module("fc", nn.Identity())
     return trunk
 
 

@@ -9,6 +9,7 @@ from xdistill_encoder.norms import FrozenBatchNorm2d, norm_layer, share_weights
 def batch_norm_with_statistics() -> nn.BatchNorm2d:
     layer = nn.BatchNorm2d(8)
     for tensor in (layer.running_mean, layer.running_var, layer.weight, layer.bias):
+        assert tensor is not None
         nn.init.uniform_(tensor, 0.5, 2)
     return layer
 
