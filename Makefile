@@ -1,10 +1,9 @@
-# make demo | test | lint | bench: each creates the environment it needs.
+# make demo | test | lint | bench | wheel: each creates the environment it needs.
 VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
-export MUJOCO_GL ?= egl
 
-.PHONY: demo test lint bench install system
+.PHONY: demo test lint bench wheel install system
 .NOTPARALLEL:
 
 demo: install system
@@ -21,18 +20,27 @@ lint: install
 bench: install
 	$(BIN)/python -m pytest -m speed tests/speed -s
 
+# Builds the wheel, installs it with its dependencies in an environment of its own, uses it from another folder.
+wheel: install
+	rm -rf dist .venv-wheel
+	$(BIN)/python -m build --quiet
+	$(PYTHON) -m venv .venv-wheel
+	.venv-wheel/bin/python -m pip install --quiet --disable-pip-version-check dist/*.whl
+	command=$$PWD/.venv-wheel/bin/xdistill && cd /tmp && $$command --version && $$command info
+
 install: $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "The recipes need Python 3.11 or newer: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable ".[all,dev]"
 	touch $@
 
-# Headless rendering for MetaWorld: EGL, with OSMesa as the way out.
-LIBRARIES := libegl1 libgl1 libglvnd0 libosmesa6
+# Headless rendering for MetaWorld on Linux; macOS brings its own.
+LIBRARIES := libegl1 libgl1 libglvnd0 libgl1-mesa-dri
 system:
-	@if ldconfig -p | grep -q libEGL.so.1; then :; \
+	@if [ "$$(uname)" != Linux ] || $(PYTHON) -c 'import ctypes; ctypes.CDLL("libEGL.so.1")' 2>/dev/null; then :; \
 	elif command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
 		apt-get update -qq && apt-get install -y -qq $(LIBRARIES) >/dev/null; \
 	else \

@@ -9,14 +9,8 @@ import torch
 from torch import nn
 
 CHECKPOINT_FILE = "checkpoint.pt"
-MAY_DIFFER = (
-    "output",
-    "compile_teacher",
-    "workers",
-    "log_every",
-    "save_every",
-    "name",
-)  # settings that do not change the result
+MAY_DIFFER = ("output", "workers", "log_every", "save_every", "name", "images", "teacher")
+"""Settings that do not change the result. Images and teacher may lie elsewhere: their fingerprints are compared."""
 
 
 class StopRequest:
@@ -48,6 +42,14 @@ class StopRequest:
         """End the process with the shell's exit status for the signal, 128 + its number."""
         print(f"{self._signal.name}: {message}", flush=True)
         raise SystemExit(128 + self._signal)
+
+
+def outlive_one_sigterm(worker: int) -> None:
+    """`worker_init_fn` of a DataLoader: `timeout` and schedulers signal all processes of a run, which must save first.
+
+    A second SIGTERM, the DataLoader's own, ends the worker.
+    """
+    signal.signal(signal.SIGTERM, lambda number, frame: signal.signal(number, signal.SIG_DFL))
 
 
 def save_checkpoint(

@@ -1,6 +1,7 @@
 """Where weights come from: command, commit, versions."""
 
 import shlex
+import shutil
 import subprocess
 import sys
 from datetime import datetime, timezone
@@ -9,17 +10,31 @@ from pathlib import Path
 
 
 def describe_run() -> dict[str, object]:
-    """The command of this process, the commit of this folder (None outside a git checkout), library versions, date."""
+    """The command of this process, the commit of this folder (None outside its checkout), library versions, date."""
     return {
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        "commit": commit(),
+        "command": command(),
+        "commit": commit(Path(__file__)),
         "versions": {name: version(name) for name in ("torch", "torchvision", "timm")},
         "date": datetime.now(timezone.utc).date().isoformat(),
     }
 
 
-def commit() -> str | None:
-    """Commit of the checkout that holds this file, with "-dirty" where tracked files differ; None outside one."""
-    git = ["git", "-C", str(Path(__file__).parent)]
-    described = subprocess.run([*git, "describe", "--always", "--dirty", "--abbrev=12"], capture_output=True, text=True)
-    return described.stdout.strip() or None if described.returncode == 0 else None
+def command() -> str:
+    """The command line of this process as one would type it: `xdistill ...` or `python -m ...`."""
+    module = sys.modules["__main__"].__spec__
+    program = ["python", "-m", module.name] if module else Path(sys.argv[0]).name.split()
+    return shlex.join([*program, *sys.argv[1:]])
+
+
+def commit(file: Path) -> str | None:
+    """Commit of the checkout that tracks a file, with "-dirty" where tracked files differ; None without one."""
+    if shutil.which("git") is None:
+        return None
+
+    def git(*arguments: str) -> str | None:
+        done = subprocess.run(["git", "-C", str(file.parent), *arguments], capture_output=True, text=True)
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    if git("ls-files", "--error-unmatch", file.name) is None:  # installed within another project's checkout
+        return None
+    return git("describe", "--always", "--dirty", "--abbrev=12")

@@ -8,6 +8,12 @@ from pathlib import Path
 from tqdm import tqdm
 
 
+def require_finite(step: int, name: str, value: float) -> None:
+    """Raise a FloatingPointError that names the step for a value that is NaN or infinite."""
+    if not math.isfinite(value):
+        raise FloatingPointError(f"step {step}: {name} is {value}; lower the learning rate or look at the images")
+
+
 class RunLog:
     """Appends rows to a JSONL file; rows beyond the step at which a run resumes are dropped.
 
@@ -33,10 +39,7 @@ class RunLog:
             FloatingPointError: a value is not finite; names it and the step.
         """
         for name, value in values.items():
-            if not math.isfinite(value):
-                raise FloatingPointError(
-                    f"step {step}: {name} is {value}; lower the learning rate or look at the images"
-                )
+            require_finite(step, name, value)
         elapsed = time.perf_counter() - self._time
         row = {"step": step, **values, "steps_per_second": round((step - self._step) / elapsed, 3)}
         self._step, self._time = step, time.perf_counter()

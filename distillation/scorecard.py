@@ -97,7 +97,13 @@ def knn_accuracy(
 
 
 def score(config: Config) -> dict[str, object]:
-    """Scores of one encoder with what they were measured on."""
+    """Scores of one encoder with what they were measured on.
+
+    Raises:
+        ValueError: wrong settings, images without labels, or an unusable checkpoint or teacher.
+    """
+    if config.encoder and config.teacher:
+        raise ValueError("encoder, teacher: one of the two is scored, got both")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if config.teacher:
         model = load_teacher(config.teacher).to(device)
@@ -145,11 +151,14 @@ def append_row(path: Path, row: dict[str, object]) -> None:
 def main() -> None:
     """Read the command line, print the scores as JSON."""
     config = tyro.cli(Config, prog="xdistill scorecard", args=sys.argv[1:])
-    row = score(config)
-    print(json.dumps(row, indent=2))
-    if config.csv:
-        run = describe_run()
-        append_row(config.csv, row | {"command": run["command"], "commit": run["commit"]})
+    try:
+        row = score(config)
+        print(json.dumps(row, indent=2))
+        if config.csv:
+            run = describe_run()
+            append_row(config.csv, row | {"command": run["command"], "commit": run["commit"]})
+    except ValueError as error:
+        raise SystemExit(f"xdistill scorecard: {error}") from error
 
 
 if __name__ == "__main__":

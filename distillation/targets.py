@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from distillation.checkpointing import outlive_one_sigterm
 from distillation.datasets import Views
 
 ARRAY_FILE = "embeddings.npy"
@@ -77,7 +78,12 @@ def build(
         stop: asked after each batch.
     """
     for view in range(len(cache.embeddings)):
-        loader = DataLoader(make_views(cache.missing(view), view), batch_size=batch_size, num_workers=workers)
+        loader = DataLoader(
+            make_views(cache.missing(view), view),
+            batch_size=batch_size,
+            num_workers=workers,
+            worker_init_fn=outlive_one_sigterm,
+        )
         for batch in loader:
             cache.write(view, batch["index"], embed(batch["teacher"]))
             advance(len(batch["index"]))

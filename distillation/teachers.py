@@ -1,5 +1,6 @@
 """Frozen vision transformers that give the embedding to imitate."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ class Teacher(nn.Module):
         num_features: width D of the embedding.
 
     Raises:
-        ValueError: the model has no class token.
+        ValueError: the model has no class token, or none that a final norm sees.
     """
 
     def __init__(self, model: nn.Module, name: str, image_size: int | None = None):
@@ -34,6 +35,11 @@ class Teacher(nn.Module):
         data_config = resolve_model_data_config(model)
         self.name = name
         self.image_size: int = image_size or data_config["input_size"][-1]
+        if isinstance(getattr(model, "norm", None), nn.Identity):
+            raise ValueError(
+                f"teacher {name}: its [CLS] token passes no final norm, {type(model).__name__} pools the patches; "
+                "take one that was trained with global_pool='token'"
+            )
         self.model: Any = model.eval().requires_grad_(False)
         self.num_features: int = self.model.num_features
         mean, std = (torch.tensor(data_config[key]).view(1, 3, 1, 1) for key in ("mean", "std"))
@@ -48,6 +54,14 @@ class Teacher(nn.Module):
         pixels = images.float() / 255 if images.dtype == torch.uint8 else images
         tokens = self.model.forward_features((pixels - self.mean) / self.std)  # (B, 1 + N, D)
         return tokens[:, 0].float()
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the weights; the same wherever the files lie."""
+        digest = hashlib.sha256()
+        for key, value in sorted(self.model.state_dict().items()):
+            digest.update(key.encode() + value.cpu().float().numpy().tobytes())
+        return digest.hexdigest()[:16]
 
     def train(self, mode: bool = True) -> "Teacher":
         """Stays in eval mode."""

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import datasets
 import numpy as np
@@ -16,11 +16,17 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from distillation.checkpointing import StopRequest, load_checkpoint, save_checkpoint
+from distillation.checkpointing import (
+    MAY_DIFFER,
+    StopRequest,
+    load_checkpoint,
+    outlive_one_sigterm,
+    save_checkpoint,
+)
 from distillation.datasets import Views, epoch_order, fingerprint, load_table
 from distillation.losses import mse
 from distillation.provenance import describe_run
-from distillation.runlog import RunLog
+from distillation.runlog import RunLog, require_finite
 from distillation.schedule import image_size_at, lr_factor
 from distillation.students import Student
 from distillation.targets import TargetCache, build
@@ -33,8 +39,8 @@ class Config:
 
     teacher: str = "timm/vit_large_patch14_dinov2.lvd142m"
     """"timm/<model>" or "local-dir:<folder>"; its [CLS] embedding is imitated."""
-    teacher_image_size: int | None = None
-    """Side in px of the teacher's views; None: that of its configuration."""
+    teacher_image_size: int | None = 224
+    """Side in px of the teacher's views; None: that of its configuration (518 for DINOv2 in timm)."""
     images: tuple[str, ...] = ("ILSVRC/imagenet-1k",)
     """Parquet files, folders or globs with a column `image`; or one Hub dataset id."""
     output: Path = Path("runs/distill")
@@ -59,10 +65,10 @@ class Config:
     """Of matrices and kernels."""
     warmup_share: float = 0.05
     """Share of the steps in which the learning rate rises linearly."""
-    mixed_precision: Literal["bf16", "fp16", "no"] = "bf16"
-    """Of the forward passes; weights stay float32."""
+    mixed_precision: Literal["auto", "bf16", "no"] = "auto"
+    """Of the forward passes; weights stay float32. auto: bf16 where the hardware computes it natively."""
     compile_teacher: bool = False
-    """Run the teacher through torch.compile; worth its minute of compilation for long runs."""
+    """Run the teacher through torch.compile; worth its minute of compilation for long runs. Needs a C++ compiler."""
     workers: int = 8
     """Processes that decode images."""
     seed: int = 0
@@ -109,7 +115,7 @@ def train(config: Config) -> Path:
         FloatingPointError: the loss is not finite; the last checkpoint stays.
         SystemExit: the run was asked to stop; the checkpoint is written.
     """
-    accelerator = Accelerator(mixed_precision=config.mixed_precision)
+    accelerator = Accelerator(mixed_precision=resolve_precision(config.mixed_precision))
     if accelerator.num_processes > 1:
         raise ValueError(f"one process only, accelerate started {accelerator.num_processes}")
     set_seed(config.seed)
@@ -122,6 +128,8 @@ def train(config: Config) -> Path:
     if config.compile_teacher:
         teacher.compile()
     student = make_student(config, teacher)
+    facts = asdict(config) | {"images_fingerprint": fingerprint(table), "teacher_fingerprint": teacher.fingerprint}
+    run = describe_run()
     config.output.mkdir(parents=True, exist_ok=True)
     print(f"{len(table):,} images, teacher {teacher.name}, {config.norm} norm -> {config.output}")
 
@@ -135,7 +143,7 @@ def train(config: Config) -> Path:
         scheduler = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: lr_factor(step, steps, config.warmup_share)
         )
-        start = load_checkpoint(config.output, asdict(config), student, optimizer, scheduler)
+        start = load_checkpoint(config.output, facts, student, optimizer, scheduler)
         log = RunLog(config.output / "log.jsonl", start)
         bar = tqdm(total=steps * config.batch_size, initial=start * config.batch_size, unit="img", unit_scale=True)
 
@@ -160,12 +168,22 @@ def train(config: Config) -> Path:
                     step, bar, loss=loss.item(), lr=float(scheduler.get_last_lr()[0])
                 )  # the only device-to-host copy
             if step % config.save_every == 0 or step == steps or stop.requested:
-                save_checkpoint(config.output, step, asdict(config), student, optimizer, scheduler)
+                require_finite(step, "loss", loss.item())
+                save_checkpoint(config.output, step, facts, student, optimizer, scheduler)
             if stop.requested and step < steps:
                 bar.close()
                 stop.leave(f"saved at step {step} of {steps}; the same command resumes")
         bar.close()
-    return export(config, student, teacher, len(table), steps)
+    return export(config, student, run | {"teacher": teacher.name, "images": len(table), "steps": steps})
+
+
+def resolve_precision(asked: str) -> str:
+    """ "auto" -> "bf16" where the GPU, or the CPU's matrix unit, computes it natively; elsewhere it is slower."""
+    if asked != "auto":
+        return asked
+    if torch.cuda.is_available():
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "no"
+    return "bf16" if torch.cpu._is_amx_tile_supported() else "no"
 
 
 def make_student(config: Config, teacher: Teacher) -> Student:
@@ -188,6 +206,7 @@ def cached_targets(
     shape = (views_per_image, len(table), teacher.num_features)
     depends_on = {
         "teacher": teacher.name,
+        "teacher_fingerprint": teacher.fingerprint,
         "teacher_image_size": teacher.image_size,
         "images": fingerprint(table),
         "seed": config.seed,
@@ -235,22 +254,18 @@ def view_batches(
         if config.views_per_image is None:
             sizes_px["teacher"] = teacher_size_px
         views = Views(table, order.numpy(), config.seed, view_number(config, epoch), config.min_scale, sizes_px)
-        for batch in DataLoader(views, batch_size=config.batch_size, num_workers=config.workers):
+        loader = DataLoader(
+            views, batch_size=config.batch_size, num_workers=config.workers, worker_init_fn=outlive_one_sigterm
+        )
+        for batch in loader:
             yield epoch, batch
 
 
-def export(config: Config, student: Student, teacher: Teacher, images: int, steps: int) -> Path:
-    """Write the encoder with its provenance."""
-    name = config.name or f"resnet18-{config.norm}-{teacher.name}-{images // 1000}k"
-    provenance = describe_run() | {
-        "teacher": teacher.name,
-        "images": images,
-        "steps": steps,
-        "epochs": config.epochs,
-        "batch_size": config.batch_size,
-        "image_size_px": config.image_size,
-        "warm_start": config.warm_start,
-    }
+def export(config: Config, student: Student, run: dict[str, Any]) -> Path:
+    """Write the encoder; its provenance is the run, its settings, and that of the checkpoint it started from."""
+    name = config.name or f"resnet18-{config.norm}-{run['teacher']}-{run['images'] // 1000}k"
+    settings = {key: value for key, value in asdict(config).items() if key not in MAY_DIFFER}
+    provenance = run | {"settings": settings} | student.origin
     return student.encoder.save_pretrained(config.output / "encoder", name=name, provenance=provenance, half=True)
 
 

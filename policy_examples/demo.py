@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
 import tyro
 
 from policy_examples import demos, rollout, train
@@ -15,6 +16,7 @@ from policy_examples.policy import DiffusionPolicy
 from policy_examples.store import Demonstrations, load_demonstrations, save_demonstrations
 
 DEMONSTRATIONS = 10
+STEPS_AFTER_SUCCESS = 10
 SEEDS_APART = 1_000
 """Two values of --seed share no demonstration."""
 
@@ -58,6 +60,7 @@ def run(config: Config) -> float | None:
 
     print(f"[3/4] {config.episodes} episodes with objects placed as in no demonstration", flush=True)
     policy, origin = DiffusionPolicy.load(training.output / "policy")
+    policy.to("cuda" if torch.cuda.is_available() else "cpu")
     seeds = range(demos.FIRST_EVALUATION_SEED, demos.FIRST_EVALUATION_SEED + config.episodes)
     rollout.require_unseen(seeds, origin)
     with MetaWorld(config.task, config.image_size_px, demonstrations.origin["render"]) as env:
@@ -89,8 +92,15 @@ def collect_once(config: Config, path: Path) -> Demonstrations:
     """Collect the demonstrations, unless an earlier demo in this folder did.
 
     Raises:
-        ValueError: those in the folder are of another task or size.
+        ValueError: those in the folder are of another task, size or seed.
     """
+    asked = {
+        "task": config.task,
+        "image_size_px": config.image_size_px,
+        "render": "fast",
+        "first_seed": config.seed * SEEDS_APART,
+        "steps_after_success": STEPS_AFTER_SUCCESS,
+    }
     if not path.exists():
         collected = demos.collect(
             demos.Config(
@@ -99,13 +109,12 @@ def collect_once(config: Config, path: Path) -> Demonstrations:
                 seed=config.seed * SEEDS_APART,
                 image_size_px=config.image_size_px,
                 render="fast",
-                steps_after_success=10,
+                steps_after_success=STEPS_AFTER_SUCCESS,
             )
         )
         save_demonstrations(collected, path)
     demonstrations = load_demonstrations(path)
-    found = {name: demonstrations.origin.get(name) for name in ("task", "image_size_px")}
-    asked = {"task": config.task, "image_size_px": config.image_size_px}
+    found = {name: demonstrations.origin.get(name) for name in asked}
     if found != asked:
         raise ValueError(f"output: {path} holds demonstrations of {found}, not of {asked}; name another folder.")
     return demonstrations
@@ -131,7 +140,7 @@ def main() -> None:
     config = tyro.cli(Config, prog="xdistill demo", description="Encoder to working policy in minutes.")
     try:
         success = run(config)
-    except (ValueError, RenderingError) as error:
+    except (ValueError, FloatingPointError, RenderingError) as error:
         raise SystemExit(f"xdistill demo: {error}") from error
     if success is None:
         print("stopped; the same command continues.", file=sys.stderr)

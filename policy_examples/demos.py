@@ -75,6 +75,8 @@ def collect(config: Config) -> Demonstrations:
         "render": config.render,
         "image_size_px": config.image_size_px,
         "seeds": seeds,
+        "first_seed": config.seed,
+        "steps_after_success": config.steps_after_success,
     }
     ends = np.cumsum([len(episode[2]) for episode in kept], dtype=np.int64)
     return Demonstrations(images, agent_pos, actions, ends, origin)

@@ -1,10 +1,17 @@
 """Reports the progress of a training run."""
 
 import json
+import math
 import time
 from pathlib import Path
 
 from tqdm import tqdm
+
+
+def require_finite(step: int, loss: float) -> None:
+    """Raise a FloatingPointError that names the step for a loss of NaN or infinity."""
+    if not math.isfinite(loss):
+        raise FloatingPointError(f"step {step}: loss is {loss}; lower the learning rate or look at the demonstrations.")
 
 
 class Log:
@@ -17,19 +24,20 @@ class Log:
         lines = path.read_text().splitlines() if start and path.exists() else []
         kept = [line for line in lines if json.loads(line)["step"] <= start]
         path.write_text("".join(line + "\n" for line in kept))
-        self.file = path.open("a", buffering=1)
+        self.path = path
         self.progress = tqdm(initial=start, total=steps, desc="fine-tuning", unit="step", smoothing=0.05)
 
     def write(self, step: int, loss: float) -> None:
-        """Note the mean loss of the steps since the last line."""
+        """Note the mean loss of the steps since the last line; raises FloatingPointError if it is not finite."""
+        require_finite(step, loss)
         if not self.active:
             return
         rate = (step - self.start) / (time.monotonic() - self.began)
-        self.file.write(json.dumps({"step": step, "loss": loss, "steps_per_second": round(rate, 3)}) + "\n")
+        with self.path.open("a") as file:
+            file.write(json.dumps({"step": step, "loss": loss, "steps_per_second": round(rate, 3)}) + "\n")
         self.progress.set_postfix(loss=f"{loss:.4f}", refresh=False)
         self.progress.update(step - self.progress.n)
 
     def close(self) -> None:
         if self.active:
-            self.file.close()
             self.progress.close()

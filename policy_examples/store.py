@@ -21,7 +21,7 @@ class Demonstrations:
     """Episodes end to end, N steps in all; row i of `actions` was taken on what row i of the others shows."""
 
     images: np.ndarray
-    """(N, H, W, 3) uint8, RGB, upright."""
+    """(N, H, W, 3) uint8, RGB; upright where `origin` names MetaWorld."""
     agent_pos: np.ndarray
     """(N, P) float32."""
     actions: np.ndarray
@@ -61,7 +61,7 @@ def require_free(path: Path) -> None:
 
 
 def load_demonstrations(path: Path) -> Demonstrations:
-    """Read a store that this module, Diffusion Policy or DP3 wrote.
+    """Read a store in this layout, with uint8 images; DP3's MetaWorld stores hold mirrored ones (see README).
 
     Raises:
         ValueError: no store there, an array is missing, damaged, or of another shape or type.

@@ -19,7 +19,7 @@ from policy_examples.curve import draw_learning_curve
 from policy_examples.encoders import EncoderName, PolicyNorm, load_encoder
 from policy_examples.interrupts import StopRequest
 from policy_examples.policy import DiffusionPolicy, PolicyShape
-from policy_examples.progress import Log
+from policy_examples.progress import Log, require_finite
 from policy_examples.store import Demonstrations, load_demonstrations
 from policy_examples.windows import Windows, batch_indices
 
@@ -47,7 +47,7 @@ class Config:
     channels: tuple[int, ...] = (512, 1024, 2048)
     """Width of each UNet level."""
     steps: int = 24_000
-    """Optimizer steps; 1,500 epochs of ten demonstrations of 200 steps."""
+    """Optimizer steps; 1,600 epochs of ten demonstrations of 200 steps."""
     batch_size: int = 128
     """Windows a step, over all processes."""
     lr: float = 1e-4
@@ -62,8 +62,8 @@ class Config:
     """The average's decay at step s is 1 - (1 + s) ** -power."""
     ema_max_decay: float = 0.9999
     """Upper limit of that decay."""
-    bf16: bool = True
-    """Compute in bfloat16; weights and loss stay in float32."""
+    bf16: bool | None = None
+    """Compute in bfloat16; weights and loss stay in float32. None: where the hardware does so natively."""
     seed: int = 0
     """Of the head's first weights, the order of windows, the noise."""
     log_every: int = 10
@@ -71,6 +71,9 @@ class Config:
     save_every: int = 1_000
     """Steps between checkpoints."""
 
+
+MAY_DIFFER = ("output", "log_every", "save_every")
+"""Settings that do not change the result."""
 
 PRESETS = {
     "cpu": Config(
@@ -92,6 +95,7 @@ def train(config: Config) -> int:
 
     Raises:
         ValueError: the demonstrations or the run in `output` do not fit the configuration.
+        FloatingPointError: the loss is not finite; the last checkpoint stays.
     """
     accelerator = Accelerator()
     device: torch.device = accelerator.device
@@ -109,6 +113,7 @@ def train(config: Config) -> int:
     start, losses = restore(config, policy, optimizer, average)
     model, optimizer = accelerator.prepare(policy, optimizer)
     model.train()
+    bf16 = native_bf16(device) if config.bf16 is None else config.bf16
     log = Log(config.output / "log.jsonl", start, config.steps, accelerator.is_main_process)
     generator = torch.Generator(device)
     step, leave = start, False
@@ -121,7 +126,7 @@ def train(config: Config) -> int:
             for group in optimizer.param_groups:
                 group["lr"] = group["full_lr"] * warmup_cosine(step, config.warmup_steps, config.steps)
 
-            with torch.autocast(device.type, torch.bfloat16, enabled=config.bf16):
+            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                 loss = model(batch, generator)
             accelerator.backward(loss)
             optimizer.step()
@@ -144,6 +149,13 @@ def train(config: Config) -> int:
             draw_learning_curve(config.output / "log.jsonl", config.output / "learning_curve.png")
             save_average(config, policy, average, demonstrations.origin)
     return step
+
+
+def native_bf16(device: torch.device) -> bool:
+    """Whether the GPU, or the CPU's matrix unit, computes bfloat16 natively; elsewhere it is slower than float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and torch.cpu._is_amx_tile_supported()
 
 
 def all_leave(accelerator: Accelerator, requested: bool, step: int, every: int) -> bool:
@@ -193,7 +205,9 @@ def warmup_cosine(step: int, warmup_steps: int, steps: int) -> float:
 def save_checkpoint(
     config: Config, policy: DiffusionPolicy, optimizer: Any, average: EMAModel, step: int, losses: list[Tensor]
 ) -> None:
-    """Write all that a continued run needs, complete or not at all."""
+    """Write all that a continued run needs, complete or not at all; raises FloatingPointError for a loss of NaN."""
+    if losses:
+        require_finite(step, torch.stack(losses).mean().item())
     path = config.output / "checkpoint.pt"
     state = {
         "config": json.dumps(asdict(config), default=str),
@@ -221,7 +235,7 @@ def restore(
         return 0, []
     state = torch.load(path, map_location="cpu", weights_only=True)
     found, asked = json.loads(state["config"]), json.loads(json.dumps(asdict(config), default=str))
-    differing = [name for name in asked if found.get(name) != asked[name] and name not in ("log_every", "save_every")]
+    differing = [name for name in asked if found.get(name) != asked[name] and name not in MAY_DIFFER]
     if differing:
         changes = ", ".join(f"{name} {found.get(name)!r} -> {asked[name]!r}" for name in differing)
         raise ValueError(f"output: {config.output} holds a run that began otherwise ({changes}); name another folder.")
@@ -255,7 +269,7 @@ def main() -> None:
     )
     try:
         done = train(config)
-    except ValueError as error:
+    except (ValueError, FloatingPointError) as error:
         raise SystemExit(f"xdistill finetune: {error}") from error
     if done < config.steps:
         print(f"stopped after {done} of {config.steps} steps; the same command continues.", file=sys.stderr)

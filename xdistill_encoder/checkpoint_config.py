@@ -35,6 +35,16 @@ class CheckpointConfig:
     architecture: str = "resnet18"
     format_version: int = FORMAT_VERSION
 
+    def as_origin(self) -> dict[str, Any]:
+        """Provenance of weights that started from this checkpoint."""
+        return {
+            "started_from": {
+                "name": self.name,
+                "weights_sha256": self.weights_sha256,
+                "provenance": self.provenance,
+            }
+        }
+
 
 def read_config(path: Path, remedy: str = "copy the whole folder again") -> CheckpointConfig:
     """config.json -> CheckpointConfig.

@@ -27,6 +27,8 @@ __all__ = [
 
 WEIGHTS_FOLDER = Path(__file__).parent / "weights"
 DEFAULT_NORM: Norm = "batch"
+DEFAULT_CHECKPOINTS: dict[Norm, str] = {"batch": "resnet18-bn-vit-ti16-augreg-97k"}
+"""The bundled checkpoint that is meant where none is named, by the norm it was trained with."""
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -56,7 +58,7 @@ def load_checkpoint(
     if norm is not None:
         norm_layer(norm)  # raises for an unknown name, before anything is downloaded
     if name_or_path is None:
-        name_or_path = _bundled_name(norm or DEFAULT_NORM)
+        name_or_path = _default_name(norm or DEFAULT_NORM)
     folder = _local_folder(name_or_path)
     if folder is not None:
         if revision is not None:
@@ -92,12 +94,13 @@ def _bundled_names() -> list[str]:
     return sorted(path.parent.name for path in WEIGHTS_FOLDER.glob(f"*/{CONFIG_FILE}"))
 
 
-def _bundled_name(norm: Norm) -> str:
-    bundled = bundled_checkpoints()
-    for name, config in bundled.items():
-        if share_weights(norm, config.norm):
+def _default_name(norm: Norm) -> str:
+    for trained, name in DEFAULT_CHECKPOINTS.items():
+        if share_weights(norm, trained):
             return name
-    raise CheckpointError(f"no bundled checkpoint was trained with norm={norm!r}; bundled are {_list(list(bundled))}")
+    raise CheckpointError(
+        f"no bundled checkpoint was trained with norm={norm!r}; bundled are {_list(_bundled_names())}"
+    )
 
 
 def _local_folder(name_or_path: str | Path) -> Path | None:
@@ -109,7 +112,10 @@ def _local_folder(name_or_path: str | Path) -> Path | None:
         )
     if name_or_path in _bundled_names():
         return WEIGHTS_FOLDER / name_or_path
-    path = Path(name_or_path).expanduser()
+    try:
+        path = Path(name_or_path).expanduser()
+    except RuntimeError as error:
+        raise CheckpointError(f"no folder {str(name_or_path)!r}: {error}") from error
     if path.is_file():
         raise CheckpointError(
             f"{path} is a file; give the folder that holds {CONFIG_FILE} with {WEIGHTS_FILE}: {str(path.parent)!r}"

@@ -1,6 +1,7 @@
 """Which stages of the encoder learn, at which rate."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from torch import nn
 
@@ -9,11 +10,22 @@ STAGES = (*TRUNK_STAGES, "teacher_head")
 NO_DECAY_NDIM = 1  # biases and norm parameters are vectors
 
 
-def check_stages(stages: tuple[str, ...]) -> None:
-    """Refuse a stage that does not exist; raises ValueError that lists the known ones."""
+def check_stages(stages: tuple[str, ...], present: tuple[str, ...]) -> None:
+    """Refuse a stage that the encoder does not have; raises ValueError that lists those it has."""
     for stage in stages:
-        if stage not in STAGES:
-            raise ValueError(f"stage: expected one of {', '.join(STAGES)}, got {stage!r}")
+        if stage not in present:
+            raise ValueError(f"stage: expected one of {', '.join(present)}, got {stage!r}")
+
+
+def check_factors(lr: float, backbone_multiplier: float, layer_decay: float, weight_decay: float | None) -> None:
+    """Refuse rates that no optimizer should see, NaN included; raises ValueError."""
+    for name, factor in {"lr": lr, "backbone_multiplier": backbone_multiplier, "layer_decay": layer_decay}.items():
+        if not factor > 0:
+            raise ValueError(f"{name}: expected a number above 0, got {factor}; freeze() stops a stage from learning")
+    if layer_decay > 1:
+        raise ValueError(f"layer_decay: expected at most 1, so that lower stages learn slower, got {layer_decay}")
+    if weight_decay is not None and not weight_decay >= 0:
+        raise ValueError(f"weight_decay: expected 0 or more, or None, got {weight_decay}")
 
 
 def stage_modules(trunk: nn.Module, teacher_head: nn.Module | None, stage: str) -> list[nn.Module]:
@@ -29,14 +41,14 @@ def stage_param_groups(
     lr: float,
     backbone_multiplier: float,
     layer_decay: float,
-    weight_decay: float,
-) -> list[dict]:
+    weight_decay: float | None,
+) -> list[dict[str, Any]]:
     """Trainable parameters as optimizer groups, two a stage: matrices with weight decay, vectors without.
 
     The learning rate of a stage is lr * backbone_multiplier * layer_decay ** (stages above it up to layer4).
     The teacher head, where it is trainable, is a new layer and takes lr itself.
     """
-    groups = []
+    groups: list[dict[str, Any]] = []
     for stage, modules in stages:
         head = stage == "teacher_head"
         depth = STAGES.index("layer4") - STAGES.index(stage)
@@ -45,6 +57,7 @@ def stage_param_groups(
         for decays in (True, False):
             members = [p for p in parameters if (p.ndim > NO_DECAY_NDIM) == decays]
             if members:
+                group = {"name": stage, "params": members, "lr": stage_lr}
                 decay = weight_decay if decays else 0.0
-                groups.append({"name": stage, "params": members, "lr": stage_lr, "weight_decay": decay})
+                groups.append(group if decay is None else group | {"weight_decay": decay})
     return groups

@@ -23,11 +23,17 @@ class ImageNormalizer(nn.Module):
         super().__init__()
         self.inputs_normalized = inputs_normalized
         self.check_values = check_values
-        mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
-        self.register_buffer("scale", 1 / std, persistent=False)
-        self.register_buffer("shift", -mean / std, persistent=False)
+        self.register_buffer("scale", torch.empty(1, 3, 1, 1), persistent=False)
+        self.register_buffer("shift", torch.empty(1, 3, 1, 1), persistent=False)
         self.scale: Tensor
         self.shift: Tensor
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Fill the constants: for hosts that build on the meta device and then materialise, as FSDP does."""
+        mean, std = (torch.tensor(v, device=self.scale.device).view(1, 3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
+        self.scale.copy_(1 / std)
+        self.shift.copy_(-mean / std)
 
     def forward(self, images: Tensor) -> Tensor:
         """(..., 3, H, W), at least one leading axis -> (B, 3, H, W), normalised, in the dtype of the encoder.
@@ -36,8 +42,10 @@ class ImageNormalizer(nn.Module):
         float32 in [0, 1] (with `inputs_normalized`: floats that are ImageNet-normalised already).
 
         Raises:
-            ValueError: anything else. On a CUDA device, and inside a compiled or exported graph, values out of range
-                surface as a device-side assertion (RuntimeError) instead, so that no step waits for the device.
+            ValueError: anything else. Inside a compiled or exported graph values out of range are a RuntimeError. On
+                CUDA they are a device-side assertion, so that no step waits for the device: the process must start
+                again, and the same batch on the CPU tells more. A TorchScript trace (torch.jit.trace) keeps the
+                layout checks of its example alone.
         """
         check_layout(images)
         check_dtype(images, inputs_normalized=self.inputs_normalized)
@@ -94,9 +102,9 @@ def check_dtype(images: Tensor, *, inputs_normalized: bool) -> None:
         hint = (
             "use images.float()" if images.is_floating_point() else "pixels in [0, 255] go in as images.to(torch.uint8)"
         )
-        raise ValueError(
-            f"images: expected uint8 in [0, 255], or float16, bfloat16 or float32 in [0, 1], got {images.dtype}; {hint}"
-        )
+        floats = "float16, bfloat16 or float32"
+        wanted = f"normalised {floats}" if inputs_normalized else f"uint8 in [0, 255], or {floats} in [0, 1]"
+        raise ValueError(f"images: expected {wanted}, got {images.dtype}; {hint}")
 
 
 def check_range(images: Tensor, *, inputs_normalized: bool) -> None:

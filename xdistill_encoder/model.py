@@ -9,7 +9,7 @@ from torchvision.models import resnet18
 
 from xdistill_encoder import checkpoints, finetuning, readouts
 from xdistill_encoder.images import ImageNormalizer
-from xdistill_encoder.norms import Norm, norm_layer
+from xdistill_encoder.norms import BatchNorm2d, Norm, norm_layer
 
 
 class XDistillResNet18(nn.Module):
@@ -17,14 +17,15 @@ class XDistillResNet18(nn.Module):
 
     Every method that takes `images` accepts RGB, channels first, H and W from 32 px up, uint8 in [0, 255] or float16,
     bfloat16, float32 in [0, 1], with one or more leading axes: (B, 3, H, W), (B, T, 3, H, W), ... Normalisation is
-    inside. Other input is a ValueError (see `xdistill_encoder.images`).
+    inside. Other input is refused (see `ImageNormalizer.forward`).
 
     Args:
         norm: "batch"; "frozen", batch norm with fixed statistics, for small batches and for policies that keep an
             exponential moving average; "group", 16 channels a group.
         teacher_features: width of the teacher's embedding; adds the linear layer 512 -> width that
             `teacher_embedding` reads. It starts frozen, because a policy does not use it.
-        inputs_normalized: the host applies the ImageNet normalisation, the encoder does not repeat it.
+        inputs_normalized: the host applies the ImageNet normalisation, the encoder does not repeat it. That the host
+            really does cannot be checked: raw [0, 1] images lie within the normalised range.
         check_values: refuse values outside the accepted range. Layout and dtype are always checked.
 
     Attributes:
@@ -56,7 +57,8 @@ class XDistillResNet18(nn.Module):
         self.teacher_head = None if teacher_features is None else nn.Linear(self.num_features, teacher_features)
         self.checkpoint: checkpoints.CheckpointConfig | None = None
         self._frozen_stages: set[str] = set()
-        self.freeze("teacher_head")
+        if self.teacher_head:
+            self.freeze("teacher_head")
 
     # ---- images -> features
 
@@ -108,7 +110,11 @@ class XDistillResNet18(nn.Module):
         """Fix stages ("stem", "layer1" to "layer4", "teacher_head"; all of them where none is named).
 
         Their parameters take no gradient, their batch norm stays in eval mode whatever calls `.train()`; copies and
-        wrappers of the encoder inherit it. Raises ValueError for an unknown stage.
+        wrappers of the encoder inherit it, and loading a state dict leaves it. A state dict does not hold it: freeze
+        a new encoder before its state is loaded, and before the optimizer is made.
+
+        Raises:
+            ValueError: an unknown stage, or "teacher_head" of an encoder that has none.
         """
         return self._set_frozen(stages, frozen=True)
 
@@ -122,25 +128,25 @@ class XDistillResNet18(nn.Module):
         return tuple(stage for stage in finetuning.STAGES if stage in self._frozen_stages)
 
     def param_groups(
-        self, lr: float, *, backbone_multiplier: float = 1.0, layer_decay: float = 1.0, weight_decay: float = 0.0
+        self,
+        lr: float,
+        *,
+        backbone_multiplier: float = 1.0,
+        layer_decay: float = 1.0,
+        weight_decay: float | None = None,
     ) -> list[dict[str, Any]]:
         """Groups for a torch optimizer; frozen parameters are left out, norm parameters and biases take no decay.
 
         Args:
             lr: the learning rate of the policy head.
             backbone_multiplier: the encoder's learning rate is this times lr.
-            layer_decay: factor from one stage to the one below it; layer4 keeps lr * backbone_multiplier.
-            weight_decay: for weight matrices and kernels.
+            layer_decay: factor in (0, 1] from one stage to the one below it; layer4 keeps lr * backbone_multiplier.
+            weight_decay: for weight matrices and kernels; None leaves it to the optimizer.
 
         Raises:
-            ValueError: a factor that is not above 0.
+            ValueError: a factor outside its range.
         """
-        factors = {"lr": lr, "backbone_multiplier": backbone_multiplier, "layer_decay": layer_decay}
-        for name, factor in factors.items():
-            if factor <= 0:
-                raise ValueError(
-                    f"{name}: expected a number above 0, got {factor}; freeze() stops a stage from learning"
-                )
+        finetuning.check_factors(lr, backbone_multiplier, layer_decay, weight_decay)
         return finetuning.stage_param_groups(self._stages(), lr, backbone_multiplier, layer_decay, weight_decay)
 
     def train(self, mode: bool = True) -> "XDistillResNet18":
@@ -205,17 +211,19 @@ class XDistillResNet18(nn.Module):
 
         Args:
             name: the checkpoint's name; the folder's where None.
-            provenance: JSON-compatible facts: teacher, images, command, scores. None keeps those it was loaded with.
+            provenance: JSON-compatible facts: teacher, images, command, scores. None says which checkpoint it was
+                loaded from, because scores of that one need not hold for these weights.
             half: store float16, half the size; loading converts to float32.
         """
-        inherited = self.checkpoint.provenance if self.checkpoint else {}
+        if provenance is None:
+            provenance = self.checkpoint.as_origin() if self.checkpoint else {}
         return checkpoints.save_checkpoint(
             folder,
             self.state_dict(),
             name=name or Path(folder).resolve().name,
             norm=self.norm,
             teacher_features=self.teacher_head.out_features if self.teacher_head else None,
-            provenance=inherited if provenance is None else provenance,
+            provenance=provenance,
             half=half,
         )
 
@@ -265,12 +273,16 @@ class XDistillResNet18(nn.Module):
             yield stage, finetuning.stage_modules(self.trunk, self.teacher_head, stage)
 
     def _set_frozen(self, stages: tuple[str, ...], frozen: bool) -> "XDistillResNet18":
-        stages = stages or finetuning.STAGES
-        finetuning.check_stages(stages)
+        present = finetuning.STAGES if self.teacher_head else finetuning.TRUNK_STAGES
+        stages = stages or present
+        finetuning.check_stages(stages, present)
         self._frozen_stages = self._frozen_stages.union(stages) if frozen else self._frozen_stages.difference(stages)
         for stage in stages:
             for module in finetuning.stage_modules(self.trunk, self.teacher_head, stage):
                 module.requires_grad_(not frozen)
+                for layer in module.modules():
+                    if isinstance(layer, BatchNorm2d):
+                        layer.hold(frozen)
                 module.train(self.training and not frozen)
         return self
 

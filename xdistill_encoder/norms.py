@@ -11,6 +11,21 @@ Norm = Literal["batch", "frozen", "group"]
 CHANNELS_PER_GROUP = 16  # Diffusion Policy's and robomimic's choice for ResNets
 
 
+class BatchNorm2d(nn.BatchNorm2d):
+    """torch's batch norm, which can be held in eval mode against every later `.train()`."""
+
+    held = False
+
+    def hold(self, held: bool) -> None:
+        """Hold it in eval mode, or let `.train()` decide again."""
+        self.held = held
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> "BatchNorm2d":
+        super().train(mode and not self.held)
+        return self
+
+
 class FrozenBatchNorm2d(nn.Module):
     """Batch norm whose statistics never change; scale and offset stay trainable.
 
@@ -43,7 +58,7 @@ def group_norm(num_channels: int) -> nn.GroupNorm:
 
 def norm_layer(norm: Norm) -> Callable[[int], nn.Module]:
     """Name -> constructor of the layer for a number of channels; raises ValueError for an unknown name."""
-    layers = {"batch": nn.BatchNorm2d, "frozen": FrozenBatchNorm2d, "group": group_norm}
+    layers = {"batch": BatchNorm2d, "frozen": FrozenBatchNorm2d, "group": group_norm}
     if norm not in layers:
         raise ValueError(f"norm: expected one of {', '.join(get_args(Norm))}, got {norm!r}")
     return layers[norm]

@@ -53,6 +53,8 @@ def output_shape(
     image_size: tuple[int, int], readout: str, teacher_features: int | None
 ) -> tuple[int, ...] | tuple[tuple[int, int, int], ...]:
     """Shape of a readout for one image of (H, W) px; see `XDistillResNet18.output_shape`."""
+    if not isinstance(image_size, (tuple, list)) or len(image_size) != 2:
+        raise ValueError(f"image_size: expected (H, W) in px, got {image_size!r}")
     if min(image_size) < MIN_SIZE_PX:
         raise ValueError(f"image_size: height and width must be at least {MIN_SIZE_PX} px, got {tuple(image_size)}")
     pyramid = tuple(

@@ -1,9 +1,10 @@
 import csv
+import sys
 
 import pytest
 import torch
 
-from distillation.scorecard import Config, append_row, knn_accuracy, score
+from distillation.scorecard import Config, append_row, knn_accuracy, main, score
 
 
 def test_near_neighbours_outvote_a_distant_majority():
@@ -25,6 +26,20 @@ def test_an_untrained_encoder_tells_dark_from_bright(parquet):
     assert row["encoder"] == "random"
     assert row["bank_images"] == row["query_images"] == 24
     assert row["knn1_percent"] == 100  # every query is its own nearest neighbour
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--encoder", "kettle"], "no checkpoint named 'kettle'"),
+        (["--encoder", "random", "--teacher", "timm/vit_tiny_patch16_224"], "one of the two is scored, got both"),
+    ],
+)
+def test_a_mistake_ends_the_command_in_one_line(parquet, monkeypatch, options, message):
+    arguments = ["xdistill scorecard", "--bank", parquet, "--queries", parquet, *options]
+    monkeypatch.setattr(sys, "argv", arguments)
+    with pytest.raises(SystemExit, match=f"^xdistill scorecard: .*{message}"):
+        main()
 
 
 def test_rows_append_and_other_columns_are_refused(tmp_path):

@@ -1,3 +1,4 @@
+import shutil
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,20 @@ def test_an_unusable_spec_is_refused_with_what_is_accepted(spec, message):
 def test_a_model_without_class_token_is_refused():
     with pytest.raises(ValueError, match=r"teacher resnet: ResNet has no \[CLS\] token"):
         Teacher(timm.create_model("resnet18", num_classes=0), "resnet")
+
+
+def test_a_class_token_that_no_final_norm_sees_is_refused():
+    model = timm.create_model("beit_base_patch16_224", depth=1, num_classes=0)
+    with pytest.raises(ValueError, match=r"teacher beit: its \[CLS\] token passes no final norm, Beit pools"):
+        Teacher(model, "beit")
+
+
+def test_the_fingerprint_is_that_of_the_weights_wherever_they_lie(teacher_spec, tmp_path):
+    folder = shutil.copytree(teacher_spec.removeprefix("local-dir:"), tmp_path / "elsewhere")
+    teacher = load_teacher(f"local-dir:{folder}")
+    assert teacher.fingerprint == load_teacher(teacher_spec).fingerprint
+    teacher.model.norm.bias.add_(1)
+    assert teacher.fingerprint != load_teacher(teacher_spec).fingerprint
 
 
 def test_the_real_teacher_names_the_class_of_real_photographs(shared):

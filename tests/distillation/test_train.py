@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from distillation.datasets import load_table
 from distillation.train import PRESETS, Config, train
 from xdistill_encoder import XDistillResNet18
 
@@ -20,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 def config(tmp_path, parquet, teacher_spec):
     return Config(
         teacher=teacher_spec,
+        teacher_image_size=None,
         images=(parquet,),
         output=tmp_path / "run",
         image_size=32,
@@ -50,8 +53,18 @@ def test_the_student_learns_and_the_exported_encoder_is_the_one_that_learned(con
         encoder.get_parameter("trunk.layer4.1.conv2.weight"), trained, rtol=2**-11, atol=2**-14
     )  # float16
     assert encoder.checkpoint
-    assert encoder.checkpoint.provenance["teacher"] == "vit_random"
-    assert encoder.checkpoint.provenance["steps"] == 90
+    provenance = encoder.checkpoint.provenance
+    assert (provenance["teacher"], provenance["images"], provenance["steps"]) == ("vit_random", 24, 90)
+    assert provenance["settings"]["views_per_image"] == 2
+
+
+def test_a_warm_start_keeps_the_provenance_of_what_it_started_from(config):
+    first = train(replace(config, epochs=1, name="kettle"))
+    again = replace(config, epochs=1, warm_start=str(first), output=config.output / "again")
+    checkpoint = XDistillResNet18.from_pretrained(train(again)).checkpoint
+    assert checkpoint
+    origin = checkpoint.provenance["started_from"]
+    assert (origin["name"], origin["provenance"]["steps"]) == ("kettle", 3)
 
 
 def test_cached_and_online_embeddings_of_the_same_views_give_the_same_losses(config):
@@ -66,9 +79,12 @@ def test_cached_and_online_embeddings_of_the_same_views_give_the_same_losses(con
 def start(config: Config) -> subprocess.Popen:
     command = [sys.executable, "-m", "distillation.train", "--teacher", config.teacher, "--images", *config.images]
     command += ["--output", str(config.output), "--image-size", "32", "--views-per-image", "2", "--batch-size", "8"]
-    command += ["--epochs", str(config.epochs), "--workers", "0", "--log-every", "1", "--mixed-precision", "no"]
+    command += ["--epochs", str(config.epochs), "--workers", "1", "--log-every", "1", "--mixed-precision", "no"]
+    command += ["--teacher-image-size", "None"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(command, cwd=config.output.parent, env=environment, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, cwd=config.output.parent, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -80,7 +96,7 @@ def test_a_signal_saves_and_leaves_and_the_resumed_run_ends_as_an_undisturbed_on
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    process.send_signal(number)
+    os.killpg(process.pid, number)  # the workers too, as a terminal, `timeout` and schedulers do
     printed, _ = process.communicate(timeout=60)
     assert process.returncode == 128 + number
     assert f"{number.name}: saved at step" in printed
@@ -101,9 +117,22 @@ def test_an_output_folder_of_another_run_is_refused_with_what_differs(config):
         train(replace(config, epochs=2))
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(config):
+def test_other_images_under_the_same_name_are_another_run_and_the_same_under_another_are_not(config, parquet, tmp_path):
+    config = replace(config, epochs=1, views_per_image=None)
+    path = tmp_path / "images.parquet"
+    train(config)
+    train(replace(config, images=(shutil.copy(parquet, str(path)),)))
+    load_table([parquet]).select(range(16)).to_parquet(str(path))
+    with pytest.raises(ValueError, match="images_fingerprint was .*, is .*"):
+        train(replace(config, images=(str(path),)))
+
+
+@pytest.mark.parametrize("log_every", [1, 1000])
+def test_a_loss_that_is_not_finite_stops_the_run_before_it_is_saved(config, log_every):
     with pytest.raises(FloatingPointError, match=r"step \d+: loss is (nan|inf)"):
-        train(replace(config, lr=1e30))
+        train(replace(config, lr=1e30, log_every=log_every))
+    assert not (config.output / "checkpoint.pt").exists()
+    assert not (config.output / "encoder").exists()
 
 
 def test_settings_out_of_range_are_refused():

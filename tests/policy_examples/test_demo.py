@@ -21,5 +21,8 @@ def test_the_demo_leaves_policy_episodes_curve_and_video_in_the_folder_it_names(
     for name in ("learning_curve.png", "episode.mp4", "policy/model.safetensors", "demonstrations.zarr/.zgroup"):
         assert (tmp_path / "demo" / name).exists()
 
+    store = tmp_path / "demo/demonstrations.zarr"
     with pytest.raises(ValueError, match=r"holds demonstrations of .*'reach'.*, not of .*'drawer-open'"):
-        demo.collect_once(replace(config, task="drawer-open"), tmp_path / "demo/demonstrations.zarr")
+        demo.collect_once(replace(config, task="drawer-open"), store)
+    with pytest.raises(ValueError, match=r"holds demonstrations of .*'first_seed': 0.*, not of .*'first_seed': 1000"):
+        demo.collect_once(replace(config, seed=1), store)

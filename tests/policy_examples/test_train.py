@@ -99,6 +99,21 @@ def test_a_run_started_otherwise_is_not_continued(config):
         train(replace(config, steps=3, lr=0.1))
 
 
+def test_a_run_whose_folder_was_moved_is_continued(config):
+    train(replace(config, steps=2))
+    moved = config.output.rename(config.output.with_name("moved"))
+    assert train(replace(config, steps=2, output=moved)) == 2
+    assert len(losses(moved)) == 2  # nothing was done again
+
+
+@pytest.mark.parametrize("log_every", [1, 1000])
+def test_a_loss_that_is_not_finite_stops_the_run_before_it_is_saved(config, log_every):
+    config = replace(config, lr=1e30, warmup_steps=0, log_every=log_every)
+    with pytest.raises(FloatingPointError, match=r"step \d+: loss is (nan|inf); lower the learning rate"):
+        train(config)
+    assert not (config.output / "policy").exists()
+
+
 def test_bfloat16_training_keeps_float32_weights(config):
     train(replace(config, steps=2, bf16=True))
     assert {tensor.dtype for tensor in weights(config.output).values()} <= {torch.float32, torch.int64}

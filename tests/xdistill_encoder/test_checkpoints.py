@@ -12,6 +12,7 @@ import torch
 from xdistill_encoder import CheckpointError, XDistillResNet18, bundled_checkpoints
 from xdistill_encoder.checkpoint_config import CONFIG_FILE, FORMAT_VERSION
 from xdistill_encoder.checkpoint_weights import WEIGHTS_FILE
+from xdistill_encoder.checkpoints import DEFAULT_CHECKPOINTS
 
 
 @pytest.fixture(scope="session")
@@ -118,13 +119,16 @@ def test_a_loaded_encoder_is_in_eval_mode_and_knows_its_checkpoint(random_encode
     assert loaded.checkpoint.teacher_features == 8
 
 
-def test_provenance_survives_loading_and_saving_again(random_encoder, tmp_path):
-    random_encoder().save_pretrained(tmp_path / "first", provenance={"teacher": "ViT-Ti/16"}, half=True)
+def test_weights_saved_again_say_what_they_started_from_and_claim_no_scores_of_it(random_encoder, tmp_path):
+    facts = {"scores": {"10-NN": 84.5}}
+    random_encoder().save_pretrained(tmp_path / "first", provenance=facts, half=True)
     again = XDistillResNet18.from_pretrained(tmp_path / "first")
     again.save_pretrained(tmp_path / "second", name="again", half=True)
-    config = XDistillResNet18.from_pretrained(tmp_path / "second").checkpoint
-    assert config is not None
-    assert (config.name, config.provenance) == ("again", {"teacher": "ViT-Ti/16"})
+    first, second = (XDistillResNet18.from_pretrained(tmp_path / name).checkpoint for name in ("first", "second"))
+    assert first
+    assert second
+    origin = {"name": "first", "weights_sha256": first.weights_sha256, "provenance": facts}
+    assert (second.name, second.provenance) == ("again", {"started_from": origin})
 
 
 def test_an_encoder_without_a_teacher_head_comes_back_without_one(images, tmp_path):
@@ -143,10 +147,20 @@ def test_a_folder_is_given_as_text_as_a_path_or_from_the_home_folder(saved, monk
 # ---- bundled
 
 
-def test_no_name_is_a_bundled_checkpoint_trained_with_batch_norm():
-    encoder = XDistillResNet18.from_pretrained()
-    assert encoder.norm == "batch"
-    assert encoder.checkpoint in bundled_checkpoints().values()
+@pytest.mark.parametrize(("asked", "norm"), [(None, "batch"), ("batch", "batch"), ("frozen", "frozen")])
+def test_no_name_is_the_default_checkpoint_trained_with_batch_norm(asked, norm):
+    encoder = XDistillResNet18.from_pretrained(norm=asked)
+    assert encoder.norm == norm
+    assert encoder.checkpoint == bundled_checkpoints()[DEFAULT_CHECKPOINTS["batch"]]
+
+
+def test_every_default_is_bundled_and_was_trained_with_its_norm():
+    bundled = bundled_checkpoints()
+    assert {norm: bundled[name].norm for norm, name in DEFAULT_CHECKPOINTS.items()} == {"batch": "batch"}
+
+
+def test_a_home_folder_of_nobody_is_an_error_about_the_folder():
+    assert "no folder '~nobody-at-all/encoder'" in message_of("~nobody-at-all/encoder")
 
 
 def test_every_bundled_checkpoint_loads_by_its_name():

@@ -54,6 +54,24 @@ def test_frozen_stages_stay_frozen_inside_a_policy_that_is_put_in_train_mode(enc
     assert_frozen_through_a_step(encoder, nn.Sequential(encoder, nn.Linear(512, 4)))
 
 
+def test_frozen_batch_norm_stays_in_eval_mode_whoever_calls_train_below_the_encoder(encoder):
+    encoder.freeze("stem", "layer1")
+    fixed = frozen_values(encoder)
+    encoder.trunk.train()  # what a host does that took the trunk alone
+    for module in encoder.modules():
+        module.train()
+    encoder(torch.rand(4, 3, 32, 32))
+    assert all(torch.equal(value, fixed[key]) for key, value in frozen_values(encoder).items())
+    assert encoder.trunk.layer2[0].bn1.training
+
+
+def test_unfreezing_lets_batch_norm_follow_train_again(encoder):
+    encoder.freeze("stem").unfreeze("stem")
+    before = encoder.trunk.bn1.running_mean.clone()
+    encoder(torch.rand(4, 3, 32, 32))
+    assert not torch.equal(encoder.trunk.bn1.running_mean, before)
+
+
 def test_frozen_stages_stay_frozen_in_a_deep_copy(encoder):
     duplicate = copy.deepcopy(encoder.freeze("stem", "layer1"))
     assert duplicate.frozen_stages == ("stem", "layer1", "teacher_head")
@@ -114,6 +132,14 @@ def test_an_unknown_stage_lists_the_known_ones(encoder):
         encoder.freeze("layer5")
 
 
+def test_an_encoder_without_a_teacher_head_has_no_such_stage():
+    encoder = XDistillResNet18()
+    assert encoder.frozen_stages == ()
+    assert encoder.freeze().frozen_stages == STAGES[:-1]
+    with pytest.raises(ValueError, match="expected one of stem, .*, layer4, got 'teacher_head'"):
+        encoder.unfreeze("teacher_head")
+
+
 def test_param_groups_hold_every_trainable_parameter_once(encoder):
     groups = encoder.freeze("stem").param_groups(1e-3)
     members = [id(p) for group in groups for p in group["params"]]
@@ -133,7 +159,21 @@ def test_weight_decay_spares_norms_and_biases(encoder):
         assert dimensions == ({1} if group["weight_decay"] == 0 else {4})
 
 
+def test_without_weight_decay_the_optimizers_own_holds_for_matrices(encoder):
+    optimizer = torch.optim.AdamW(encoder.param_groups(1e-3), weight_decay=0.1)
+    for group in optimizer.param_groups:
+        assert group["weight_decay"] == (0 if group["params"][0].ndim == 1 else 0.1)
+
+
 @pytest.mark.parametrize("argument", ["lr", "backbone_multiplier", "layer_decay"])
-def test_a_rate_of_zero_is_refused(encoder, argument):
-    with pytest.raises(ValueError, match=rf"{argument}: expected a number above 0, got 0.*freeze\(\)"):
-        encoder.param_groups(**({"lr": 1e-3} | {argument: 0}))
+@pytest.mark.parametrize("value", [0, float("nan")])
+def test_a_rate_that_is_not_above_zero_is_refused(encoder, argument, value):
+    with pytest.raises(ValueError, match=rf"{argument}: expected a number above 0, got {value}.*freeze\(\)"):
+        encoder.param_groups(**({"lr": 1e-3} | {argument: value}))
+
+
+def test_factors_that_turn_their_purpose_round_are_refused(encoder):
+    with pytest.raises(ValueError, match="layer_decay: expected at most 1, .*, got 3"):
+        encoder.param_groups(1e-3, layer_decay=3)
+    with pytest.raises(ValueError, match="weight_decay: expected 0 or more, or None, got -1"):
+        encoder.param_groups(1e-3, weight_decay=-1)

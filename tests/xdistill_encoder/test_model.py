@@ -65,6 +65,9 @@ def test_output_shape_refuses_unknown_readouts_and_small_images(encoder):
         encoder.output_shape((64, 64), "cls")
     with pytest.raises(ValueError, match="at least 32 px"):
         encoder.output_shape((31, 64))
+    for size in (224, (3, 224, 224)):
+        with pytest.raises(ValueError, match=r"image_size: expected \(H, W\) in px, got"):
+            encoder.output_shape(size)
 
 
 def test_the_pyramid_ends_with_the_feature_map_and_its_mean_is_the_pooled_feature(encoder, images):
@@ -106,6 +109,31 @@ def test_torch_compile_keeps_the_features_and_the_range_check_in_one_graph(norm,
     else:
         with pytest.raises(RuntimeError, match=r"images: expected uint8 in \[0, 255\] or float in \[0, 1\]"):
             compiled(images)
+
+
+def test_an_encoder_from_the_meta_device_computes_the_same_once_reset(encoder, images):
+    with torch.device("meta"):
+        other = XDistillResNet18(teacher_features=encoder.teacher_head.out_features).eval()
+    other.to_empty(device="cpu").load_state_dict(encoder.state_dict())
+    other.normalizer.reset_parameters()
+    assert torch.equal(other(images), encoder(images))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_forward_pass_on_cuda_waits_for_nothing_and_can_be_captured_in_a_graph(encoder, images):
+    encoder, images = copy.deepcopy(encoder).cuda(), (images / 255).cuda()
+    with torch.inference_mode():
+        expected = encoder(images)
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            encoder(images)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            captured = encoder(images)
+        graph.replay()
+    torch.testing.assert_close(captured, expected)
 
 
 def test_an_exported_program_keeps_the_features_and_the_range_check(encoder):
