@@ -57,7 +57,7 @@ class XDistillResNet18(nn.Module):
         self.teacher_head = None if teacher_features is None else nn.Linear(self.num_features, teacher_features)
         self.checkpoint: checkpoints.CheckpointConfig | None = None
         self._frozen_stages: set[str] = set()
-        if self.teacher_head:
+        if self.teacher_head is not None:
             self.freeze("teacher_head")
 
     # ---- images -> features
@@ -222,7 +222,7 @@ class XDistillResNet18(nn.Module):
             self.state_dict(),
             name=name or Path(folder).resolve().name,
             norm=self.norm,
-            teacher_features=self.teacher_head.out_features if self.teacher_head else None,
+            teacher_features=self.teacher_head.out_features if self.teacher_head is not None else None,
             provenance=provenance,
             half=half,
         )
@@ -273,7 +273,7 @@ class XDistillResNet18(nn.Module):
             yield stage, finetuning.stage_modules(self.trunk, self.teacher_head, stage)
 
     def _set_frozen(self, stages: tuple[str, ...], frozen: bool) -> "XDistillResNet18":
-        present = finetuning.STAGES if self.teacher_head else finetuning.TRUNK_STAGES
+        present = finetuning.STAGES if self.teacher_head is not None else finetuning.TRUNK_STAGES
         stages = stages or present
         finetuning.check_stages(stages, present)
         self._frozen_stages = self._frozen_stages.union(stages) if frozen else self._frozen_stages.difference(stages)
