@@ -36,6 +36,7 @@ class StopRequest:
         if self.requested and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.requested = True
+        os.write(2, b"\nstopping after this batch\n")  # print is not safe in a signal handler
         self._signal = signal.Signals(number)
 
     def leave(self, message: str) -> NoReturn:

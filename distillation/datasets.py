@@ -1,6 +1,7 @@
 """Image collections as map-style datasets of RGB tensors."""
 
 import hashlib
+import re
 from collections.abc import Sequence
 from glob import glob
 from pathlib import Path
@@ -14,6 +15,8 @@ from torch.utils.data import Dataset
 from torchvision.transforms.v2 import functional as tvf
 
 from distillation.views import random_view, render
+
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(?<!\.parquet)")
 
 
 def load_table(sources: Sequence[str], split: str = "train") -> datasets.Dataset:
@@ -29,7 +32,7 @@ def load_table(sources: Sequence[str], split: str = "train") -> datasets.Dataset
     files = [file for source in sources for file in _parquet_files(source)]
     if files:
         table = datasets.load_dataset("parquet", data_files=files, split="train")
-    elif len(sources) == 1 and sources[0].count("/") == 1 and not Path(sources[0]).exists():
+    elif len(sources) == 1 and HUB_ID.fullmatch(sources[0]) and not Path(sources[0]).parent.exists():
         table = datasets.load_dataset(sources[0], split=split)
     else:
         raise ValueError(

@@ -58,7 +58,7 @@ class Config:
     epochs: int = 100
     """Passes over the images."""
     batch_size: int = 512
-    """Images a step, over all processes."""
+    """Images a step."""
     lr: float = 2e-3
     """Highest learning rate of AdamW; reached after the warm-up, then a cosine to 0."""
     weight_decay: float = 0.05
@@ -163,7 +163,7 @@ def train(config: Config) -> Path:
             optimizer.zero_grad()
 
             bar.update(config.batch_size)
-            if step % config.log_every == 0:
+            if step % config.log_every == 0 or step == steps:
                 log.write(
                     step, bar, loss=loss.item(), lr=float(scheduler.get_last_lr()[0])
                 )  # the only device-to-host copy
@@ -275,7 +275,8 @@ def main() -> None:
     parser.add_argument("--preset", choices=PRESETS, default="paper")
     preset, arguments = parser.parse_known_args()
     description = (
-        f"Distil a teacher into the encoder. --preset {{{','.join(PRESETS)}}} chooses the defaults shown here."
+        f"Distil a teacher into the encoder. --preset {{{','.join(PRESETS)}}} chooses the defaults shown here; "
+        "without it they are the paper's, for a GPU."
     )
     try:
         config = tyro.cli(

@@ -161,12 +161,15 @@ def run(config: Config) -> list[Episode]:
     """Play and record what the configuration asks for.
 
     Raises:
-        ValueError: no policy there, an evaluation seed that a demonstration had, or an unknown task.
+        ValueError: no policy there, an evaluation seed that a demonstration had, an unknown task, or results of
+            another rollout in the output folder.
     """
     policy, origin = DiffusionPolicy.load(config.policy)
     policy.to("cuda" if torch.cuda.is_available() else "cpu")
     seeds = range(config.seed, config.seed + config.episodes)
     require_unseen(seeds, origin)
+    if (config.output / "episodes.jsonl").exists():
+        raise ValueError(f"output: {config.output} holds the episodes of another rollout; name another folder.")
     config.output.mkdir(parents=True, exist_ok=True)
     with MetaWorld(**dict(settings(config, origin))) as env:  # type: ignore[arg-type]
         episodes = evaluate(policy, env, seeds, config.output / "episodes.jsonl")

@@ -262,7 +262,7 @@ def main() -> None:
     preset, arguments = parser.parse_known_args()
     description = (
         "Fine-tune an encoder with a diffusion policy head. "
-        f"--preset {{{','.join(PRESETS)}}} chooses the defaults shown here."
+        f"--preset {{{','.join(PRESETS)}}} chooses the defaults shown here; without it they are dp3's, for a GPU."
     )
     config = tyro.cli(
         Config, default=PRESETS[preset.preset], args=arguments, prog="xdistill finetune", description=description
@@ -274,7 +274,8 @@ def main() -> None:
     if done < config.steps:
         print(f"stopped after {done} of {config.steps} steps; the same command continues.", file=sys.stderr)
         sys.exit(130)
-    print(f"policy: {config.output / 'policy'}\ntry it: xdistill rollout --policy {config.output / 'policy'}")
+    print(f"policy: {config.output / 'policy'}")
+    print(f"try it: xdistill rollout --policy {config.output / 'policy'} --output {config.output / 'rollout'}")
 
 
 if __name__ == "__main__":

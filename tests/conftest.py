@@ -14,7 +14,7 @@ from xdistill_encoder.norms import Norm
 TEACHER_FEATURES = 8
 
 
-def pytest_configure():
+def isolate() -> None:
     """Point huggingface_hub, before anything imports it, at a port of this machine where only `hub` ever listens."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -30,6 +30,9 @@ def pytest_configure():
     }
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
         os.environ.pop(name, None)
+
+
+isolate()  # not in pytest_configure: the conftests below this one, which import huggingface_hub, are loaded before it
 
 
 def pytest_unconfigure():

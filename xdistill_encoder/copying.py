@@ -42,3 +42,4 @@ def main() -> None:
         raise SystemExit(f"xdistill copy: {error}") from error
     command = f"cd {target.parent.resolve()} && python -m {arguments.recipe}.train --help"
     print(f"{target} is yours to change; it runs with: {command}")
+    print("the commands of `xdistill` go on running the installed one")

@@ -46,7 +46,9 @@ def download(
             if local_files_only
             else f"the Hugging Face Hub cannot be reached ({_line(error.__cause__ or error)})"
         )
-        raise CheckpointError(f"{where}: {why}; these work offline: {offline}") from error
+        raise CheckpointError(
+            f"{where}: {why}, and there is no folder of that name here; these work offline: {offline}"
+        ) from error
     except errors.EntryNotFoundError as error:
         raise CheckpointError(f"{where}: no {file}, so this is no xdistill-encoder checkpoint") from error
     except _connection_errors() as error:

@@ -144,6 +144,6 @@ def _range_hint(lowest: float, highest: float, inputs_normalized: bool) -> str:
             "these look normalised already: pass the raw image, or build the encoder with inputs_normalized=True "
             "if the host applies ImageNet normalisation"
         )
-    if lowest >= -255 * OVERSHOOT and 4 < highest <= 255 * (1 + OVERSHOOT):
+    if lowest >= -OVERSHOOT * highest and 4 < highest <= 255 * (1 + OVERSHOOT):
         return "these look like [0, 255]: divide by 255 or pass uint8"
-    return "rescale to [0, 1]"
+    return "neither an image in [0, 1] nor one in [0, 255]: rescale to [0, 1]"

@@ -9,7 +9,7 @@ import time
 import torch
 
 from xdistill_encoder import __version__
-from xdistill_encoder.checkpoints import CheckpointError, bundled_checkpoints
+from xdistill_encoder.checkpoints import WEIGHTS_FOLDER, CheckpointError, bundled_checkpoints
 from xdistill_encoder.images import MIN_SIZE_PX
 from xdistill_encoder.model import XDistillResNet18
 
@@ -52,7 +52,12 @@ def describe(name: str, image_size_px: int, device: torch.device) -> str:
     for batch in (1, 32):
         milliseconds = latency_ms(encoder, image_size_px, batch, device)
         rows.append((f"batch {batch}", f"{milliseconds:.1f} ms a forward pass at {image_size_px} px"))
+    card = WEIGHTS_FOLDER / name / "README.md"
+    if card.is_file():
+        rows.append(("card", str(card)))
     for key, value in config.provenance.items():
+        if isinstance(value, dict):
+            value = {entry: fact for entry, fact in value.items() if entry != "provenance"}  # of an earlier checkpoint
         rows.append((key, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)))
     title = name if name == config.name else f"{name} ({config.name})"
     return "\n".join([title, *(f"  {key:12} {value}" for key, value in rows)])

@@ -1,3 +1,6 @@
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -19,9 +22,11 @@ def test_the_fingerprint_tells_subsets_apart(parquet):
     assert fingerprint(table) != fingerprint(table.select(range(23, -1, -1)))
 
 
-def test_nothing_to_read_is_refused_with_what_was_given():
-    with pytest.raises(ValueError, match=r"no parquet file in /nowhere/\*.parquet"):
-        load_table(["/nowhere/*.parquet"])
+@pytest.mark.parametrize("given", ["/nowhere/*.parquet", "nowhere/*.parquet", "nowhere/train.parquet", "tests/nothing"])
+def test_nothing_to_read_is_refused_with_what_was_given_and_not_looked_for_on_the_hub(given, monkeypatch):
+    monkeypatch.chdir(Path(__file__).parents[2])
+    with pytest.raises(ValueError, match=f"no parquet file in {re.escape(given)}; give files, folders or globs"):
+        load_table([given])
 
 
 def test_a_table_without_images_is_refused_with_its_columns(parquet, tmp_path):

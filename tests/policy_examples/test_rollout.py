@@ -57,6 +57,10 @@ def test_the_command_writes_an_episode_a_line_and_a_video(policy, tmp_path, monk
     assert (tmp_path / "out/episode.mp4").read_bytes()[4:8] == b"ftyp"
     assert "of 2 episodes" in capsys.readouterr().out
 
+    with pytest.raises(SystemExit, match=r"^xdistill rollout: output: .*/out holds the episodes of another rollout"):
+        rollout.main()
+    assert len((tmp_path / "out/episodes.jsonl").read_text().splitlines()) == 2
+
 
 def test_a_policy_of_unknown_origin_needs_a_task():
     with pytest.raises(ValueError, match="task: the policy's demonstrations do not say it; give it on"):

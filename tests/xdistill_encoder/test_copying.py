@@ -51,6 +51,7 @@ def test_the_command_copies_to_the_current_folder_and_says_how_to_run_it(tmp_pat
     copying.main()
     assert capsys.readouterr().out == (
         f"distillation is yours to change; it runs with: cd {tmp_path} && python -m distillation.train --help\n"
+        "the commands of `xdistill` go on running the installed one\n"
     )
     assert (tmp_path / "distillation" / "train.py").is_file()
 

@@ -156,7 +156,8 @@ def test_a_file_that_the_cache_lacks_is_named_under_local_files_only(hub, cache)
     message = message_of(REPOSITORY, cache_dir=cache, local_files_only=True)
     assert message == (
         "robots/encoder at revision main: config.json is not in the local cache, and local_files_only=True keeps it "
-        f"from the Hub; these work offline: {', '.join(bundled_checkpoints()) or 'none'}"
+        "from the Hub, and there is no folder of that name here; "
+        f"these work offline: {', '.join(bundled_checkpoints()) or 'none'}"
     )
 
 

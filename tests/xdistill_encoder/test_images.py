@@ -80,6 +80,7 @@ REFUSED = {
     "float64": (torch.rand(2, 3, 64, 64, dtype=torch.float64), r"got torch.float64.*images.float\(\)"),
     "float in [0, 255]": (torch.rand(2, 3, 64, 64) * 255, r"look like \[0, 255\]: divide by 255 or pass uint8"),
     "ImageNet-normalised": (torch.randn(2, 3, 64, 64).clamp(-2, 2), r"look normalised already.*inputs_normalized=True"),
+    "Gaussian noise": (torch.linspace(-4.5, 4.5, 2 * 3 * 64 * 64).view(2, 3, 64, 64), r"neither .* nor .*: rescale"),
     "in [-1, 1]": (torch.rand(2, 3, 64, 64) * 2 - 1, r"look normalised already"),
     "NaN": (torch.full((2, 3, 64, 64), float("nan")), r"NaN among the pixels"),
     "one infinite pixel": (

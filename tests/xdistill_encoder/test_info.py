@@ -1,5 +1,6 @@
 import re
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -58,6 +59,15 @@ def test_without_a_name_every_bundled_checkpoint_is_shown(show):
     for name, config in bundled_checkpoints().items():
         assert f"{name}" in shown
         assert config.weights_sha256[:16] in shown
+        (card,) = re.findall(rf"card +(/.*/{name}/README.md)\n", shown)
+        assert Path(card).is_file()
+
+
+def test_of_the_checkpoint_it_started_from_only_name_and_checksum_are_shown(show, folder, tmp_path):
+    XDistillResNet18.from_pretrained(folder).save_pretrained(tmp_path / "again")
+    shown = show(str(tmp_path / "again"), "--image-size", "32", "--device", "cpu")
+    assert re.search(r'started_from +\{"name": "kettle", "weights_sha256": "[0-9a-f]{64}"\}\n', shown)
+    assert "ViT-Ti/16" not in shown
 
 
 def test_latency_is_the_median_of_at_least_three_passes():
