@@ -1,111 +1,249 @@
 """Image collections as map-style datasets of RGB tensors."""
 
-import hashlib
+import os
 import re
 from collections.abc import Sequence
+from glob import escape as glob_escape
 from glob import glob
-from pathlib import Path
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, Literal, Protocol
 
-import datasets
 import numpy as np
 import torch
-from PIL.Image import Image
 from torch import Tensor
 from torch.utils.data import Dataset
-from torchvision.transforms.v2 import functional as tvf
 
-from distillation.views import random_view, render
+from distillation.decoding import DamagedImage
+from distillation.sources.concatenation import ConcatenatedImages
+from distillation.sources.folders import FolderImages, is_image_name
+from distillation.sources.lerobot import open_lerobot
+from distillation.sources.remote import is_remote, open_remote
+from distillation.sources.tables import LABELLED, open_hub, open_parquet
+from distillation.sources.tars import TarImages
+from distillation.sources.windows import windowed_order
+from distillation.sources.zarr_frames import open_zarr
+from distillation.views import Augmentation, random_view, render
 
-HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(?<!\.parquet)")
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(?<!\.parquet)(?<!\.tar)")
+ACCEPTED = (
+    "give parquet files, tar files, folders or globs of them, folders of images, a Hub dataset id, a URL, "
+    "lerobot:<folder or id>, or zarr:<path>"
+)
+NEIGHBOURS = 100  # as many images one after the other may be damaged
+
+Kind = Literal["parquet", "tar", "folder", "hub", "remote", "lerobot", "zarr"]
 
 
-def load_table(sources: Sequence[str], split: str = "train") -> datasets.Dataset:
-    """Parquet files, folders or globs, or one Hub dataset id -> a table with a column `image`.
+class Images(Protocol):
+    """Map-style images that can be sent into the workers of a DataLoader."""
+
+    @property
+    def fingerprint(self) -> Any:  # a str; but type checkers take a cached_property of one for something else
+        """Hash of the number of images with the bytes of some; the same wherever they lie."""
+        ...
+
+    @property
+    def shards(self) -> tuple[int, ...] | None:
+        """Images in each remote shard, where the order of reading matters; else None."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def read(self, index: int) -> Tensor:
+        """(3, H, W) uint8, RGB; raises DamagedImage."""
+        ...
+
+    def where(self, index: int) -> str:
+        """The place of one image, for people: "train-00000.parquet row 17"."""
+        ...
+
+
+class LabelledImages:
+    """Images with the number of the class of each.
 
     Args:
-        sources: parquet files, folders that hold some, globs; or a single id such as "ILSVRC/imagenet-1k".
+        images: what is read.
+        labels: (N,) int64, from 0 up.
+        names: of the classes, where they are known.
+    """
+
+    def __init__(self, images: Images, labels: np.ndarray, names: tuple[str, ...] | None):
+        self.images = images
+        self.labels = labels
+        self.names = names
+        self.classes = len(names) if names else int(labels.max()) + 1
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def read(self, index: int) -> Tensor:
+        """(3, H, W) uint8, RGB; raises DamagedImage."""
+        return self.images.read(index)
+
+    def where(self, index: int) -> str:
+        """The place of one image, for people."""
+        return self.images.where(index)
+
+
+def open_images(sources: Sequence[str], split: str = "train") -> Images:
+    """Images of all sources, one source after the other; labels are not read.
+
+    Args:
+        sources: parquet files with a column `image`, tar files with images as members, folders or globs of either,
+            image files or folders that hold them at any depth, Hub dataset ids, fsspec URLs, robot recordings.
+        split: of Hub datasets.
+
+    Raises:
+        ValueError: nothing found, or it cannot be read; says what and where.
+    """
+    parts: list[Images] = []
+    for kind, places in groupby(_classify(sources), key=itemgetter(0)):
+        parts.extend(_open(kind, [place for _, place in places], split))
+    return parts[0] if len(parts) == 1 else ConcatenatedImages(parts)
+
+
+def _open(kind: Kind, places: list[str], split: str) -> Sequence[Images]:
+    match kind:
+        case "parquet":
+            return [open_parquet(places)]
+        case "tar":
+            return [TarImages(places)]
+        case "folder":
+            return [FolderImages(places)]
+        case "remote":
+            return [open_remote(places)]
+        case "hub":
+            return [open_hub(name, split) for name in places]
+        case "lerobot":
+            return [open_lerobot(source) for source in places]
+        case "zarr":
+            return [open_zarr(source) for source in places]
+
+
+def open_labelled(sources: Sequence[str], split: str = "train") -> LabelledImages:
+    """Images with labels: the column `label` of parquet files or a Hub dataset, or sub-folders named after classes.
+
+    Args:
+        sources: all of one kind; of Hub datasets a single one.
         split: of a Hub dataset.
 
     Raises:
-        ValueError: nothing found, or no column `image`.
+        ValueError: sources without labels, or of several kinds; labels that are not whole numbers from 0 up.
     """
-    files = [file for source in sources for file in _parquet_files(source)]
-    if files:
-        table = datasets.load_dataset("parquet", data_files=files, split="train")
-    elif len(sources) == 1 and HUB_ID.fullmatch(sources[0]) and not Path(sources[0]).parent.exists():
-        table = datasets.load_dataset(sources[0], split=split)
+    found = _classify(sources)
+    kinds = {kind for kind, _ in found}
+    paths = [place for _, place in found]
+    if kinds == {"parquet"}:
+        images = open_parquet(paths, LABELLED)
+    elif kinds == {"folder"}:
+        images = FolderImages(paths)
+    elif kinds == {"hub"} and len(paths) == 1:
+        images = open_hub(paths[0], split, LABELLED)
     else:
         raise ValueError(
-            f"images: no parquet file in {', '.join(sources) or 'an empty list'}; give files, folders or globs"
+            "labels: expected parquet files, or folders with a sub-folder for each class, or one Hub dataset id; got "
+            f"{', '.join(f'{place} ({kind})' for kind, place in found)}"
         )
-    if "image" not in table.column_names:
-        raise ValueError(f"images: expected a column 'image', got columns {', '.join(table.column_names)}")
-    return table
+    labels, names = images.labels()
+    return LabelledImages(images, labels, names)
 
 
-def _parquet_files(source: str) -> list[str]:
-    path = Path(source)
-    if path.is_dir():
-        return sorted(str(file) for file in path.glob("*.parquet"))
-    return sorted(glob(source))
+def _classify(sources: Sequence[str]) -> list[tuple[Kind, str]]:
+    """Sources -> (kind, place) of all that they stand for; folders of parquet or tar files are spelt out."""
+    found = [place for source in sources for place in _expand(source)]
+    if not found:
+        raise ValueError(f"images: an empty list; {ACCEPTED}")
+    return found
 
 
-def fingerprint(table: datasets.Dataset, samples: int = 64) -> str:
-    """Hash of the number of images with the bytes of some, spread evenly; the same wherever the files lie."""
-    encoded = table.select_columns("image").cast_column("image", datasets.Image(decode=False))
-    digest = hashlib.sha256(str(len(table)).encode())
-    for row in range(0, len(table), max(1, len(table) // samples)):
-        digest.update(encoded[row]["image"]["bytes"])
-    return digest.hexdigest()[:16]
+def _expand(source: str) -> list[tuple[Kind, str]]:
+    if source.startswith("lerobot:"):
+        return [("lerobot", source)]
+    if source.startswith("zarr:"):
+        return [("zarr", source)]
+    if is_remote(source):
+        return [("remote", source)]
+    paths = [source] if os.path.exists(source) else sorted(glob(source, recursive=True))
+    if paths:
+        return [place for path in paths for place in _expand_path(path)]
+    if HUB_ID.fullmatch(source) and not os.path.exists(os.path.dirname(source)):
+        return [("hub", source)]
+    raise ValueError(f"images: nothing at {source}; {ACCEPTED}")
 
 
-def rgb(image: Image) -> Tensor:
-    """PIL image of any mode -> (3, H, W) uint8."""
-    return tvf.pil_to_tensor(image.convert("RGB"))
+def _expand_path(path: str) -> list[tuple[Kind, str]]:
+    if os.path.isdir(path):
+        files = glob(os.path.join(glob_escape(path), "*.parquet")) + glob(os.path.join(glob_escape(path), "*.tar"))
+        return [place for file in sorted(files) for place in _expand_path(file)] or [("folder", path)]
+    if path.endswith(".parquet"):
+        return [("parquet", path)]
+    if path.endswith(".tar"):
+        return [("tar", path)]
+    if is_image_name(path):
+        return [("folder", path)]
+    raise ValueError(f"images: {path} is of no known kind; {ACCEPTED}")
 
 
 class Views(Dataset):
-    """One view of each image of a table, in an order of its own.
+    """Views of images; a key is (index, number of the view, side of the student's view in px or 0 for none).
 
-    Items are dicts: `index`, the row in the table; one (3, size, size) uint8 view for each entry of `sizes_px`, all
-    of the same crop.
+    An item is a pure function of its key: {"asked": index, "index": index, "student": (3, S, S) uint8, "teacher0":
+    (3, T, T) uint8, ...}, all of one crop. Where the image that is asked for is damaged, the next undamaged one takes
+    its place, and "index" differs from "asked".
 
     Args:
-        table: with a column `image`.
-        order: rows in the order in which they are served.
-        seed, epoch: with the row, what a view depends on.
-        min_scale: smallest share of the image's area in a crop.
-        sizes_px: name -> side of the view, for example {"student": 96, "teacher": 224}.
+        images: that are shown.
+        seed: of the views.
+        augmentation: how crop, flip, colour and blur are drawn.
+        teachers: (side in px, interpolation) of each teacher's view; empty where embeddings are cached.
     """
 
     def __init__(
         self,
-        table: datasets.Dataset,
-        order: Sequence[int] | np.ndarray,
+        images: Images,
         seed: int,
-        epoch: int,
-        min_scale: float,
-        sizes_px: dict[str, int],
+        augmentation: Augmentation,
+        teachers: Sequence[tuple[int, Literal["bilinear", "bicubic"]]] = (),
     ):
-        self.images = table.select_columns("image")
-        self.order = order
+        self.images = images
         self.seed = seed
-        self.epoch = epoch
-        self.min_scale = min_scale
-        self.sizes_px = sizes_px
+        self.augmentation = augmentation
+        self.teachers = tuple(teachers)
 
     def __len__(self) -> int:
-        return len(self.order)
+        return len(self.images)
 
-    def __getitem__(self, position: int) -> dict[str, Tensor | int]:
-        index = int(self.order[position])
-        image = rgb(self.images[index]["image"])
+    def __getitem__(self, key: tuple[int, int, int]) -> dict[str, Any]:
+        asked, number, student_px = map(int, key)
+        index, image = self._undamaged(asked)
         _, height, width = image.shape
-        view = random_view(self.seed, self.epoch, index, (height, width), self.min_scale)
-        return {"index": index} | {name: render(image, view, size) for name, size in self.sizes_px.items()}
+        view = random_view(self.seed, number, index, (height, width), self.augmentation)
+        item: dict[str, Any] = {"asked": asked, "index": index}
+        if student_px:
+            item["student"] = render(image, view, student_px)
+        for position, (size_px, interpolation) in enumerate(self.teachers):
+            item[f"teacher{position}"] = render(image, view, size_px, interpolation)
+        return item
+
+    def _undamaged(self, asked: int) -> tuple[int, Tensor]:
+        """The image itself, or the first after it that can be read."""
+        tries = min(NEIGHBOURS, len(self.images))
+        for offset in range(tries):
+            index = (asked + offset) % len(self.images)
+            try:
+                return index, self.images.read(index)
+            except DamagedImage as error:
+                reason = f"{self.images.where(index)}: {error}"
+        raise ValueError(f"images: {tries} one after the other cannot be read; the last is {reason}")
 
 
-def epoch_order(count: int, seed: int, epoch: int) -> Tensor:
-    """The rows 0..count-1 shuffled, a pure function of (seed, epoch)."""
+def epoch_order(images: Images, seed: int, epoch: int) -> np.ndarray:
+    """A permutation of range(len(images)), int64, that is a pure function of (seed, epoch).
+
+    Where images lie in remote shards, few shards are read at a time (`windowed_order`).
+    """
+    if images.shards is not None:
+        return windowed_order(images.shards, seed, epoch)
     generator = torch.Generator().manual_seed((seed << 20) + epoch)
-    return torch.randperm(count, generator=generator)
+    return torch.randperm(len(images), generator=generator).numpy()

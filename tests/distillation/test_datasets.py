@@ -1,59 +1,212 @@
+import io
+import pickle
 import re
+import tarfile
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
-from PIL import Image
 from torch.utils.data import DataLoader
 
-from distillation.datasets import Views, epoch_order, fingerprint, load_table, rgb
+from distillation.datasets import Views, epoch_order, open_images, open_labelled
+from distillation.decoding import decode
+from distillation.sources.concatenation import ConcatenatedImages
+from distillation.views import AUGMENTATIONS, random_view, render
+
+PAPER = AUGMENTATIONS["paper"]
 
 
-def test_files_folders_and_globs_give_the_same_images(parquet, tmp_path):
+@pytest.fixture
+def containers(tmp_path, files):
+    """The same images in the same order: {"parquet": path, "folder": path, "tar": path}."""
+    for name, data in files.items():
+        (tmp_path / "folder" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "folder" / name).write_bytes(data)
+    with tarfile.open(tmp_path / "images.tar", "w") as archive:
+        for name, data in files.items():
+            header = tarfile.TarInfo(name)
+            header.size = len(data)
+            archive.addfile(header, io.BytesIO(data))
+    pq.write_table(pa.table({"image": list(files.values())}), tmp_path / "images.parquet")
+    return {"parquet": f"{tmp_path}/images.parquet", "folder": f"{tmp_path}/folder", "tar": f"{tmp_path}/images.tar"}
+
+
+class InMemory:
+    """Bytes in a list, in shards or not."""
+
+    def __init__(self, files, shards=None):
+        self.files = list(files)
+        self.shards = shards
+
+    fingerprint = "in memory"
+
+    def __len__(self):
+        return len(self.files)
+
+    def read(self, index):
+        return decode(self.files[index])
+
+    def where(self, index):
+        return f"place {index}"
+
+
+def test_files_folders_and_globs_give_the_same_images(parquet):
     folder = parquet.rpartition("/")[0]
-    sources = [[parquet], [folder], [f"{folder}/*.parquet"]]
-    assert len({fingerprint(load_table(source)) for source in sources}) == 1
+    sources = [[parquet], [folder], [f"{folder}/*.parquet"], [f"{folder}/**/train.p*"]]
+    assert len({open_images(source).fingerprint for source in sources}) == 1
 
 
-def test_the_fingerprint_tells_subsets_apart(parquet):
-    table = load_table([parquet])
-    assert fingerprint(table) != fingerprint(table.select(range(23)))
-    assert fingerprint(table) != fingerprint(table.select(range(23, -1, -1)))
+def test_parquet_folders_and_tars_of_the_same_files_have_one_fingerprint(containers, files):
+    opened = [open_images([place]) for place in containers.values()]
+    assert len({images.fingerprint for images in opened}) == 1
+    for i, data in enumerate(files.values()):
+        for images in opened:
+            assert torch.equal(images.read(i), decode(data))
+
+
+def test_a_folder_of_tars_and_a_glob_of_images_are_understood(containers, tmp_path, files):
+    (tmp_path / "shards").mkdir()
+    Path(containers["tar"]).rename(tmp_path / "shards" / "0.tar")
+    assert len(open_images([f"{tmp_path}/shards"])) == len(files)
+    assert len(open_images([f"{tmp_path}/folder/*/*.png"])) == 2
+    assert len(open_images([f"{tmp_path}/fold*"])) == len(files)
+
+
+def test_several_sources_follow_each_other(containers, files):
+    images = open_images([containers["tar"], containers["parquet"], containers["parquet"], containers["folder"]])
+    assert len(images) == 4 * len(files)
+    for i, data in enumerate([*files.values()] * 4):
+        assert torch.equal(images.read(i), decode(data))
+    assert images.where(25) == f"{containers['parquet']} row 5"
+    assert images.where(39) == f"{containers['folder']}/{[*files][9]}"
+    assert images.shards is None
+
+
+def test_the_fingerprint_tells_parts_and_orders_apart(containers):
+    bright, dark = f"{containers['folder']}/bright", f"{containers['folder']}/dark"
+    fingerprints = [open_images(sources).fingerprint for sources in ([bright, dark], [dark, bright], [bright], [dark])]
+    assert len(set(fingerprints)) == 4
+    assert open_images([containers["folder"]]).fingerprint == fingerprints[0]
 
 
 @pytest.mark.parametrize("given", ["/nowhere/*.parquet", "nowhere/*.parquet", "nowhere/train.parquet", "tests/nothing"])
 def test_nothing_to_read_is_refused_with_what_was_given_and_not_looked_for_on_the_hub(given, monkeypatch):
     monkeypatch.chdir(Path(__file__).parents[2])
-    with pytest.raises(ValueError, match=f"no parquet file in {re.escape(given)}; give files, folders or globs"):
-        load_table([given])
+    with pytest.raises(ValueError, match=f"nothing at {re.escape(given)}; give parquet files"):
+        open_images([given])
 
 
-def test_a_table_without_images_is_refused_with_its_columns(parquet, tmp_path):
-    load_table([parquet]).select_columns("label").to_parquet(str(tmp_path / "labels.parquet"))
-    with pytest.raises(ValueError, match="expected a column 'image', got columns label"):
-        load_table([str(tmp_path)])
+def test_no_source_and_files_of_unknown_kinds_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="images: an empty list; give parquet files"):
+        open_images([])
+    (tmp_path / "images.zip").touch()
+    with pytest.raises(ValueError, match=r"images.zip is of no known kind; give parquet files, tar files"):
+        open_images([f"{tmp_path}/images.zip"])
 
 
-@pytest.mark.parametrize("mode", ["L", "RGBA", "CMYK", "P", "1"])
-def test_images_of_any_mode_become_three_channels(mode):
-    image = rgb(Image.new("RGB", (8, 6), (200, 200, 200)).convert(mode))
-    assert (image.shape, image.dtype) == ((3, 6, 8), torch.uint8)
+def test_labels_come_from_the_column_or_from_the_sub_folders(parquet, containers, files):
+    table = open_labelled([parquet])
+    assert (len(table), table.classes, table.labels.tolist()) == (24, 2, [0, 1] * 12)
+    folder = open_labelled([containers["folder"]])
+    assert (folder.classes, folder.labels.tolist()) == (2, [0] * 5 + [1] * 5)
+    assert torch.equal(folder.read(7), decode([*files.values()][7]))
+    assert folder.where(7).endswith("dark/c.webp")
 
 
-def test_views_do_not_depend_on_the_number_of_workers(parquet):
-    table = load_table([parquet])
-    views = Views(table, epoch_order(len(table), 0, 0).numpy(), 0, 0, 0.35, {"student": 32, "teacher": 48})
-    batches = [list(DataLoader(views, batch_size=8, num_workers=workers)) for workers in (0, 2)]
+def test_classes_without_names_are_counted_by_the_highest(tmp_path):
+    pq.write_table(pa.table({"image": [b"", b""], "label": [0, 6]}), tmp_path / "a.parquet")
+    assert open_labelled([f"{tmp_path}/a.parquet"]).classes == 7
+
+
+def test_sources_without_labels_are_refused(containers):
+    with pytest.raises(ValueError, match=r"labels: expected parquet files, or folders .*; got .*images.tar \(tar\)"):
+        open_labelled([containers["tar"]])
+    with pytest.raises(ValueError, match="expected a column 'label'"):
+        open_labelled([containers["parquet"]])
+
+
+@pytest.mark.parametrize("kind", ["parquet", "folder", "tar", "all"])
+def test_views_do_not_depend_on_the_number_of_workers(kind, containers):
+    sources = list(containers.values()) if kind == "all" else [containers[kind]]
+    views = Views(open_images(sources), 3, PAPER, [(48, "bilinear"), (40, "bicubic")])
+    keys = [(index, 5, 32) for index in epoch_order(views.images, 0, 0)]
+    batches = [list(DataLoader(views, batch_size=4, sampler=keys, num_workers=workers)) for workers in (0, 2)]
     for ours, theirs in zip(*batches, strict=True):
-        for key in ("index", "student", "teacher"):
+        assert ours.keys() == theirs.keys() == {"asked", "index", "student", "teacher0", "teacher1"}
+        for key in ours:
             assert torch.equal(ours[key], theirs[key])
-    assert batches[0][0]["student"].shape == (8, 3, 32, 32)
-    assert batches[0][0]["teacher"].shape == (8, 3, 48, 48)
+    assert batches[0][0]["student"].shape == (4, 3, 32, 32)
+    assert batches[0][0]["teacher0"].shape == (4, 3, 48, 48)
+    assert batches[0][0]["teacher1"].shape == (4, 3, 40, 40)
+    assert batches[0][0]["index"].dtype == torch.int64
+
+
+def test_a_view_is_that_of_its_seed_number_and_index_for_student_and_teachers(files):
+    images = InMemory(files.values())
+    item = Views(images, 3, PAPER, [(48, "bicubic")])[2, 5, 32]
+    image = images.read(2)
+    view = random_view(3, 5, 2, (image.shape[1], image.shape[2]), PAPER)
+    assert torch.equal(item["student"], render(image, view, 32))
+    assert torch.equal(item["teacher0"], render(image, view, 48, "bicubic"))
+    assert (item["asked"], item["index"]) == (2, 2)
+
+
+def test_without_a_size_the_student_gets_no_view(files):
+    assert Views(InMemory(files.values()), 0, PAPER, [(16, "bilinear")])[0, 0, 0].keys() == {
+        "asked",
+        "index",
+        "teacher0",
+    }
+
+
+def test_views_go_to_spawned_workers(containers):
+    views = Views(open_images(list(containers.values())), 0, PAPER, [])
+    copy = pickle.loads(pickle.dumps(views))
+    for index in (0, 10, 20):
+        assert torch.equal(views[index, 0, 16]["student"], copy[index, 0, 16]["student"])
+
+
+def test_the_next_undamaged_image_takes_the_place_of_a_damaged_one_with_a_view_of_its_own(files):
+    whole = list(files.values())
+    views = Views(InMemory([*whole[:4], b"", whole[5][:50], *whole[6:9], b"text"]), 0, PAPER, [])
+    for asked, used in ((4, 6), (5, 6), (9, 0)):
+        item = views[asked, 1, 32]
+        assert (item["asked"], item["index"]) == (asked, used)
+        assert torch.equal(item["student"], views[used, 1, 32]["student"])
+
+
+def test_images_of_which_none_can_be_read_are_refused_with_a_place_and_a_reason():
+    message = "images: 3 one after the other cannot be read; the last is place 0: zero bytes"
+    with pytest.raises(ValueError, match=message):
+        Views(InMemory([b""] * 3), 0, PAPER, [])[1, 0, 32]
 
 
 def test_the_order_of_an_epoch_is_a_permutation_of_its_own():
-    orders = [epoch_order(100, 0, epoch).numpy() for epoch in (0, 0, 1)]
+    images = InMemory([b""] * 100)
+    orders = [epoch_order(images, 0, epoch) for epoch in (0, 0, 1)]
     assert np.array_equal(np.sort(orders[0]), np.arange(100))
     assert np.array_equal(orders[0], orders[1])
     assert not np.array_equal(orders[0], orders[2])
+
+
+def test_the_order_of_local_images_is_that_of_earlier_runs():
+    expected = torch.randperm(100, generator=torch.Generator().manual_seed(7 * 2**20 + 3))
+    assert epoch_order(InMemory([b""] * 100), 7, 3).tolist() == expected.tolist()
+
+
+def test_the_order_of_shards_is_a_permutation_that_reads_few_of_them_at_a_time():
+    shards = (20_000,) * 10
+    images = InMemory([b""] * 200_000, shards)
+    order = epoch_order(images, 0, 0)
+    assert np.array_equal(np.sort(order), np.arange(200_000))
+    assert len(np.unique(order[:20_000] // 20_000)) == 2  # a window of 32,768 rows takes two
+    assert not np.array_equal(order, epoch_order(images, 0, 1))
+
+
+def test_beside_remote_shards_local_images_are_one_shard(files):
+    images = ConcatenatedImages([InMemory(files.values()), InMemory(files.values(), (3, 7))])
+    assert images.shards == (10, 3, 7)
+    assert np.array_equal(np.sort(epoch_order(images, 0, 0)), np.arange(20))

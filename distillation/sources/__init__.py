@@ -1,0 +1,1 @@
+"""Where images lie: one file for each kind of storage."""

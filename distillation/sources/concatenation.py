@@ -1,0 +1,49 @@
+"""Several collections of images as one."""
+
+import hashlib
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from distillation.datasets import Images
+
+
+class ConcatenatedImages:
+    """The images of all parts, one part after the other.
+
+    Args:
+        parts: two or more collections.
+    """
+
+    def __init__(self, parts: "Sequence[Images]"):
+        self.parts = tuple(parts)
+        self.ends = np.cumsum([len(part) for part in parts])
+        remote = any(part.shards is not None for part in parts)
+        self.shards = tuple(rows for part in parts for rows in part.shards or (len(part),)) if remote else None
+
+    def __len__(self) -> int:
+        return int(self.ends[-1])
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the fingerprints of the parts."""
+        return hashlib.sha256(" ".join(part.fingerprint for part in self.parts).encode()).hexdigest()[:16]
+
+    def read(self, index: int) -> Tensor:
+        """(3, H, W) uint8, RGB; raises DamagedImage."""
+        part, inside = self._locate(index)
+        return part.read(inside)
+
+    def where(self, index: int) -> str:
+        """The place of one image, for people."""
+        part, inside = self._locate(index)
+        return part.where(inside)
+
+    def _locate(self, index: int) -> "tuple[Images, int]":
+        number = int(np.searchsorted(self.ends, index, side="right"))
+        part = self.parts[number]
+        return part, index - int(self.ends[number]) + len(part)
