@@ -1,38 +1,197 @@
-"""Networks that learn to imitate the teacher."""
+"""Networks that learn to imitate teachers."""
 
+import copy
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 
-from xdistill_encoder import XDistillResNet18
+from distillation.ablation_encoders import AblationEncoder
+from distillation.student_files import load_student, save_student
+from xdistill_encoder import XDistillResNet18, readouts
+from xdistill_encoder.finetuning import NO_DECAY_NDIM
 
 
 class Student(nn.Module):
-    """The encoder with its linear layer to the teacher's width, both learning.
+    """An encoder with one linear layer to the widths of all teachers, everything learning.
+
+    `forward` is the only entry to training, so that DistributedDataParallel and torch.compile can wrap a student.
 
     Args:
-        norm: "batch" or "group", the layers that the checkpoint is for.
-        teacher_features: width D of the teacher's embedding.
+        widths: of the teachers' embeddings; outputs are their concatenation.
+        backbone: "resnet18", the product; for ablations "resnet34", "resnet50" of torchvision, or "timm/<model>".
+        norm: "batch" or "group", the layers of a ResNet.
+        patch_width: channels of the map that `forward` can give beside the embeddings; None: no map.
 
     Attributes:
+        encoder: the `XDistillResNet18` or `AblationEncoder`; its `teacher_head` is the linear layer.
         origin: provenance of the checkpoint it started from; empty without one.
+        target_mean, target_std: buffers (D,), the statistics of `standardize`; 0 and 1 before it.
+
+    Raises:
+        ValueError: no widths, or an unknown backbone or norm.
     """
 
-    def __init__(self, norm: Literal["batch", "group"], teacher_features: int):
+    def __init__(
+        self,
+        widths: Sequence[int],
+        backbone: str = "resnet18",
+        norm: Literal["batch", "group"] = "batch",
+        patch_width: int | None = None,
+    ):
         super().__init__()
-        self.encoder = XDistillResNet18(norm, teacher_features=teacher_features, check_values=False)
-        self.encoder.unfreeze("teacher_head")
+        if not widths or min(widths) < 1:
+            raise ValueError(f"widths: expected the width of each teacher, 1 or more, got {tuple(widths)}")
+        if norm not in ("batch", "group"):
+            raise ValueError(f"norm: expected batch or group, got {norm!r}")
+        if backbone == "resnet18":
+            self.encoder = XDistillResNet18(norm, teacher_features=sum(widths), check_values=False)
+            self.encoder.unfreeze("teacher_head")
+            map_features = self.encoder.num_features
+        else:
+            self.encoder = AblationEncoder(backbone, norm, sum(widths))
+            map_features = self.encoder.map_features
+        self.backbone = backbone
+        self.widths = tuple(widths)
+        self.patch_projection = None if patch_width is None else nn.Conv2d(map_features, patch_width, kernel_size=1)
+        self.register_buffer("target_mean", torch.zeros(sum(widths)))
+        self.register_buffer("target_std", torch.ones(sum(widths)))
+        self.target_mean: Tensor
+        self.target_std: Tensor
         self.origin: dict[str, Any] = {}
+        self._head_from_checkpoint = False
 
-    def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W), uint8 in [0, 255] or float in [0, 1] -> (B, D), the estimate of the teacher's embedding."""
-        return self.encoder.teacher_embedding(images)
+    @property
+    def head(self) -> nn.Linear:
+        """The linear layer to the teachers' widths."""
+        assert self.encoder.teacher_head is not None
+        return self.encoder.teacher_head
 
+    def forward(self, images: Tensor, with_map: bool = False) -> Tensor | tuple[Tensor, Tensor]:
+        """(B, 3, H, W), uint8 in [0, 255] or float in [0, 1] -> (B, D), the estimates of the teachers' embeddings;
+        with_map: beside them (B, patch_width, h, w) of the same forward pass.
+
+        Raises:
+            ValueError: with_map of a student that was built without patch_width.
+        """
+        if not with_map:
+            return self.encoder.teacher_embedding(images)
+        if self.patch_projection is None:
+            raise ValueError("with_map: this student has no patch projection; build it with patch_width=<channels>")
+        if isinstance(self.encoder, XDistillResNet18):
+            feature_map = self.encoder.forward_features(images)
+            features = readouts.pool(feature_map)
+        else:
+            features, feature_map = self.encoder.features_and_map(images)
+        return self.head(features), self.patch_projection(feature_map)
+
+    def param_groups(self, lr: float, weight_decay: float) -> list[dict[str, Any]]:
+        """Groups for a torch optimizer; norm parameters and biases take no decay."""
+        if isinstance(self.encoder, XDistillResNet18):
+            groups = self.encoder.param_groups(lr, weight_decay=weight_decay)
+        else:
+            groups = _decay_groups("trunk", self.encoder.trunk.parameters(), lr, weight_decay)
+            groups += _decay_groups("teacher_head", self.head.parameters(), lr, weight_decay)
+        if self.patch_projection is not None:
+            groups += _decay_groups("patch_projection", self.patch_projection.parameters(), lr, weight_decay)
+        return groups
+
+    # ---- standardised targets
+
+    @torch.no_grad()
+    def standardize(self, mean: Tensor, std: Tensor) -> None:
+        """From here on the outputs estimate (embedding - mean) / std, as `standardized` gives it.
+
+        A head that was taken from a checkpoint goes on estimating the same embeddings.
+
+        Args:
+            mean, std: (D,) of the teachers' embeddings, concatenated.
+
+        Raises:
+            ValueError: another shape, a value that is not finite, a std that is not above 0.
+        """
+        expected = (sum(self.widths),)
+        if mean.shape != expected or std.shape != expected:
+            raise ValueError(f"mean, std: expected shape {expected}, got {tuple(mean.shape)}, {tuple(std.shape)}")
+        if not (mean.isfinite().all() and std.isfinite().all() and (std > 0).all()):
+            raise ValueError("mean, std: expected finite numbers and std above 0; bound std from below")
+        if self._head_from_checkpoint:
+            _to_raw(self.head, self.target_mean, self.target_std)
+        self.target_mean.copy_(mean)
+        self.target_std.copy_(std)
+        if self._head_from_checkpoint:
+            _to_standardized(self.head, self.target_mean, self.target_std)
+
+    def standardized(self, embeddings: Tensor) -> Tensor:
+        """(B, D) embeddings of the teachers -> (B, D), what the outputs estimate."""
+        return (embeddings - self.target_mean) / self.target_std
+
+    # ---- checkpoints
+
+    @torch.no_grad()
     def start_from(self, checkpoint: str) -> None:
-        """Take the encoder's weights from a checkpoint; its teacher head too, where the widths agree."""
-        source = XDistillResNet18.from_pretrained(checkpoint, norm=self.encoder.norm)
+        """Take the encoder's weights from a checkpoint; its teacher head too, where the widths agree.
+
+        Args:
+            checkpoint: of a ResNet-18: a bundled name, folder or Hub id; of another backbone: a folder.
+
+        Raises:
+            ValueError: no such checkpoint, or one of another backbone or norm.
+        """
+        if isinstance(self.encoder, XDistillResNet18):
+            source: Any = XDistillResNet18.from_pretrained(checkpoint, norm=self.encoder.norm)
+        else:
+            source = load_student(checkpoint)
+            ours = f"{self.backbone} with {self.encoder.norm} norm"
+            theirs = f"{source.checkpoint.architecture} with {source.checkpoint.norm} norm"
+            if ours != theirs:
+                raise ValueError(f"{checkpoint}: expected a {ours}, got {theirs}")
         self.origin = source.checkpoint.as_origin() if source.checkpoint else {}
         self.encoder.trunk.load_state_dict(source.trunk.state_dict())
-        head, theirs = self.encoder.teacher_head, source.teacher_head
-        if head is not None and theirs is not None and head.out_features == theirs.out_features:
-            head.load_state_dict(theirs.state_dict())
+        if source.teacher_head is not None and source.teacher_head.out_features == self.head.out_features:
+            self.head.load_state_dict(source.teacher_head.state_dict())
+            _to_standardized(self.head, self.target_mean, self.target_std)
+            self._head_from_checkpoint = True
+
+    @torch.no_grad()
+    def exported(self) -> XDistillResNet18 | AblationEncoder:
+        """A copy of the encoder in eval mode, whose `teacher_embedding` estimates the embeddings themselves: the
+        standardisation is folded into its linear layer."""
+        encoder = copy.deepcopy(self.encoder)
+        assert encoder.teacher_head is not None
+        _to_raw(encoder.teacher_head, self.target_mean, self.target_std)
+        return encoder.eval()
+
+    def save(self, folder: str | Path, name: str, provenance: dict[str, Any]) -> Path:
+        """Write `exported` for `load_student`, and of a ResNet-18 for `XDistillResNet18.from_pretrained`.
+
+        Raises:
+            ValueError: provenance that JSON cannot hold, or a weight beyond float16's range.
+        """
+        return save_student(self.exported(), Path(folder), name, provenance)
+
+
+def _to_raw(head: nn.Linear, mean: Tensor, std: Tensor) -> None:
+    """Make a layer that estimates (embedding - mean) / std estimate the embedding."""
+    head.weight.mul_(std[:, None])
+    head.bias.mul_(std).add_(mean)
+
+
+def _to_standardized(head: nn.Linear, mean: Tensor, std: Tensor) -> None:
+    """Make a layer that estimates the embedding estimate (embedding - mean) / std."""
+    head.weight.div_(std[:, None])
+    head.bias.sub_(mean).div_(std)
+
+
+def _decay_groups(
+    name: str, parameters: Iterable[nn.Parameter], lr: float, weight_decay: float
+) -> list[dict[str, Any]]:
+    """Two groups: matrices and kernels with decay, vectors without."""
+    learning = [parameter for parameter in parameters if parameter.requires_grad]
+    split = (
+        (weight_decay, [p for p in learning if p.ndim > NO_DECAY_NDIM]),
+        (0.0, [p for p in learning if p.ndim <= NO_DECAY_NDIM]),
+    )
+    return [{"name": name, "params": members, "lr": lr, "weight_decay": decay} for decay, members in split if members]

@@ -1,94 +1,148 @@
-"""Frozen vision transformers that give the embedding to imitate."""
+"""Frozen image models that give the embedding to imitate."""
 
 import hashlib
-from pathlib import Path
-from typing import Any
+from typing import Literal, get_args
 
-import timm
 import torch
-from timm.data import resolve_model_data_config
 from torch import Tensor, nn
+
+from distillation.preprocessing import Interpolation, Preprocessing
+from distillation.teacher_files import find_teacher
+from distillation.towers.timm_models import TimmTower, load_timm_tower
+from distillation.towers.transformers_models import TransformersTower, load_transformers_tower
+
+Embedding = Literal["cls", "avg"]
 
 
 class Teacher(nn.Module):
-    """A frozen timm transformer: images -> [CLS] embedding after the final norm.
+    """A frozen image model: images -> embedding. Methods that take images want image_size px squares, RGB, uint8 in
+    [0, 255] or float in [0, 1]; the normalisation is inside.
 
     Args:
-        model: a timm model with a class token.
+        tower: the network.
+        preprocessing: how it wants its images.
         name: how results refer to it.
-        image_size: side in px of the square images that it takes; None: that of its configuration.
+        embedding: "cls", the [CLS] token after the final norm, as in the paper; "avg", the mean of the patch tokens
+            after the final norm (of a convnet: the norm of the map's mean).
+        revision: the commit that the weights are of, None of a folder.
 
     Attributes:
-        image_size: side in px; feed it such images.
         num_features: width D of the embedding.
+        num_patch_features: width P of the patches.
+        image_size, resize_px, interpolation: of `preprocessing`, see there.
 
     Raises:
-        ValueError: the model has no class token, or none that a final norm sees.
+        ValueError: an unknown embedding, or "cls" of a model that has none.
     """
 
-    def __init__(self, model: nn.Module, name: str, image_size: int | None = None):
+    def __init__(
+        self,
+        tower: TimmTower | TransformersTower,
+        preprocessing: Preprocessing,
+        name: str,
+        embedding: Embedding = "cls",
+        revision: str | None = None,
+    ):
         super().__init__()
-        if getattr(model, "cls_token", None) is None:
+        if embedding not in get_args(Embedding):
+            raise ValueError(f"embedding: expected one of {', '.join(get_args(Embedding))}, got {embedding!r}")
+        if embedding == "cls" and not tower.has_cls:
             raise ValueError(
-                f"teacher {name}: {type(model).__name__} has no [CLS] token to distil; take a ViT that has one"
+                f"teacher {name}: {type(tower.model).__name__} has no [CLS] token that a final norm sees; "
+                "its embeddings are: avg"
             )
-        data_config = resolve_model_data_config(model)
         self.name = name
-        self.image_size: int = image_size or data_config["input_size"][-1]
-        if isinstance(getattr(model, "norm", None), nn.Identity):
-            raise ValueError(
-                f"teacher {name}: its [CLS] token passes no final norm, {type(model).__name__} pools the patches; "
-                "take one that was trained with global_pool='token'"
-            )
-        self.model: Any = model.eval().requires_grad_(False)
-        self.num_features: int = self.model.num_features
-        mean, std = (torch.tensor(data_config[key]).view(1, 3, 1, 1) for key in ("mean", "std"))
-        self.register_buffer("mean", mean, persistent=False)
-        self.register_buffer("std", std, persistent=False)
+        self.revision = revision
+        self.embedding = embedding
+        self.preprocessing = preprocessing
+        self.image_size = preprocessing.image_size
+        self.resize_px = preprocessing.resize_px
+        self.interpolation: Interpolation = preprocessing.interpolation
+        self.tower = tower.eval().requires_grad_(False)
+        self.num_features = tower.cls_features if embedding == "cls" else tower.avg_features
+        self.num_patch_features = tower.patch_features
+        for key, value in {"mean": preprocessing.mean, "std": preprocessing.std}.items():
+            self.register_buffer(key, torch.tensor(value).view(1, 3, 1, 1), persistent=False)
         self.mean: Tensor
         self.std: Tensor
+        self.eval()
 
     @torch.no_grad()
-    def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W), uint8 in [0, 255] or float in [0, 1] -> (B, D) float32, the [CLS] embedding."""
-        pixels = images.float() / 255 if images.dtype == torch.uint8 else images
-        tokens = self.model.forward_features((pixels - self.mean) / self.std)  # (B, 1 + N, D)
-        return tokens[:, 0].float()
+    def forward(self, images: Tensor, with_map: bool = False) -> Tensor | tuple[Tensor, Tensor]:
+        """(B, 3, T, T) -> (B, D) float32, the embedding; with_map: beside it (B, P, h, w) float32, the patches."""
+        features = self.tower(self._pixels(images))
+        embedding = (features.cls if self.embedding == "cls" else features.avg).float()
+        return (embedding, features.patches.float()) if with_map else embedding
+
+    def embed(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 3, T, T) -> (B, D) embedding, (B, P, h, w) patch tokens of the same forward pass, float32."""
+        return self(images, with_map=True)
+
+    @property
+    def has_classifier(self) -> bool:
+        """Whether the weights came with a layer that names classes."""
+        return self.tower.classifier is not None
+
+    @torch.no_grad()
+    def classify(self, images: Tensor) -> Tensor:
+        """(B, 3, T, T) -> (B, K) float32 logits of the teacher's own classifier, whatever the embedding.
+
+        Raises:
+            ValueError: it has none.
+        """
+        if not self.has_classifier:
+            raise ValueError(f"teacher {self.name}: its weights have no classifier; ask has_classifier first")
+        return self.tower.classify(self._pixels(images)).float()
+
+    def prepare(self, image: Tensor) -> Tensor:
+        """(3, H, W) uint8 -> (3, T, T) uint8, the teacher's own evaluation transform; `preprocessing` pickles small."""
+        return self.preprocessing.prepare(image)
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the weights; the same wherever the files lie."""
+        """Hash of the weights without the classifier; the same wherever the files lie, whichever embedding is read.
+
+        Of a timm model it hashes the names too. transformers renames tensors between releases, so there the tensors
+        count alone.
+        """
         digest = hashlib.sha256()
-        for key, value in sorted(self.model.state_dict().items()):
-            digest.update(key.encode() + value.cpu().float().numpy().tobytes())
+        state = sorted(self.tower.model.state_dict().items())
+        if isinstance(self.tower, TimmTower):
+            for key, value in state:
+                digest.update(key.encode() + value.cpu().float().numpy().tobytes())
+        else:
+            for part in sorted(hashlib.sha256(value.cpu().float().numpy().tobytes()).digest() for _, value in state):
+                digest.update(part)
         return digest.hexdigest()[:16]
 
     def train(self, mode: bool = True) -> "Teacher":
         """Stays in eval mode."""
         return super().train(False)
 
+    def _pixels(self, images: Tensor) -> Tensor:
+        pixels = images.float() / 255 if images.dtype == torch.uint8 else images.float()
+        return (pixels - self.mean) / self.std
 
-def load_teacher(spec: str, image_size: int | None = None) -> Teacher:
+
+def load_teacher(spec: str, image_size: int | None = None, embedding: Embedding = "cls") -> Teacher:
     """Spec -> frozen teacher.
 
     Args:
-        spec: "timm/<model>", weights from the hub that timm names; or "local-dir:<folder>", a folder with timm's
-            config.json and weights.
-        image_size: side in px of its input, for which timm resamples the position embedding; None: that of its
-            configuration (518 px for DINOv2 in timm, whose training crops were 224 px).
+        spec: "timm/<model>", the weights that timm publishes on the Hub; "hf/<org>/<name>", a repository with a model
+            of transformers or timm; either with "@<branch, tag or commit>"; or a folder that one of the two saved.
+        image_size: side in px of its images, to which position embeddings are resampled; None: that of its
+            configuration (of DINOv2: 518 px in timm, 224 px in transformers, which was the size of its training crops).
+        embedding: "cls" or "avg", see `Teacher`.
 
     Raises:
-        ValueError: unknown form, unknown model, or a folder without a model.
+        ValueError: an unknown form, model or embedding, a folder without a model, pickled weights, a size that the
+            model cannot take.
+        OSError: the Hub cannot be reached, or refuses access.
     """
-    kind, _, rest = spec.replace("local-dir:", "local-dir/", 1).partition("/")
-    if kind == "local-dir" and not (Path(rest) / "config.json").is_file():
-        raise ValueError(f"teacher {spec!r}: {Path(rest).absolute()} has no config.json; give a folder saved by timm")
-    if kind == "timm" and not timm.is_model(rest):
-        close = timm.list_models(f"*{rest.split('.')[0]}*")[:5]
-        raise ValueError(f"teacher {spec!r}: timm knows no such model; close: {', '.join(close) or 'none'}")
-    if kind not in ("timm", "local-dir"):
-        raise ValueError(f"teacher {spec!r}: expected 'timm/<model>' or 'local-dir:<folder>'")
-    name = Path(rest).name if kind == "local-dir" else rest
-    source = f"local-dir:{rest}" if kind == "local-dir" else rest
-    resized: dict[str, Any] = {} if image_size is None else {"img_size": image_size}
-    return Teacher(timm.create_model(source, pretrained=True, num_classes=0, **resized), name, image_size)
+    files = find_teacher(spec)
+    load = load_timm_tower if "architecture" in files.config else load_transformers_tower
+    try:
+        tower, preprocessing = load(files.folder, files.config, image_size)
+    except ValueError as error:
+        raise ValueError(f"teacher {spec!r}: {error}") from error
+    return Teacher(tower, preprocessing, files.name, embedding, files.revision)

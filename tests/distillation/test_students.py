@@ -1,20 +1,280 @@
+import json
+
+import pytest
+import timm
 import torch
+import torchvision
+from torch import nn
+from torch.distributed import destroy_process_group, init_process_group
+from torch.nn.parallel import DistributedDataParallel
 
+from distillation.student_files import load_student
 from distillation.students import Student
-from xdistill_encoder import XDistillResNet18
+from xdistill_encoder import CheckpointError, XDistillResNet18
+
+TIMM_VIT = "timm/test_vit"  # timm's own for tests, 0.4 million parameters
+TIMM_CONVNEXT = "timm/test_convnext"
+BACKBONES = ("resnet18", "resnet34", TIMM_VIT, TIMM_CONVNEXT)
 
 
-def test_trunk_and_teacher_head_learn():
-    student = Student("batch", 8)
-    student(torch.rand(2, 3, 32, 32)).square().mean().backward()
-    assert all(p.grad is not None for p in student.parameters())
+@pytest.fixture
+def images():
+    """(2, 3, 64, 64) uint8 noise."""
+    return torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
 
-def test_a_warm_start_takes_the_head_where_the_widths_agree(tmp_path):
-    source = XDistillResNet18("group", teacher_features=8)
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_everything_learns(backbone, images):
+    student = Student([5, 3], backbone, patch_width=7)
+    embeddings, feature_map = student(images, with_map=True)
+    (embeddings.square().mean() + feature_map.square().mean()).backward()
+    assert [name for name, p in student.named_parameters() if p.grad is None] == []
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_the_map_comes_from_the_forward_pass_of_the_embeddings(backbone, images):
+    student = Student([5, 3], backbone, patch_width=7).eval()
+    embeddings, feature_map = student(images, with_map=True)
+    torch.testing.assert_close(embeddings, student(images))
+    side = 4 if backbone == TIMM_VIT else 2
+    assert (embeddings.shape, feature_map.shape) == ((2, 8), (2, 7, side, side))
+
+
+def test_a_map_that_was_not_asked_for_at_construction_is_refused(images):
+    with pytest.raises(ValueError, match="with_map: this student has no patch projection; build it with patch_width"):
+        Student([8])(images, with_map=True)
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_uint8_and_float_images_give_the_same_embedding(backbone, images):
+    student = Student([8], backbone).eval()
+    torch.testing.assert_close(student(images), student(images.float() / 255), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("backbone", ["resnet34", "resnet50"])
+def test_a_resnet_is_torchvisions_on_normalised_pixels(backbone, images):
+    student = Student([8], backbone).eval()
+    reference = getattr(torchvision.models, backbone)()
+    reference.fc = nn.Identity()
+    reference.load_state_dict(student.encoder.trunk.state_dict())
+    mean, std = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1), torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
+    expected = reference.eval()((images / 255 - mean) / std)
+    torch.testing.assert_close(student.encoder(images), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("backbone", [TIMM_VIT, TIMM_CONVNEXT])
+def test_a_timm_backbone_is_timms_on_normalised_pixels(backbone):
+    student = Student([8], backbone).eval()
+    reference = timm.create_model(backbone.removeprefix("timm/"), num_classes=0).eval()
+    reference.load_state_dict(student.encoder.trunk.state_dict())
+    images = torch.rand(1, 3, 160, 160)  # the size of their configuration
+    torch.testing.assert_close(student.encoder(images), reference(student.encoder.normalizer(images)))
+
+
+@pytest.mark.parametrize("backbone", ["resnet18", "resnet34"])
+def test_group_norm_replaces_every_batch_norm(backbone):
+    kinds = {type(m) for m in Student([8], backbone, "group").modules()}
+    assert nn.GroupNorm in kinds
+    assert not any(issubclass(kind, nn.modules.batchnorm._BatchNorm) for kind in kinds)
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_matrices_decay_and_norms_and_biases_do_not(backbone):
+    student = Student([8], backbone, patch_width=4)
+    for decay in (0.05, 0.0):
+        groups = student.param_groups(1e-3, weight_decay=decay)
+        grouped = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
+        assert sum(len(group["params"]) for group in groups) == len(grouped)
+        assert grouped == {id(p): decay if p.ndim > 1 else 0.0 for p in student.parameters()}
+        torch.optim.AdamW(groups)
+
+
+# ---- standardised targets
+
+
+@pytest.fixture
+def statistics():
+    """mean, std of 8 outputs of very different scales."""
+    return torch.linspace(-2, 3, 8), torch.logspace(-2, 1, 8)
+
+
+@pytest.mark.parametrize("backbone", ["resnet18", TIMM_CONVNEXT, TIMM_VIT])
+def test_the_exported_head_estimates_the_embeddings_themselves(backbone, images, statistics):
+    mean, std = statistics
+    student = Student([5, 3], backbone).eval()
+    student.standardize(mean, std)
+    with torch.no_grad():
+        outputs = student(images)
+        raw = student.exported().teacher_embedding(images)
+    torch.testing.assert_close(raw, outputs * std + mean)
+    torch.testing.assert_close(student.standardized(raw), outputs, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(student(images), outputs)  # the student itself is left as it was
+
+
+def test_standardisation_travels_in_the_state_dict(images, statistics):
+    student, resumed = Student([8]), Student([8])
+    student.standardize(*statistics)
+    resumed.load_state_dict(student.state_dict())
+    torch.testing.assert_close(
+        resumed.exported().teacher_embedding(images), student.exported().teacher_embedding(images)
+    )
+
+
+@pytest.mark.parametrize("order", ["start_from first", "standardize first", "standardize twice"])
+def test_a_head_from_a_checkpoint_goes_on_estimating_the_same_embeddings(order, images, statistics, tmp_path):
+    source = XDistillResNet18("group", teacher_features=8).eval()
     source.save_pretrained(tmp_path)
-    same, wider = Student("group", 8), Student("group", 16)
+    student = Student([8], norm="group")
+    if order == "standardize first":
+        student.standardize(*statistics)
+    student.start_from(str(tmp_path))
+    if order != "standardize first":
+        student.standardize(*statistics)
+    if order == "standardize twice":
+        student.standardize(statistics[0] + 1, statistics[1] * 2)
+    torch.testing.assert_close(
+        student.exported().teacher_embedding(images), source.teacher_embedding(images), rtol=1e-4, atol=1e-4
+    )
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "message"),
+    [
+        (torch.zeros(7), torch.ones(7), r"expected shape \(8,\), got \(7,\), \(7,\)"),
+        (torch.zeros(8), torch.zeros(8), "std above 0; bound std from below"),
+        (torch.full((8,), torch.nan), torch.ones(8), "expected finite numbers"),
+    ],
+)
+def test_impossible_statistics_are_refused(mean, std, message):
+    with pytest.raises(ValueError, match=message):
+        Student([8]).standardize(mean, std)
+
+
+# ---- checkpoints
+
+
+def test_a_resnet18_is_saved_as_the_product_loads_it(tmp_path, images, statistics):
+    student = Student([5, 3])
+    student.standardize(*statistics)
+    folder = student.save(tmp_path / "encoder", "a name", {"teacher": "t"})
+    for encoder in (XDistillResNet18.from_pretrained(folder), load_student(folder)):
+        assert encoder.checkpoint is not None
+        assert (encoder.checkpoint.name, encoder.checkpoint.provenance) == ("a name", {"teacher": "t"})
+        torch.testing.assert_close(
+            encoder.teacher_embedding(images), student.exported().teacher_embedding(images), rtol=1e-2, atol=1e-2
+        )  # half precision on the disk
+
+
+@pytest.mark.parametrize(("backbone", "norm"), [("resnet34", "group"), (TIMM_VIT, "batch")])
+def test_an_ablation_student_comes_back_as_it_was_saved(backbone, norm, tmp_path, images, statistics):
+    student = Student([5, 3], backbone, norm, patch_width=4)
+    student.standardize(*statistics)
+    folder = student.save(tmp_path / "encoder", "a name", {"teacher": "t"})
+    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
+    encoder, exported = load_student(folder), student.exported()
+    assert encoder.checkpoint is not None
+    assert (encoder.checkpoint.architecture, encoder.checkpoint.teacher_features) == (backbone, 8)
+    stored = {key: value.half().float() for key, value in exported.state_dict().items()}
+    assert all(torch.equal(value, stored[key]) for key, value in encoder.state_dict().items())
+    assert encoder(images).shape == (2, encoder.num_features)
+    with pytest.raises(CheckpointError, match="architecture: expected 'resnet18'"):
+        XDistillResNet18.from_pretrained(folder)
+
+
+def test_a_folder_that_is_damaged_or_foreign_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"no config.json; give a folder that a distillation wrote"):
+        load_student(tmp_path)
+    folder = Student([8], TIMM_VIT).save(tmp_path / "encoder", "a name", {})
+    weights, config = folder / "model.safetensors", folder / "config.json"
+    content = weights.read_bytes()
+    weights.write_bytes(content[:-1])
+    with pytest.raises(ValueError, match="missing, truncated, or of another checkpoint"):
+        load_student(folder)
+    weights.write_bytes(content)
+    entries = json.loads(config.read_text())
+    config.write_text(json.dumps(entries | {"architecture": TIMM_CONVNEXT}))
+    with pytest.raises(ValueError, match="missing keys"):
+        load_student(folder)
+    config.write_text('{"model_type": "vit"}')
+    with pytest.raises(ValueError, match="expected the entries architecture, .* a distillation did not write it"):
+        load_student(folder)
+
+
+def test_a_weight_that_half_precision_cannot_hold_is_refused_and_the_old_files_stay(tmp_path):
+    student = Student([8], TIMM_VIT)
+    folder = student.save(tmp_path, "first", {})
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    student.head.bias.data[0] = 1e6
+    with pytest.raises(ValueError, match="teacher_head.bias reaches 1e.06, float16 ends at 65504"):
+        student.save(tmp_path, "second", {})
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize(("backbone", "weight"), [("resnet18", "conv1.weight"), (TIMM_VIT, "pos_embed")])
+def test_a_warm_start_takes_the_head_where_the_widths_agree(backbone, weight, tmp_path):
+    source = Student([8], backbone)
+    source.save(tmp_path, "a name", {})
+    same, wider = Student([8], backbone), Student([16], backbone)
     for student in (same, wider):
         student.start_from(str(tmp_path))
-        assert torch.equal(student.encoder.trunk.conv1.weight, source.trunk.conv1.weight)
-    assert torch.equal(same.encoder.get_parameter("teacher_head.weight"), source.get_parameter("teacher_head.weight"))
+        assert torch.equal(
+            student.encoder.trunk.get_parameter(weight), source.encoder.trunk.get_parameter(weight).half().float()
+        )
+        assert student.origin["started_from"]["name"] == "a name"
+    assert torch.equal(same.head.weight, source.head.weight.half().float())
+
+
+def test_a_warm_start_from_another_backbone_is_refused(tmp_path):
+    Student([8], TIMM_VIT).save(tmp_path, "a name", {})
+    with pytest.raises(ValueError, match="expected a timm/test_convnext with batch norm, got timm/test_vit with batch"):
+        Student([8], TIMM_CONVNEXT).start_from(str(tmp_path))
+
+
+# ---- training
+
+
+def test_gradients_reach_every_parameter_through_distributed_data_parallel(tmp_path, images):
+    """Which sees a student through `forward` alone; a world of one process on gloo."""
+    init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+    try:
+        student, plain = (Student([8], TIMM_VIT, patch_width=4) for _ in range(2))
+        plain.load_state_dict(student.state_dict())
+        wrapped = DistributedDataParallel(student)
+        for model in (wrapped, plain):
+            for _ in range(2):  # the second pass fails where a parameter took no part in the first
+                embeddings, feature_map = model(images, with_map=True)
+                (embeddings.sum() + feature_map.sum()).backward()
+        for ours, theirs in zip(student.parameters(), plain.parameters(), strict=True):
+            torch.testing.assert_close(ours.grad, theirs.grad)
+    finally:
+        destroy_process_group()
+
+
+@pytest.mark.parametrize("backbone", [TIMM_CONVNEXT, TIMM_VIT])
+def test_a_compiled_student_is_one_graph(backbone, images):
+    student = Student([8], backbone, patch_width=4).eval()
+    expected = student(images, with_map=True)
+    student.compile(backend="eager", fullgraph=True)
+    for ours, theirs in zip(student(images, with_map=True), expected, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([8], "resnet101"), "backbone: expected resnet18, resnet34, resnet50 or timm/<model>, got 'resnet101'"),
+        (([8], "timm/vit_small"), "timm knows no model 'vit_small'; close: vit_small_"),
+        (([8], TIMM_VIT, "group"), "norm: timm/test_vit comes with its own layers"),
+        (([8], "timm/mixer_s32_224"), "takes images of one size alone; take a ViT or a convnet"),
+        (([8], "resnet18", "frozen"), "norm: expected batch or group, got 'frozen'"),
+        (([],), r"widths: expected the width of each teacher, 1 or more, got \(\)"),
+    ],
+)
+def test_a_student_that_cannot_be_built_is_refused_with_what_can(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Student(*arguments)
+
+
+def test_a_vit_refuses_images_that_are_no_multiple_of_its_patch():
+    with pytest.raises(ValueError, match="takes sides that are multiples of 16 px, got 72 x 64"):
+        Student([8], TIMM_VIT)(torch.rand(1, 3, 72, 64))

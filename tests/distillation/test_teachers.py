@@ -1,28 +1,25 @@
 import shutil
+import time
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import datasets
 import numpy as np
 import pytest
-import timm
 import torch
+from huggingface_hub import constants
+from torchvision.transforms.v2 import functional as tvf
 
-from distillation.datasets import load_table
-from distillation.scorecard import LabelledImages
-from distillation.teachers import Teacher, load_teacher
+from distillation.teachers import load_teacher
+from tests.distillation.saved_teachers import save_timm, save_transformers
+from tests.xdistill_encoder.hub_server import HubServer
 
 
 @pytest.fixture
 def images():
-    torch.manual_seed(1)
-    return torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
-
-
-def test_the_embedding_is_the_class_token_after_the_final_norm_on_the_teachers_own_normalisation(teacher_spec, images):
-    teacher = load_teacher(teacher_spec)
-    model = timm.create_model(teacher_spec, pretrained=True, num_classes=0, global_pool="token").eval()
-    mean, std = torch.tensor([0.5, 0.4, 0.3]).view(3, 1, 1), torch.tensor([0.5, 0.6, 0.7]).view(3, 1, 1)
-    torch.testing.assert_close(teacher(images), model((images / 255 - mean) / std))
-    assert (teacher.image_size, teacher.num_features) == (32, 192)
+    """(2, 3, 32, 32) uint8 noise."""
+    return torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
 
 
 def test_uint8_and_float_images_give_the_same_embedding(teacher_spec, images):
@@ -30,19 +27,14 @@ def test_uint8_and_float_images_give_the_same_embedding(teacher_spec, images):
     torch.testing.assert_close(teacher(images), teacher(images.float() / 255))
 
 
-def test_the_papers_teacher_architecture_gives_its_class_token():
-    model: Any = timm.create_model("vit_small_patch14_dinov2", img_size=28, depth=1, num_classes=0).eval()
-    teacher = Teacher(model, "dinov2 architecture, random weights", image_size=28)
-    image = torch.rand(1, 3, 28, 28)
-    mean, std = (torch.tensor(model.pretrained_cfg[key]).view(3, 1, 1) for key in ("mean", "std"))
-    torch.testing.assert_close(teacher(image), model((image - mean) / std))
-    assert (teacher.image_size, teacher.num_features) == (28, 384)
-
-
-def test_another_image_size_resamples_the_position_embedding(teacher_spec):
-    teacher = load_teacher(teacher_spec, image_size=64)
-    assert teacher.image_size == 64
-    assert teacher(torch.rand(1, 3, 64, 64)).shape == (1, 192)
+@pytest.mark.parametrize("spec", ["teacher_spec", "transformers"])
+def test_a_compiled_teacher_is_one_graph_that_gives_the_same_embedding_and_patches(request, tmp_path, spec):
+    spec = save_transformers(tmp_path, "dinov2")[0] if spec == "transformers" else request.getfixturevalue(spec)
+    plain, compiled = load_teacher(spec), load_teacher(spec)
+    compiled.compile(backend="eager", fullgraph=True)
+    images = torch.randint(0, 256, (2, 3, plain.image_size, plain.image_size), dtype=torch.uint8)
+    for ours, theirs in zip(compiled.embed(images), plain.embed(images), strict=True):
+        torch.testing.assert_close(ours, theirs)
 
 
 def test_a_teacher_stays_frozen_in_eval_mode(teacher_spec, images):
@@ -52,12 +44,25 @@ def test_a_teacher_stays_frozen_in_eval_mode(teacher_spec, images):
     assert not teacher(images).requires_grad
 
 
+def test_the_fingerprint_is_that_of_the_weights_wherever_they_lie(teacher_spec, tmp_path):
+    folder = shutil.copytree(teacher_spec.removeprefix("local-dir:"), tmp_path / "elsewhere")
+    teacher = load_teacher(str(folder))
+    assert teacher.fingerprint == load_teacher(teacher_spec).fingerprint
+    teacher.tower.model.norm.bias.add_(1)
+    assert teacher.fingerprint != load_teacher(teacher_spec).fingerprint
+
+
+# ---- specs
+
+
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("timm/vit_gigantic", "timm knows no such model"),
-        ("local-dir:/nowhere", "no config.json"),
-        ("resnet50", "expected 'timm/<model>' or 'local-dir:<folder>'"),
+        ("timm/vit_gigantic", "timm knows no such model; close: vit_gigantic_"),
+        ("timm/vit_small_patch14_dinov2.v9", "timm knows no such weights; it has vit_small_patch14_dinov2.lvd142m"),
+        ("hf/dinov2-large", "expected 'timm/<model>', 'hf/<org>/<name>'"),
+        ("local-dir:/nowhere", "there is no folder /nowhere"),
+        ("resnet50", "expected 'timm/<model>', 'hf/<org>/<name>', either with '@<revision>', or a folder"),
     ],
 )
 def test_an_unusable_spec_is_refused_with_what_is_accepted(spec, message):
@@ -65,33 +70,77 @@ def test_an_unusable_spec_is_refused_with_what_is_accepted(spec, message):
         load_teacher(spec)
 
 
-def test_a_model_without_class_token_is_refused():
-    with pytest.raises(ValueError, match=r"teacher resnet: ResNet has no \[CLS\] token"):
-        Teacher(timm.create_model("resnet18", num_classes=0), "resnet")
+def test_an_unknown_embedding_is_refused_with_those_there_are(teacher_spec):
+    with pytest.raises(ValueError, match="embedding: expected one of cls, avg, got 'patch'"):
+        load_teacher(teacher_spec, embedding="patch")  # pyright: ignore[reportArgumentType]
 
 
-def test_a_class_token_that_no_final_norm_sees_is_refused():
-    model = timm.create_model("beit_base_patch16_224", depth=1, num_classes=0)
-    with pytest.raises(ValueError, match=r"teacher beit: its \[CLS\] token passes no final norm, Beit pools"):
-        Teacher(model, "beit")
+# ---- the Hub
 
 
-def test_the_fingerprint_is_that_of_the_weights_wherever_they_lie(teacher_spec, tmp_path):
-    folder = shutil.copytree(teacher_spec.removeprefix("local-dir:"), tmp_path / "elsewhere")
-    teacher = load_teacher(f"local-dir:{folder}")
-    assert teacher.fingerprint == load_teacher(teacher_spec).fingerprint
-    teacher.model.norm.bias.add_(1)
-    assert teacher.fingerprint != load_teacher(teacher_spec).fingerprint
+@pytest.fixture
+def hub():
+    """A Hub that answers at HF_ENDPOINT until the test ends."""
+    server = HubServer(urlsplit(constants.ENDPOINT).port or 0)
+    server.start()
+    yield server
+    server.stop()
+
+
+def files(folder: str) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+
+
+def test_a_revision_of_a_repository_is_loaded_and_recorded_by_its_commit(hub, tmp_path):
+    folder, model, _ = save_transformers(tmp_path, "dinov2")
+    commit = hub.add("facebook/dinov2-tiny", files(folder))
+    hub.repositories["facebook/dinov2-tiny"].tags["v1"] = commit
+    hub.repositories["facebook/dinov2-tiny"].commit({"config.json": b"{}"})
+    teacher = load_teacher("hf/facebook/dinov2-tiny@v1")
+    assert (teacher.name, teacher.revision) == ("dinov2-tiny", commit)
+    images = torch.rand(1, 3, 56, 56)
+    torch.testing.assert_close(teacher(images), model((images - teacher.mean) / teacher.std).pooler_output)
+    with pytest.raises(ValueError, match="facebook/dinov2-tiny has no revision 'v2'"):
+        load_teacher("hf/facebook/dinov2-tiny@v2")
+
+
+def test_a_timm_model_comes_from_the_repository_that_timm_names_with_its_pickle_left_there(hub, tmp_path):
+    folder, model = save_timm(tmp_path, "vit_small_patch14_dinov2", img_size=28, depth=1)
+    commit = hub.add("timm/vit_small_patch14_dinov2.lvd142m", files(folder) | {"pytorch_model.bin": b"pickle"})
+    for spec in ("timm/vit_small_patch14_dinov2", "hf/timm/vit_small_patch14_dinov2.lvd142m"):
+        teacher = load_teacher(spec)
+        images = torch.rand(1, 3, 28, 28)
+        torch.testing.assert_close(teacher(images), model((images - teacher.mean) / teacher.std))
+        assert teacher.revision == commit
+    assert not any(path.endswith("pytorch_model.bin") for _, path, _ in hub.requests)
+
+
+def test_an_unknown_or_gated_repository_is_refused_with_what_works_offline(hub):
+    with pytest.raises(ValueError, match="the Hub has no repository robots/none .*a folder .* works offline"):
+        load_teacher("hf/robots/none")
+    hub.add("robots/gated", {}, access="gated")
+    with pytest.raises(OSError, match="access to robots/gated is gated; ask for it on the Hub"):
+        load_teacher("hf/robots/gated")
+
+
+def test_an_unreachable_hub_is_an_error_that_names_the_spec_and_what_works_offline(monkeypatch):
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)  # between the attempts
+    with pytest.raises(
+        OSError, match=r"teacher 'hf/robots/far': .* could not be downloaded .*a folder .* works offline"
+    ):
+        load_teacher("hf/robots/far")
+
+
+# ---- the real teacher
 
 
 def test_the_real_teacher_names_the_class_of_real_photographs(shared):
-    """Its classifier on our embedding: 82.7 % on ImageNet at 224 px, and these are 10 easy classes at 128 px."""
-    spec = f"local-dir:{shared}/teachers/vit_tiny_patch16_224.augreg_in21k_ft_in1k"
-    classifier: Any = timm.create_model(spec, pretrained=True)
-    teacher, head = load_teacher(spec), classifier.get_classifier()
-    table = LabelledImages(load_table([f"{shared}/data/eval/imagenette_val.parquet"]), teacher.image_size)
-    rows = np.linspace(0, len(table) - 1, 64, dtype=int)
-    images, labels = zip(*(table[int(row)] for row in rows), strict=True)
+    """82.7 % on ImageNet at 224 px, and these are 10 easy classes at 128 px; chance is 0.1."""
+    table = datasets.load_dataset("parquet", data_files=f"{shared}/data/eval/imagenette_val.parquet", split="train")
+    teacher = load_teacher(f"{shared}/teachers/vit_tiny_patch16_224.augreg_in21k_ft_in1k")
+    rows: Any = table.select(np.linspace(0, len(table) - 1, 64, dtype=int))
+    images = torch.stack([teacher.prepare(tvf.pil_to_tensor(row["image"].convert("RGB"))) for row in rows])
     classes = torch.tensor([0, 217, 482, 491, 497, 566, 569, 571, 574, 701])  # Imagenette's among ImageNet's
-    predicted = head(teacher(torch.stack(images)))[:, classes].argmax(dim=1)
-    assert (predicted == torch.tensor(labels)).float().mean() > 0.95
+    predicted = teacher.classify(images)[:, classes].argmax(dim=1)
+    assert (predicted == torch.tensor(rows["label"])).float().mean() > 0.9
+    assert teacher.fingerprint == "abcf8fc070c7a630"  # on which target caches and cards of bundled weights rely

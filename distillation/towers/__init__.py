@@ -1,0 +1,1 @@
+"""Teachers' networks: normalised pixels -> features, one file a library."""
