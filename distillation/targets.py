@@ -1,94 +1,175 @@
-"""The teacher cache: embeddings of a fixed number of views an image, computed once."""
+"""Compute the teacher cache: `xdistill targets`."""
 
-import json
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
-import numpy as np
 import torch
-from torch import Tensor
-from torch.utils.data import DataLoader
+import tyro
 
-from distillation.checkpointing import outlive_one_sigterm
-from distillation.datasets import Views
+from distillation.cache import TargetCache
+from distillation.cache_build import build_cache
+from distillation.cache_card import cache_card
+from distillation.cache_facts import Facts, describe_teacher
+from distillation.cache_hub import upload
+from distillation.cache_verify import verify
+from distillation.checkpointing import StopRequest
+from distillation.damage import DamageLog
+from distillation.datasets import Images, open_images
+from distillation.precision import Precision, resolve_precision
+from distillation.processes import this_process
+from distillation.provenance import describe_run
+from distillation.runlog import write_text
+from distillation.targets_plan import plan_targets
+from distillation.teachers import Embedding, Teacher, load_teacher
+from distillation.views import AUGMENTATIONS
 
-ARRAY_FILE = "embeddings.npy"
-FACTS_FILE = "facts.json"
+PROBE_SECONDS = 10.0
 
 
-class TargetCache:
-    """Teacher embeddings in a memory-mapped float16 array (views, images, D); NaN rows are still to be computed.
+@dataclass(frozen=True)
+class Config:
+    """Settings of one teacher cache."""
 
-    Args:
-        folder: where the array lies beside what it depends on; made where it does not exist.
-        shape: (views, images, D).
-        depends_on: what the embeddings are a function of; JSON-compatible.
+    teacher: tuple[str, ...] = ("timm/vit_large_patch14_dinov2.lvd142m",)
+    """"timm/<model>", "hf/<org>/<name>", either with "@revision", or a folder; several lie side by side."""
+    teacher_image_size: int | None = 224
+    """Side in px of the teachers' views; None: that of each one's configuration (518 for DINOv2 in timm)."""
+    embedding: Embedding = "cls"
+    """The [CLS] token, or "avg", the mean of the patch tokens."""
+    images: tuple[str, ...] = ("ILSVRC/imagenet-1k",)
+    """Parquet files, image folders, tar shards, a Hub dataset id, robot frames; README has the forms."""
+    split: str = "train"
+    """Of a Hub dataset."""
+    output: Path = Path("runs/targets")
+    """Folder of the cache; an unfinished one in it is gone on with."""
+    views_per_image: int = 4
+    """Views of each image, which training shows in turn, epoch after epoch."""
+    augmentation: Literal["paper", "strong"] = "paper"
+    """"paper": random resized crop and flip; "strong": colour and blur too."""
+    min_scale: float | None = None
+    """Smallest share of an image's area in a crop; None: that of `augmentation`."""
+    seed: int = 0
+    """Of the views."""
+    patch_grid: int | None = None
+    """Keep the first teacher's patch tokens, pooled to this height and width, for the patch loss. None: do not."""
+    shard_rows: int = 8192
+    """Rows a file; a build that is interrupted loses at most so many."""
+    batch_size: int = 512
+    """Images a forward pass; best a divisor of `shard_rows`."""
+    mixed_precision: Precision = "auto"
+    """Of the forward pass; auto: bf16 where the hardware computes it natively. Stored is float16."""
+    compile: bool = False
+    """Run the teachers through torch.compile; worth its minute for long builds. Needs a C++ compiler."""
+    workers: int = 8
+    """Processes that decode images, for each process of the build."""
+    max_damaged: float = 0.001
+    """Share of images that may be unreadable; they are left out and listed in `damaged-<process>.txt`."""
+    plan: bool = False
+    """State rows, disk and hours from a short measurement, and write nothing."""
+    push: str | None = None
+    """"org/name": publish the whole cache as this dataset on the Hub."""
+
+    def __post_init__(self):
+        if not self.teacher:
+            raise ValueError("teacher: expected one or more, got none")
+        for field in ("views_per_image", "shard_rows", "batch_size"):
+            if getattr(self, field) < 1:
+                raise ValueError(f"{field}: expected 1 or more, got {getattr(self, field)}")
+        if self.patch_grid is not None and self.patch_grid < 1:
+            raise ValueError(f"patch_grid: expected 1 or more, or None, got {self.patch_grid}")
+
+
+def build(config: Config) -> TargetCache:
+    """Compute what is missing of a cache, as one of the processes that torchrun or SLURM started, or alone.
+
+    SIGINT and SIGTERM end it after the batch; whole shards stay. With `config.plan` nothing is computed.
 
     Raises:
-        ValueError: the folder holds embeddings of something else; the message names what differs.
+        ValueError: wrong settings; a folder that holds another cache; too many damaged images; a failed upload.
+        OSError: the folder cannot be written.
+        SystemExit: it was asked to stop.
     """
+    process = this_process()
+    device = torch.device("cpu")
+    if torch.cuda.is_available():
+        device = torch.device("cuda", process.local_rank % torch.cuda.device_count())
+        torch.cuda.set_device(device)
+    images = open_images(config.images, config.split)
+    teachers = [load_teacher(spec, config.teacher_image_size, config.embedding).to(device) for spec in config.teacher]
+    facts = make_facts(config, images, teachers)
+    if config.compile:
+        for teacher in teachers:
+            teacher.compile()
+    precision = resolve_precision(config.mixed_precision)
+    loading = {"batch_size": config.batch_size, "workers": config.workers}
+    if config.plan:
+        cache = TargetCache.plan(config.output, facts)
+        plan = plan_targets(cache, images, teachers, device, precision, PROBE_SECONDS, **loading)
+        print(plan.describe(process.count))
+        return cache
 
-    def __init__(self, folder: Path, shape: tuple[int, int, int], depends_on: dict):
-        facts = json.loads(json.dumps(depends_on | {"shape": shape}))
-        facts_file = folder / FACTS_FILE
-        if facts_file.exists():
-            found = json.loads(facts_file.read_text())
-            differing = sorted(key for key in found.keys() | facts.keys() if found.get(key) != facts.get(key))
-            if differing:
-                told = "; ".join(f"{key} is {found.get(key)!r}, wanted {facts.get(key)!r}" for key in differing)
-                raise ValueError(f"targets in {folder} are of another run: {told}; give another folder or remove it")
-            self.embeddings = np.load(folder / ARRAY_FILE, mmap_mode="r+")
-            return
-        folder.mkdir(parents=True, exist_ok=True)
-        self.embeddings = np.lib.format.open_memmap(folder / ARRAY_FILE, "w+", np.float16, shape)
-        for view in self.embeddings:
-            view[:] = np.nan
-        self.embeddings.flush()
-        facts_file.write_text(json.dumps(facts, indent=2))  # last: a folder with facts has a whole array
-
-    def read(self, view: int, indices: Tensor) -> Tensor:
-        """(B,) rows -> (B, D) float32 embeddings of one view."""
-        return torch.from_numpy(self.embeddings[view, indices.numpy()].astype(np.float32))
-
-    def write(self, view: int, indices: Tensor, embeddings: Tensor) -> None:
-        """Store (B, D) embeddings of (B,) rows."""
-        self.embeddings[view, indices.numpy()] = embeddings.cpu().numpy().astype(np.float16)
-
-    def missing(self, view: int) -> np.ndarray:
-        """Rows of a view without embeddings, ascending."""
-        return np.flatnonzero(np.isnan(self.embeddings[view, :, 0]))
+    cache = TargetCache.create(config.output, facts)
+    todo = f"{len(cache.missing())} of {len(cache.shards())} shards missing"
+    print(f"{len(images):,} images x {config.views_per_image} views, {todo} -> {config.output}")
+    damage = DamageLog(config.output / f"damaged-{process.rank}.txt", images, config.max_damaged)
+    with StopRequest() as stop:
+        mine = cache.shards()[process.rank :: process.count]
+        if not build_cache(cache, images, teachers, mine, device, precision, stop=stop, damage=damage, **loading):
+            stop.leave("whole shards are kept; the same command computes the rest")
+    if missing := cache.missing():
+        print(f"{len(missing)} shards are left to other processes; without them, this command computes the rest")
+    else:
+        verify(cache, images, teachers, device=device)
+        print(f"whole, and verified; train with: xdistill distill --targets {config.output}")
+    if config.push and process.rank == 0:
+        print(push(cache, config.push))
+    return cache
 
 
-def build(
-    cache: TargetCache,
-    make_views: Callable[[np.ndarray, int], Views],
-    embed: Callable[[Tensor], Tensor],
-    *,
-    batch_size: int,
-    workers: int,
-    advance: Callable[[int], object],
-    stop: Callable[[], bool],
-) -> bool:
-    """Compute what is missing; True when the cache is whole, False where `stop` asked to leave.
+def make_facts(config: Config, images: Images, teachers: Sequence[Teacher]) -> Facts:
+    """What the cache's embeddings are a function of."""
+    augmentation = AUGMENTATIONS[config.augmentation]
+    if config.min_scale is not None:
+        augmentation = replace(augmentation, min_scale=config.min_scale)
+    return Facts(
+        images_fingerprint=images.fingerprint,
+        images_count=len(images),
+        seed=config.seed,
+        views=config.views_per_image,
+        augmentation=augmentation,
+        teachers=tuple(map(describe_teacher, teachers, config.teacher)),
+        shard_rows=config.shard_rows,
+        patch_grid=config.patch_grid,
+        precision=resolve_precision(config.mixed_precision),
+        sources=tuple(Path(source).name if Path(source).exists() else source for source in config.images),
+        made=describe_run(),
+    )
 
-    Args:
-        make_views: (rows, view number) -> the teacher's views of these rows.
-        embed: (B, 3, H, W) uint8 -> (B, D).
-        advance: told the number of embeddings stored after each batch.
-        stop: asked after each batch.
+
+def push(cache: TargetCache, repo_id: str) -> str:
+    """Publish a whole cache with its card; returns the commit's URL.
+
+    Raises:
+        ValueError: shards are missing, or the upload failed.
     """
-    for view in range(len(cache.embeddings)):
-        loader = DataLoader(
-            make_views(cache.missing(view), view),
-            batch_size=batch_size,
-            num_workers=workers,
-            worker_init_fn=outlive_one_sigterm,
-        )
-        for batch in loader:
-            cache.write(view, batch["index"], embed(batch["teacher"]))
-            advance(len(batch["index"]))
-            if stop():
-                cache.embeddings.flush()
-                return False
-        cache.embeddings.flush()
-    return True
+    cache.require_whole()
+    write_text(cache.folder / "README.md", cache_card(cache.facts, repo_id))
+    return upload(cache.folder, repo_id)
+
+
+def main() -> None:
+    """Read the command line and build."""
+    description = (
+        "Compute a teacher's embeddings of views of all images, once, for `xdistill distill --targets`. The processes "
+        "of torchrun or srun, or those told RANK and WORLD_SIZE by hand, share the work; the same command resumes it."
+    )
+    try:
+        build(tyro.cli(Config, prog="xdistill targets", description=description))
+    except (ValueError, OSError) as error:
+        raise SystemExit(f"xdistill targets: {error}") from error
+
+
+if __name__ == "__main__":
+    main()

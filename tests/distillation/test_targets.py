@@ -1,53 +1,340 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
-from torch.utils.data import DataLoader
+from PIL import Image
 
-from distillation.datasets import Views, load_table
-from distillation.targets import TargetCache, build
-from distillation.teachers import load_teacher
+from distillation import targets
+from distillation.cache import TargetCache
+from distillation.cache_build import build_cache
+from distillation.cache_verify import verify
+from distillation.checkpointing import StopRequest
+from distillation.damage import DamageLog
+from distillation.datasets import open_images
+from distillation.processes import Process, this_process
+from distillation.targets import Config, build, push
+from distillation.teachers import Teacher, load_teacher
+from distillation.views import AUGMENTATIONS, random_view, render
+from tests.xdistill_encoder.hub_server import WRITE_TOKEN, HubServer
 
-
-def test_embeddings_come_back_as_written_and_the_rest_is_missing(tmp_path):
-    cache = TargetCache(tmp_path, (2, 5, 3), {"teacher": "a"})
-    values = torch.tensor([[1.0, 2.0, 3.0], [-0.5, 0.25, 8.0]])
-    cache.write(1, torch.tensor([4, 2]), values)
-    reopened = TargetCache(tmp_path, (2, 5, 3), {"teacher": "a"})
-    assert torch.equal(reopened.read(1, torch.tensor([4, 2])), values)
-    assert reopened.missing(1).tolist() == [0, 1, 3]
-    assert reopened.missing(0).tolist() == [0, 1, 2, 3, 4]
-
-
-def test_a_folder_with_other_embeddings_is_refused_with_what_differs(tmp_path):
-    TargetCache(tmp_path, (2, 5, 3), {"teacher": "a", "seed": 0})
-    with pytest.raises(ValueError, match="teacher is 'a', wanted 'b'; give another folder"):
-        TargetCache(tmp_path, (2, 5, 3), {"teacher": "b", "seed": 0})
-    with pytest.raises(ValueError, match=r"shape is \[2, 5, 3\], wanted \[1, 5, 3\]"):
-        TargetCache(tmp_path, (1, 5, 3), {"teacher": "a", "seed": 0})
+ROOT = Path(__file__).parents[2]
+CPU = torch.device("cpu")
 
 
-def test_an_interrupted_build_goes_on_and_holds_the_teachers_embedding_of_each_view(tmp_path, parquet, teacher_spec):
-    table, teacher = load_table([parquet]), load_teacher(teacher_spec)
-    cache = TargetCache(tmp_path, (2, len(table), teacher.num_features), {})
-    embedded = []
+@pytest.fixture
+def config(tmp_path, parquet, teacher_spec):
+    """Two views of 24 images in shards of 10, 10 and 4 rows."""
+    return Config(
+        teacher=(teacher_spec,),
+        teacher_image_size=None,
+        images=(parquet,),
+        output=tmp_path / "targets",
+        views_per_image=2,
+        seed=3,
+        shard_rows=10,
+        batch_size=4,
+        workers=0,
+        mixed_precision="no",
+    )
 
-    def views(rows: np.ndarray, view: int) -> Views:
-        return Views(table, rows, 0, view, 0.35, {"teacher": teacher.image_size})
 
-    def build_until(batches: int) -> bool:
-        return build(
-            cache,
-            views,
-            teacher,
-            batch_size=8,
-            workers=0,
-            advance=embedded.append,
-            stop=lambda: len(embedded) == batches,
+@pytest.fixture(scope="module")
+def teacher(teacher_spec) -> Teacher:
+    return load_teacher(teacher_spec)
+
+
+def command(config: Config) -> list[str]:
+    given = {"teacher": config.teacher, "images": config.images}
+    options = [word for name, values in given.items() for word in (f"--{name}", *values)]
+    for name in ("output", "views_per_image", "seed", "shard_rows", "batch_size", "workers", "mixed_precision"):
+        options += [f"--{name.replace('_', '-')}", str(getattr(config, name))]
+    return [sys.executable, "-m", "distillation.targets", *options, "--teacher-image-size", "None"]
+
+
+def shard_files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("view-*/shard-*.parquet"))
+
+
+def contents(folder: Path) -> dict[str, list]:
+    return {file.relative_to(folder).as_posix(): pq.read_table(file).to_pylist() for file in shard_files(folder)}
+
+
+def test_a_cache_holds_the_teachers_embedding_of_each_view(config, teacher):
+    cache = build(config)
+    images = open_images(config.images)
+    for view, index in ((0, 0), (1, 23), (1, 9), (0, 10)):
+        image = images.read(index)
+        drawn = random_view(3, view, index, (image.shape[1], image.shape[2]), AUGMENTATIONS["paper"])
+        expected = teacher(render(image, drawn, 32, teacher.preprocessing.interpolation)[None])
+        torch.testing.assert_close(cache.read(view, [index]), expected, rtol=2**-11, atol=1e-6)  # float16
+        stored, embedding = cache.stored(view, index)
+        assert stored == drawn
+        assert torch.equal(embedding, cache.read(view, [index])[0])
+
+
+def test_a_cache_is_the_same_whatever_workers_batches_and_processes_made_it(config, tmp_path, monkeypatch):
+    alone = build(config)
+    shared = replace(config, output=tmp_path / "shared", workers=1, batch_size=7)
+    for rank in ("1", "0", "2"):
+        monkeypatch.setenv("SLURM_PROCID", rank)
+        monkeypatch.setenv("SLURM_NTASKS", "3")
+        build(shared)
+        if rank == "1":  # the second and fifth of six shards
+            written = [file.relative_to(shared.output).as_posix() for file in shard_files(shared.output)]
+            assert written == ["view-000/shard-00001.parquet", "view-001/shard-00001.parquet"]
+    left, right = (
+        np.stack([cache.read(v, range(24)) for v in (0, 1)]) for cache in (alone, TargetCache.open(shared.output))
+    )
+    np.testing.assert_allclose(left, right, rtol=2**-9, atol=1e-4)  # sums in another order, rounded to float16
+
+
+def test_what_exists_is_never_computed_again_and_every_forward_pass_has_the_whole_batch(config, teacher):
+    facts = targets.make_facts(config, open_images(config.images), [teacher])
+    cache = TargetCache.create(config.output, facts)
+    images = open_images(config.images)
+    damage = DamageLog(config.output / "damaged.txt", images, 0)
+    sizes = []
+    with StopRequest() as stop, torch.no_grad():
+        handle = teacher.register_forward_hook(lambda module, inputs, output: sizes.append(len(inputs[0])))
+        build_some = lambda shards: build_cache(  # noqa: E731
+            cache, images, [teacher], shards, CPU, "no", batch_size=4, workers=0, stop=stop, damage=damage
         )
+        assert build_some(cache.shards()[:2])
+        assert sizes == [4] * 6  # 10 + 10 rows
+        before = {file: file.stat().st_mtime_ns for file in shard_files(config.output)}
+        assert build_some(cache.shards())
+        assert sizes == [4] * 14  # 4 + 10 + 10 + 4 more
+        assert build_some(cache.shards())
+        assert sizes == [4] * 14
+        handle.remove()
+    assert {file: file.stat().st_mtime_ns for file in before} == before
 
-    assert not build_until(2)
-    assert build_until(-1)
-    assert sum(embedded) == 2 * len(table)  # nothing was computed twice
-    (item,) = DataLoader(views(np.array([7]), 1))
-    expected = teacher(item["teacher"])
-    torch.testing.assert_close(cache.read(1, torch.tensor([7])), expected, rtol=2**-11, atol=2**-11)  # float16
+
+def test_a_stop_is_heeded_after_the_batch_and_keeps_whole_shards(config, teacher):
+    cache = TargetCache.create(config.output, targets.make_facts(config, open_images(config.images), [teacher]))
+    images = open_images(config.images)
+    damage = DamageLog(config.output / "damaged.txt", images, 0)
+    with StopRequest() as stop:
+        calls = []
+
+        def on_batch(module, inputs, output):
+            calls.append(len(inputs[0]))
+            if len(calls) == 5:  # the second batch of the second shard
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        handle = teacher.register_forward_hook(on_batch)
+        settings = {"batch_size": 4, "workers": 0, "stop": stop, "damage": damage}
+        assert not build_cache(cache, images, [teacher], cache.shards(), CPU, "no", **settings)
+        handle.remove()
+    assert len(calls) == 5
+    assert [file.name for file in shard_files(config.output)] == ["shard-00000.parquet"]
+
+
+def test_a_build_that_is_killed_leaves_no_half_shard_and_ends_as_an_undisturbed_one(config, tmp_path):
+    config = replace(config, views_per_image=6, shard_rows=1, batch_size=1)
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    for number, (sent, status) in enumerate(((signal.SIGKILL, -9), (signal.SIGTERM, 143))):
+        process = subprocess.Popen(command(config), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        while len(shard_files(config.output)) <= 20 * number and process.poll() is None:
+            time.sleep(0.005)
+        process.send_signal(sent)
+        output, _ = process.communicate()
+        assert process.returncode == status
+        assert all(len(rows) == 1 for rows in contents(config.output).values())
+        assert 0 < len(shard_files(config.output)) < 6 * 24
+        if sent == signal.SIGTERM:
+            assert b"SIGTERM: whole shards are kept; the same command computes the rest" in output
+    build(config)
+    undisturbed = replace(config, output=tmp_path / "undisturbed")
+    build(undisturbed)
+    found, expected = contents(config.output), contents(undisturbed.output)
+    assert found.keys() == expected.keys()
+    assert len(found) == 6 * 24
+    for name, rows in found.items():
+        (row,), (other,) = rows, expected[name]
+        np.testing.assert_allclose(row.pop("embedding"), other.pop("embedding"), rtol=2**-9, atol=1e-4)
+        assert row == other
+    assert not list(config.output.rglob("*.partial"))
+
+
+def test_damaged_images_are_marked_listed_and_stop_the_build_above_the_limit(config, tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(10):
+        pixels = np.random.default_rng(number).integers(0, 256, (40, 48, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    (folder / "4.png").write_bytes((folder / "4.png").read_bytes()[:200])
+    (folder / "7.png").write_bytes(b"")
+    config = replace(config, images=(str(folder),))
+    with pytest.raises(ValueError, match="max_damaged"):
+        build(config)
+    cache = build(replace(config, max_damaged=0.2))
+    for view in (0, 1):
+        valid = pq.read_table(cache.file(view, 0), columns=["valid"])["valid"].to_pylist()
+        assert [index for index in range(10) if not valid[index]] == [4, 7]
+    listed = (config.output / "damaged-0.txt").read_text()
+    assert "4.png" in listed
+    assert "7.png" in listed
+    assert len(listed.splitlines()) == 2
+
+
+def test_several_teachers_lie_side_by_side_each_at_its_own_size(config, teacher_spec, teacher):
+    cache = build(replace(config, teacher=(teacher_spec, teacher_spec), embedding="avg", patch_grid=1))
+    width = teacher.num_features
+    assert cache.facts.width == 2 * width
+    both = cache.read(1, [5, 20])
+    assert torch.equal(both[:, :width], both[:, width:])
+    tokens = cache.read_patches(1, [5, 20])  # (2, P, 1, 1): pooled to one, which is what "avg" is
+    torch.testing.assert_close(tokens.flatten(1), both[:, :width], rtol=2**-10, atol=1e-5)
+
+
+def test_embeddings_beyond_float16_are_an_error_that_names_the_image(config, teacher_spec):
+    teacher = load_teacher(teacher_spec)
+    for parameter in list(teacher.parameters())[-2:]:  # of the final norm
+        parameter.mul_(1e6)
+    images = open_images(config.images)
+    cache = TargetCache.create(config.output, targets.make_facts(config, images, [teacher]))
+    damage = DamageLog(config.output / "damaged.txt", images, 0)
+    with (
+        StopRequest() as stop,
+        pytest.raises(
+            ValueError, match=r"image 0 \(.*train.parquet row 0\), view 0, is not finite, or beyond the 65504"
+        ),
+    ):
+        build_cache(
+            cache, images, [teacher], cache.shards(), CPU, "no", batch_size=4, workers=0, stop=stop, damage=damage
+        )
+    assert shard_files(config.output) == []
+
+
+def test_another_folders_cache_is_not_continued(config):
+    build(config)
+    with pytest.raises(ValueError, match=r"\(seed was 3, is 4\); repeat its settings, or give another folder"):
+        build(replace(config, seed=4))
+
+
+# ---- verification
+
+
+def test_a_cache_is_verified_against_images_and_teacher(config, teacher):
+    cache, images = build(config), open_images(config.images)
+    verify(cache, images, [teacher], device=CPU, samples=48)
+    verify(cache, images, None, device=CPU, samples=48)
+
+
+def test_rounding_to_bfloat16_is_told_from_a_wrong_embedding(config, teacher, tmp_path):
+    images = open_images(config.images)
+    verify(build(replace(config, output=tmp_path / "bf16", mixed_precision="bf16")), images, [teacher], device=CPU)
+    cache = build(config)
+    table = pq.read_table(cache.file(1, 2))
+    swapped = table.set_column(
+        table.column_names.index("embedding"), "embedding", table["embedding"].take([1, 0, 2, 3]).combine_chunks()
+    )
+    pq.write_table(swapped, cache.file(1, 2))
+    with pytest.raises(
+        ValueError, match=r"view 1 of image 20 \(.*train.parquet row 20\): the embedding .* of its norm away"
+    ):
+        verify(TargetCache.open(cache.folder), images, [teacher], device=CPU, samples=48)
+
+
+def test_views_of_other_parameters_are_told_without_a_teacher(config):
+    cache = build(config)
+    table = pq.read_table(cache.file(0, 1))
+    flipped = [not flip for flip in table["flip"].to_pylist()]
+    pq.write_table(table.set_column(table.column_names.index("flip"), "flip", [flipped]), cache.file(0, 1))
+    with pytest.raises(ValueError, match=r"view 0 of image 10 .* was View\(.*, is View\("):
+        verify(cache, open_images(config.images), None, device=CPU, samples=48)
+
+
+# ---- plan
+
+
+def test_a_plan_states_rows_disk_and_hours_and_writes_nothing(config, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(targets, "PROBE_SECONDS", 0.05)
+    build(replace(config, plan=True))
+    told = capsys.readouterr().out
+    assert "24 images x 2 views = 48, 48 of them missing" in told
+    for word in ("disk", "decoding", "teacher", "hours on 1 process"):
+        assert word in told
+    assert not config.output.exists()
+    build(config)
+    with pytest.raises(ValueError, match="is whole, nothing is left to compute"):
+        build(replace(config, plan=True))
+
+
+# ---- publishing
+
+
+@pytest.fixture
+def hub():
+    """A Hub that answers at HF_ENDPOINT until the test ends."""
+    from huggingface_hub import constants
+
+    server = HubServer(urlsplit(constants.ENDPOINT).port or 0)
+    server.start()
+    yield server
+    server.stop()
+
+
+def test_a_cache_that_was_pushed_is_opened_from_the_hub(config, hub, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", WRITE_TOKEN)
+    cache = build(replace(config, push="robots/targets"))
+    cache.map()  # what is made on this machine is not published
+    push(cache, "robots/targets")
+    published = TargetCache.open("robots/targets")
+    assert published.facts == cache.facts
+    assert torch.equal(published.read(1, range(24)), cache.read(1, range(24)))
+    files = next(reversed(hub.repositories["datasets/robots/targets"].commits.values()))
+    assert sorted(files) == sorted(
+        [".gitattributes", "README.md", "targets.json"]
+        + [f"view-{view:03}/shard-{shard:05}.parquet" for view in range(2) for shard in range(3)]
+    )
+    card = files["README.md"].decode()
+    for words in ("xdistill distill --targets robots/targets", "vit_random", "terms of both apply", "view_001"):
+        assert words in card
+    assert str(config.output) not in card
+
+
+def test_a_cache_with_missing_shards_is_not_published(config, hub):
+    cache = build(config)
+    cache.file(1, 2).unlink()
+    with pytest.raises(ValueError, match="1 of 6 shards are missing"):
+        push(cache, "robots/targets")
+    assert hub.requests == []
+
+
+def test_a_dataset_that_is_not_there_and_an_upload_without_a_token_are_told(config, hub):
+    with pytest.raises(ValueError, match="dataset robots/nothing at revision v1: not on the Hub"):
+        TargetCache.open("robots/nothing@v1")
+    with pytest.raises(ValueError, match="push: robots/targets: the upload failed .*hf auth login"):
+        push(build(config), "robots/targets")
+
+
+# ---- settings
+
+
+def test_the_launchers_variables_say_which_process_this_is():
+    torchrun = {"RANK": "9", "WORLD_SIZE": "16", "LOCAL_RANK": "1"}
+    slurm = {"SLURM_PROCID": "5", "SLURM_NTASKS": "6", "SLURM_LOCALID": "2"}
+    assert this_process(torchrun | slurm) == Process(9, 16, 1)
+    assert this_process(slurm) == Process(5, 6, 2)
+    assert this_process({}) == Process(0, 1, 0)
+    with pytest.raises(ValueError, match="RANK=16, WORLD_SIZE=16, LOCAL_RANK=1"):
+        this_process(torchrun | {"RANK": "16"})
+    with pytest.raises(ValueError, match="RANK=one"):
+        this_process(torchrun | {"RANK": "one"})
+
+
+@pytest.mark.parametrize("field", ["views_per_image", "shard_rows", "batch_size", "patch_grid"])
+def test_numbers_below_one_are_refused(config, field):
+    with pytest.raises(ValueError, match=f"{field}: expected 1 or more.*got 0"):
+        replace(config, **{field: 0})
