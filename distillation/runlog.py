@@ -1,48 +1,87 @@
-"""The log of a run: one JSON object a line, mirrored in the progress bar."""
+"""The log of a run: one JSON object a line, mirrored in the progress bar and in trackers."""
 
 import json
-import math
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
+import torch
+from accelerate import Accelerator
 from tqdm import tqdm
 
-
-def require_finite(step: int, name: str, value: float) -> None:
-    """Raise a FloatingPointError that names the step for a value that is NaN or infinite."""
-    if not math.isfinite(value):
-        raise FloatingPointError(f"step {step}: {name} is {value}; lower the learning rate or look at the images")
+Batch = TypeVar("Batch")
 
 
 class RunLog:
     """Appends rows to a JSONL file; rows beyond the step at which a run resumes are dropped.
 
+    The main process writes; on others nothing happens. A row holds, beside what it is given, images per second, the
+    share of the time spent waiting for data and, on a GPU, the most memory in use in GB, since the row before.
+
     Args:
         path: the file.
-        start: steps already taken.
+        accelerator: says which process is the main one, and holds the trackers.
+        batch_size: images a step.
+        start, steps: steps already taken, and those of the whole run.
     """
 
-    def __init__(self, path: Path, start: int):
-        kept = (
-            [line for line in path.read_text().splitlines() if json.loads(line)["step"] <= start]
-            if path.exists()
-            else []
-        )
-        path.write_text("".join(line + "\n" for line in kept))
+    def __init__(self, path: Path, accelerator: Accelerator, batch_size: int, start: int, steps: int):
         self.path = path
-        self._step, self._time = start, time.perf_counter()
+        self.accelerator = accelerator
+        self.batch_size = batch_size
+        self.bar = tqdm(
+            total=steps * batch_size,
+            initial=start * batch_size,
+            unit="img",
+            unit_scale=True,
+            disable=not accelerator.is_main_process,
+        )
+        if accelerator.is_main_process and path.exists():
+            write_text(path, "".join(f"{json.dumps(row)}\n" for row in read_rows(path) if row["step"] <= start))
+        self._step, self._time, self._waited = start, time.perf_counter(), 0.0
 
-    def write(self, step: int, bar: tqdm, **values: float) -> None:
-        """Add a row with the step, the values and steps per second since the row before.
+    def wait_for(self, batches: Iterator[Batch]) -> Batch:
+        """The next batch, with the time until it is there."""
+        asked = time.perf_counter()
+        batch = next(batches)
+        self._waited += time.perf_counter() - asked
+        return batch
 
-        Raises:
-            FloatingPointError: a value is not finite; names it and the step.
-        """
-        for name, value in values.items():
-            require_finite(step, name, value)
+    def write(self, step: int, **values: float) -> None:
+        """Add a row for a step."""
         elapsed = time.perf_counter() - self._time
-        row = {"step": step, **values, "steps_per_second": round((step - self._step) / elapsed, 3)}
-        self._step, self._time = step, time.perf_counter()
-        with self.path.open("a") as file:
-            file.write(json.dumps(row) + "\n")
-        bar.set_postfix_str(" ".join(f"{key} {value:.4g}" for key, value in values.items()))
+        speed = {
+            "images_per_second": round((step - self._step) * self.batch_size / elapsed, 1),
+            "data_wait_share": round(self._waited / elapsed, 3),
+        }
+        if self.accelerator.device.type == "cuda":
+            speed["gpu_memory_gb"] = round(torch.cuda.max_memory_allocated() / 1e9, 2)
+        self.bar.update((step - self._step) * self.batch_size)
+        self._step, self._time, self._waited = step, time.perf_counter(), 0.0
+        if self.accelerator.is_main_process:
+            with self.path.open("a") as file:
+                file.write(json.dumps({"step": step, **values, **speed}) + "\n")
+            shown = values | {"data wait": speed["data_wait_share"]}
+            self.bar.set_postfix_str(" ".join(f"{key} {value:.4g}" for key, value in shown.items()))
+        self.accelerator.log(values | speed, step=step)
+
+    def close(self) -> None:
+        """End the progress bar."""
+        self.bar.close()
+
+
+def read_rows(path: Path) -> list[dict[str, float]]:
+    """Rows of a JSONL log; a last line that was cut off while it was written is left out."""
+    rows = []
+    for line in path.read_text().splitlines(keepends=True):
+        if line.endswith("\n"):
+            rows.append(json.loads(line))
+    return rows
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a file whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text)
+    partial.replace(path)

@@ -1,106 +1,175 @@
-"""Train the encoder to imitate the teacher: `xdistill distill`."""
+"""Train the encoder to imitate its teachers: `xdistill distill`."""
 
 import argparse
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+import time
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, cast
 
-import datasets
-import numpy as np
 import torch
 import tyro
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
-from tqdm import tqdm
 
-from distillation.checkpointing import (
-    MAY_DIFFER,
-    StopRequest,
-    load_checkpoint,
-    outlive_one_sigterm,
-    save_checkpoint,
-)
-from distillation.datasets import Views, epoch_order, fingerprint, load_table
-from distillation.losses import mse
+from distillation.batches import Curriculum, MicroBatches
+from distillation.cache import TargetCache
+from distillation.cache_facts import Facts, asked_teacher, describe_teacher
+from distillation.cache_verify import verify
+from distillation.checkpointing import Stateful, StopRequest, load_checkpoint, outlive_sigterm, save_checkpoint
+from distillation.damage import DamageLog
+from distillation.datasets import Images, Views, epoch_order, open_images
+from distillation.health import Health
+from distillation.monitor import Monitor
+from distillation.objective import Objective, parse_losses
+from distillation.plan import measure_plan
+from distillation.precision import resolve_precision
 from distillation.provenance import describe_run
-from distillation.runlog import RunLog, require_finite
-from distillation.schedule import image_size_at, lr_factor
+from distillation.runlog import RunLog
+from distillation.schedule import lr_factor
+from distillation.standardization import statistics
 from distillation.students import Student
-from distillation.targets import TargetCache, build
-from distillation.teachers import Teacher, load_teacher
+from distillation.supervision import CachedTeachers, OnlineTeachers, Supervision, load_teachers, sample_embeddings
+from distillation.synced_norm import synced
+from distillation.views import AUGMENTATIONS, Augmentation
+
+STANDARDIZING_VIEWS = 4096  # a mean over so many is within 2 % of a standard deviation
 
 
 @dataclass(frozen=True)
 class Config:
     """Settings of one distillation; the defaults are the paper's, and where it is silent (README) our choice."""
 
-    teacher: str = "timm/vit_large_patch14_dinov2.lvd142m"
-    """"timm/<model>" or "local-dir:<folder>"; its [CLS] embedding is imitated."""
+    teacher: tuple[str, ...] = ("timm/vit_large_patch14_dinov2.lvd142m",)
+    """"timm/<model>", "hf/<org>/<name>", either with "@revision", or a folder; several are imitated at once."""
     teacher_image_size: int | None = 224
     """Side in px of the teacher's views; None: that of its configuration (518 for DINOv2 in timm)."""
+    embedding: Literal["cls", "avg"] = "cls"
+    """Which of the teacher's embeddings is imitated: [CLS], or the average of its patch tokens."""
+    targets: str | None = None
+    """Teacher cache (`xdistill targets`), a folder or a Hub dataset id; None: the teacher runs online."""
+    verify_targets: int = 32
+    """Rows of a cache that the teacher computes again before training starts; 0: the teacher is not needed."""
     images: tuple[str, ...] = ("ILSVRC/imagenet-1k",)
-    """Parquet files, folders or globs with a column `image`; or one Hub dataset id."""
+    """Parquet files, image folders, tar shards, a Hub dataset id, robot frames; README has the forms."""
+    split: str = "train"
+    """Of a Hub dataset."""
+    max_damaged: float = 0.001
+    """Share of images that may be unreadable; they are skipped and listed in `damaged.txt`."""
     output: Path = Path("runs/distill")
     """Folder for the checkpoint, the log and the encoder; an unfinished run in it is resumed."""
+    backbone: str = "resnet18"
+    """Student: "resnet18", the encoder; "resnet34", "resnet50" or "timm/<model>", for comparison."""
     norm: Literal["batch", "group"] = "batch"
-    """Layers of the student: "batch" or "group"."""
+    """Layers of a ResNet student: "batch" or "group"."""
     image_size: int = 224
     """Side in px of the student's views."""
     first_image_size: int | None = None
     """Side in px in the first epoch; grows linearly to `image_size` in steps of 16 px. None: constant."""
-    min_scale: float = 0.35
-    """Smallest share of an image's area in a random resized crop."""
+    augmentation: Literal["paper", "strong"] = "paper"
+    """"paper": random resized crop and flip; "strong": colour and blur too."""
+    min_scale: float | None = None
+    """Smallest share of an image's area in a crop; None: that of `augmentation`."""
     views_per_image: int | None = None
-    """Views an image, whose embeddings are computed once and used again; None: other views every epoch."""
+    """Views an image that are shown in turn, epoch after epoch; None: other views every epoch. A cache has its own."""
+    loss: tuple[str, ...] = ("mse",)
+    """Of mse, cosine, smooth_l1, relational, patch; weighted as "cosine:0.5", summed."""
+    standardize: bool = False
+    """Imitate embeddings of mean 0 and variance 1 in every dimension; several teachers always are standardised."""
+    queue_size: int = 4096
+    """Teacher embeddings to which the relational loss compares."""
     epochs: int = 100
     """Passes over the images."""
+    max_steps: int | None = None
+    """End after so many steps; the learning rate falls to 0 by then. None: after `epochs`."""
     batch_size: int = 512
-    """Images a step."""
+    """Images a step, over all processes."""
+    accumulation: int = 1
+    """Parts in which each process computes its share of a batch, for GPUs of little memory."""
     lr: float = 2e-3
     """Highest learning rate of AdamW; reached after the warm-up, then a cosine to 0."""
     weight_decay: float = 0.05
     """Of matrices and kernels."""
     warmup_share: float = 0.05
     """Share of the steps in which the learning rate rises linearly."""
-    mixed_precision: Literal["auto", "bf16", "no"] = "auto"
+    clip: float | None = None
+    """Largest norm of the gradient; None: as it is."""
+    ema: float | None = None
+    """Decay of an exponential moving average of the student, which is then exported; None: none."""
+    mixed_precision: Literal["auto", "bf16", "fp16", "no"] = "auto"
     """Of the forward passes; weights stay float32. auto: bf16 where the hardware computes it natively."""
-    compile_teacher: bool = False
-    """Run the teacher through torch.compile; worth its minute of compilation for long runs. Needs a C++ compiler."""
+    compile: bool = False
+    """Run teacher and student through torch.compile; worth its minutes for long runs. Needs a C++ compiler."""
     workers: int = 8
-    """Processes that decode images."""
+    """Processes that decode images, for each training process."""
     seed: int = 0
     """Of initialisation, order and views."""
     log_every: int = 20
     """Steps between log lines."""
     save_every: int = 500
     """Steps between checkpoints."""
+    track: tuple[Literal["tensorboard", "wandb"], ...] = ()
+    """Trackers that get the log too; the JSONL file is always written."""
+    score_bank: tuple[str, ...] = ()
+    """Labelled images in which neighbours are looked up, to score the student while it learns."""
+    score_queries: tuple[str, ...] = ()
+    """Labelled images that are classified."""
+    score_every: int = 5
+    """Epochs between scores, where `score_bank` and `score_queries` are given."""
     warm_start: str | None = None
     """Checkpoint (bundled name, folder, Hub id) whose weights the student starts from."""
     name: str | None = None
     """Name of the exported encoder; None: made from teacher, images and norm."""
+    plan: bool = False
+    """Only measure this machine for a minute; state images/s, hours and disk."""
 
     def __post_init__(self):
-        for field in ("epochs", "batch_size", "image_size", "lr", "log_every", "save_every"):
+        for field in ("epochs", "batch_size", "accumulation", "image_size", "lr", "log_every", "save_every"):
             if getattr(self, field) <= 0:
                 raise ValueError(f"{field}: expected a number above 0, got {getattr(self, field)}")
-        if self.views_per_image is not None and self.views_per_image < 1:
-            raise ValueError(f"views_per_image: expected 1 or more, or None, got {self.views_per_image}")
+        for field in ("views_per_image", "max_steps", "clip", "teacher_image_size", "first_image_size"):
+            if getattr(self, field) is not None and getattr(self, field) <= 0:
+                raise ValueError(f"{field}: expected a number above 0, or None, got {getattr(self, field)}")
+        if self.ema is not None and not 0 < self.ema < 1:
+            raise ValueError(f"ema: expected a decay in (0, 1), such as 0.999, or None, got {self.ema}")
+        if bool(self.score_bank) != bool(self.score_queries):
+            raise ValueError("score_bank, score_queries: a score needs both")
+        if len(self.teacher) == 0:
+            raise ValueError("teacher: expected at least one")
+        parse_losses(self.loss)
 
+    @property
+    def drawn(self) -> Augmentation:
+        """What views are drawn from."""
+        augmentation = AUGMENTATIONS[self.augmentation]
+        return augmentation if self.min_scale is None else replace(augmentation, min_scale=self.min_scale)
+
+
+MAY_DIFFER = (
+    "output",
+    "images",
+    "split",
+    "teacher",
+    "targets",
+    "warm_start",
+    "name",
+    "plan",
+    "workers",
+    "log_every",
+    "save_every",
+)
+MAY_DIFFER += ("track", "verify_targets", "max_damaged", "score_bank", "score_queries", "score_every")
+"""Settings that may change when a run is resumed: habits, and places, where fingerprints tell what lies there."""
 
 PRESETS = {
     "paper": Config(),
     "cpu": Config(
-        image_size=96,
-        first_image_size=64,
-        views_per_image=3,
-        epochs=9,
-        batch_size=128,
-        compile_teacher=True,
-        workers=1,
-        save_every=200,
+        image_size=96, first_image_size=64, epochs=9, batch_size=128, compile=True, workers=1, save_every=200
     ),
 }
 
@@ -108,169 +177,211 @@ PRESETS = {
 def train(config: Config) -> Path:
     """Distil; returns the folder of the exported encoder, which `XDistillResNet18.from_pretrained` reads.
 
-    A run that was interrupted goes on where it stopped, to the same result. SIGINT and SIGTERM save and leave.
+    A run that was interrupted goes on where it stopped, to the same result. SIGINT and SIGTERM save and leave. Under
+    `torchrun` all processes share each batch, and the result is that of one process.
 
     Raises:
-        ValueError: wrong settings; an output folder that holds a run with other settings.
-        FloatingPointError: the loss is not finite; the last checkpoint stays.
+        ValueError: wrong settings; images, cache or output folder that do not fit them.
+        OSError: the output folder cannot be written; what was saved before stays.
+        FloatingPointError: the loss is not finite; names the step and its images; what was saved before stays.
         SystemExit: the run was asked to stop; the checkpoint is written.
     """
-    accelerator = Accelerator(mixed_precision=resolve_precision(config.mixed_precision))
-    if accelerator.num_processes > 1:
-        raise ValueError(f"one process only, accelerate started {accelerator.num_processes}")
+    accelerator = Accelerator(
+        mixed_precision=resolve_precision(config.mixed_precision),
+        gradient_accumulation_steps=config.accumulation,
+        log_with=list(config.track) or None,
+        project_dir=config.output,
+    )
     set_seed(config.seed)
-    table = load_table(config.images)
-    steps_per_epoch = len(table) // config.batch_size
-    if steps_per_epoch == 0:
-        raise ValueError(f"batch_size: {config.batch_size} is more than the {len(table)} images")
-    steps = config.epochs * steps_per_epoch
-    teacher = load_teacher(config.teacher, config.teacher_image_size).to(accelerator.device)
-    if config.compile_teacher:
-        teacher.compile()
-    student = make_student(config, teacher)
-    facts = asdict(config) | {"images_fingerprint": fingerprint(table), "teacher_fingerprint": teacher.fingerprint}
     run = describe_run()
+    images = open_images(config.images, config.split)
+    supervision = open_supervision(config, images, accelerator.device)
+    views = Views(images, config.seed, config.drawn, supervision.view_sizes)
+    curriculum = make_curriculum(config, images, supervision)
+    student = make_student(config, supervision).to(memory_format=torch.channels_last).to(accelerator.device)
+    if accelerator.num_processes > 1:
+        synced(student, accelerator.device)
+    objective = Objective(parse_losses(config.loss), supervision.widths, config.queue_size).to(accelerator.device)
+    settings = {key: value for key, value in asdict(config).items() if key not in MAY_DIFFER}
+    facts = {key: str(value) for key, value in settings.items()}
+    facts |= {"images_fingerprint": images.fingerprint, "teachers": str(supervision.facts)}
     config.output.mkdir(parents=True, exist_ok=True)
-    print(f"{len(table):,} images, teacher {teacher.name}, {config.norm} norm -> {config.output}")
+    accelerator.print(f"{len(images):,} images, teacher {supervision.name}, {config.backbone} -> {config.output}")
 
-    with StopRequest() as stop:
-        targets = None
-        if config.views_per_image is not None:
-            targets = cached_targets(config, config.views_per_image, table, teacher, accelerator, stop)
-        optimizer = torch.optim.AdamW(student.encoder.param_groups(config.lr, weight_decay=config.weight_decay))
-        student = student.to(memory_format=torch.channels_last)
-        model, optimizer = accelerator.prepare(student, optimizer)
-        scheduler = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: lr_factor(step, steps, config.warmup_share)
-        )
-        start = load_checkpoint(config.output, facts, student, optimizer, scheduler)
-        log = RunLog(config.output / "log.jsonl", start)
-        bar = tqdm(total=steps * config.batch_size, initial=start * config.batch_size, unit="img", unit_scale=True)
-
-        batches = view_batches(config, table, teacher.image_size, start, steps_per_epoch)
-        for step, (epoch, batch) in enumerate(batches, start + 1):
-            views = batch["student"].to(accelerator.device).contiguous(memory_format=torch.channels_last)
-            with accelerator.autocast():
-                if targets is None:
-                    wanted = teacher(batch["teacher"].to(accelerator.device))  # (B, D)
-                else:
-                    wanted = targets.read(view_number(config, epoch), batch["index"]).to(accelerator.device)
-                loss = mse(model(views), wanted)
-
-            accelerator.backward(loss)
-            optimizer.step()
+    optimizer = torch.optim.AdamW(student.param_groups(config.lr, config.weight_decay))
+    scheduler = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: lr_factor(step, curriculum.steps, config.warmup_share)
+    )
+    if config.standardize or len(supervision.widths) > 1:
+        some = epoch_order(images, config.seed, 0)[:STANDARDIZING_VIEWS]
+        with accelerator.autocast():
+            student.standardize(*statistics(sample_embeddings(supervision, views, some, config.batch_size)))
+    average = None
+    if config.ema is not None:
+        average = AveragedModel(student, multi_avg_fn=get_ema_multi_avg_fn(config.ema), use_buffers=True)
+    parts: dict[str, Stateful | None] = {"model": student, "optimizer": optimizer, "scheduler": scheduler}
+    parts |= {"objective": objective, "average": average, "scaler": accelerator.scaler}
+    start, seconds = load_checkpoint(config.output, facts, parts)
+    learned = student if average is None else cast(Student, average.module)  # what is scored and exported
+    if config.compile:
+        student.compile()
+    model, optimizer = accelerator.prepare(student, optimizer)
+    monitor = Monitor(config.score_bank, config.score_queries, config.output, accelerator, start)
+    process, processes = accelerator.process_index, accelerator.num_processes
+    order = partial(epoch_order, images, config.seed)
+    keys = MicroBatches(curriculum, order, start, process, processes, config.accumulation)
+    health = Health(accelerator, config.output)
+    damage = DamageLog(config.output / f"damaged-{process}.txt", images, config.max_damaged, processes)
+    log = RunLog(config.output / "log.jsonl", accelerator, config.batch_size, start, curriculum.steps)
+    began = time.monotonic() - seconds
+    with StopRequest(processes) as stop, closing(stream(config, views, keys)) as batches:
+        for step in range(start + 1, curriculum.steps + 1):
+            epoch = curriculum.epoch(step - 1)
+            loss, seen = torch.zeros((), device=accelerator.device), []
+            for _ in range(config.accumulation):
+                batch = log.wait_for(batches)
+                damage.record(batch["asked"], batch["index"])
+                with accelerator.accumulate(model):
+                    shown = batch["student"].to(accelerator.device, non_blocking=True)
+                    shown = shown.contiguous(memory_format=torch.channels_last)
+                    with accelerator.autocast():
+                        targets, target_map = supervision(batch, curriculum.view(epoch))  # (B, D), (B, P, h, w)
+                    targets = student.standardized(targets)
+                    estimates, feature_map = (
+                        model(shown, with_map=True) if objective.needs_map else (model(shown), None)
+                    )
+                    part = objective(estimates, targets, feature_map, target_map)
+                    accelerator.backward(part)
+                    if config.clip is not None and accelerator.sync_gradients:
+                        accelerator.clip_grad_norm_(model.parameters(), config.clip)
+                    optimizer.step()
+                    optimizer.zero_grad()
+                loss += part.detach() / config.accumulation
+                seen.append(targets)
+            if objective.needs_queue:
+                objective.update(torch.cat([cast(Tensor, accelerator.gather(part)) for part in seen]))
             scheduler.step()
-            optimizer.zero_grad()
+            if average is not None:
+                average.update_parameters(student)
+            health.watch(step, loss)
 
-            bar.update(config.batch_size)
-            if step % config.log_every == 0 or step == steps:
-                log.write(
-                    step, bar, loss=loss.item(), lr=float(scheduler.get_last_lr()[0])
-                )  # the only device-to-host copy
-            if step % config.save_every == 0 or step == steps or stop.requested:
-                require_finite(step, "loss", loss.item())
-                save_checkpoint(config.output, step, facts, student, optimizer, scheduler)
-            if stop.requested and step < steps:
-                bar.close()
-                stop.leave(f"saved at step {step} of {steps}; the same command resumes")
-        bar.close()
-    return export(config, student, run | {"teacher": teacher.name, "images": len(table), "steps": steps})
+            leaving, last = stop.agreed(), step == curriculum.steps
+            if step % config.log_every == 0 or last:
+                health.require(lambda failed: keys.images(failed - 1).tolist())
+                mean_loss = cast(Tensor, accelerator.reduce(loss, "mean")).item()  # the only device-to-host copy
+                log.write(step, loss=mean_loss, lr=float(scheduler.get_last_lr()[0]))
+            if step % config.save_every == 0 or last or leaving:
+                health.require(lambda failed: keys.images(failed - 1).tolist())
+                if accelerator.is_main_process:
+                    save_checkpoint(config.output, step, time.monotonic() - began, facts, parts)
+            if leaving and not last:
+                accelerator.wait_for_everyone()
+                stop.leave(f"saved at step {step} of {curriculum.steps}; the same command resumes")
+            if last or step % (config.score_every * curriculum.steps_per_epoch) == 0:
+                monitor.measure(step, learned.encoder, config.image_size)
+    log.close()
+    if accelerator.is_main_process:
+        run |= {"teacher": supervision.name, "teachers": [asdict(teacher) for teacher in supervision.facts]}
+        run |= {"images": len(images), "images_fingerprint": images.fingerprint, "steps": curriculum.steps}
+        run |= {"hours": round((time.monotonic() - began) / 3600, 5), "processes": processes}
+        run |= {"device": device_name(accelerator.device), "settings": settings} | student.origin
+        kind = f"{config.backbone.replace('/', '-')}-{config.norm}"
+        name = config.name or f"{kind}-{supervision.name}-{len(images) // 1000}k"
+        learned.save(config.output / "encoder", name, run)
+    accelerator.end_training()
+    return config.output / "encoder"
 
 
-def resolve_precision(asked: str) -> str:
-    """ "auto" -> "bf16" where the GPU, or the CPU's matrix unit, computes it natively; elsewhere it is slower."""
-    if asked != "auto":
-        return asked
-    if torch.cuda.is_available():
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "no"
-    return "bf16" if torch.cpu._is_amx_tile_supported() else "no"
+def open_supervision(config: Config, images: Images, device: torch.device) -> Supervision:
+    """The cache that the settings name, checked against them, or the teachers themselves."""
+    maps = "patch" in parse_losses(config.loss)
+    teachers = []
+    if config.targets is None or config.verify_targets:
+        teachers = load_teachers(config.teacher, config.teacher_image_size, config.embedding, config.compile, device)
+    if config.targets is None:
+        return OnlineTeachers(teachers, device, maps)
+    described = (
+        [describe_teacher(*pair) for pair in zip(teachers, config.teacher, strict=True)]
+        if teachers
+        else [asked_teacher(spec, config.teacher_image_size, config.embedding) for spec in config.teacher]
+    )
+    facts = Facts(
+        images_fingerprint=images.fingerprint,
+        images_count=len(images),
+        seed=config.seed,
+        views=config.views_per_image,
+        augmentation=config.drawn,
+        teachers=tuple(described),
+    )
+    cache = TargetCache.open(config.targets)
+    cache.require(facts)
+    if teachers:
+        verify(cache, images, teachers, device=device, samples=config.verify_targets)
+    if maps and cache.facts.patch_shape is None:
+        raise ValueError(f"loss: patch needs patch tokens, {config.targets} has none; build it with --patch-grid")
+    return CachedTeachers(cache, device, maps)
 
 
-def make_student(config: Config, teacher: Teacher) -> Student:
-    """A new student, or one that starts from the weights of `config.warm_start`."""
-    student = Student(config.norm, teacher.num_features)
+def make_curriculum(config: Config, images: Images, supervision: Supervision) -> Curriculum:
+    """What the run shows when."""
+    return Curriculum(
+        images=len(images),
+        batch_size=config.batch_size,
+        epochs=config.epochs,
+        max_steps=config.max_steps,
+        views_per_image=supervision.views_per_image or config.views_per_image,
+        first_px=config.first_image_size or config.image_size,
+        last_px=config.image_size,
+    )
+
+
+def make_student(config: Config, supervision: Supervision) -> Student:
+    """A student from random weights, or one that starts from those of `config.warm_start`."""
+    student = Student(supervision.widths, config.backbone, config.norm, supervision.map_channels)
     if config.warm_start:
         student.start_from(config.warm_start)
     return student
 
 
-def cached_targets(
-    config: Config,
-    views_per_image: int,
-    table: datasets.Dataset,
-    teacher: Teacher,
-    accelerator: Accelerator,
-    stop: StopRequest,
-) -> TargetCache:
-    """The teacher's embeddings of all views, computed where they are missing."""
-    shape = (views_per_image, len(table), teacher.num_features)
-    depends_on = {
-        "teacher": teacher.name,
-        "teacher_fingerprint": teacher.fingerprint,
-        "teacher_image_size": teacher.image_size,
-        "images": fingerprint(table),
-        "seed": config.seed,
-        "min_scale": config.min_scale,
-    }
-    cache = TargetCache(config.output / "targets", shape, depends_on)
-
-    def views(rows: np.ndarray, view: int) -> Views:
-        return Views(table, rows, config.seed, view, config.min_scale, {"teacher": teacher.image_size})
-
-    def embed(images: Tensor) -> Tensor:
-        with accelerator.autocast():
-            return teacher(images.to(accelerator.device))
-
-    missing = sum(len(cache.missing(view)) for view in range(len(cache.embeddings)))
-    with tqdm(total=missing, unit="img", unit_scale=True, desc="teacher", disable=missing == 0) as bar:
-        whole = build(
-            cache,
-            views,
-            embed,
-            batch_size=config.batch_size,
-            workers=config.workers,
-            advance=bar.update,
-            stop=lambda: stop.requested,
-        )
-    if not whole:
-        stop.leave("embeddings so far are kept; the same command resumes")
-    return cache
+def stream(config: Config, views: Views, keys: MicroBatches) -> Generator[dict[str, Tensor]]:
+    """The micro-batches of this process, decoded by worker processes that end when the generator is closed."""
+    yield from DataLoader(
+        views,
+        batch_sampler=keys,
+        num_workers=config.workers,
+        worker_init_fn=outlive_sigterm,
+        pin_memory=torch.cuda.is_available(),
+    )
 
 
-def view_number(config: Config, epoch: int) -> int:
-    """Which view of each image an epoch shows: its own, or one of those that are used again."""
-    return epoch % config.views_per_image if config.views_per_image else epoch
+def plan(config: Config) -> str:
+    """Measure the parts of a run on this machine for about a minute; nothing is written."""
+    accelerator = Accelerator(mixed_precision=resolve_precision(config.mixed_precision))
+    images = open_images(config.images, config.split)
+    supervision = open_supervision(replace(config, verify_targets=0), images, accelerator.device)
+    curriculum = make_curriculum(config, images, supervision)
+    part = config.batch_size // config.accumulation if accelerator.device.type == "cuda" else min(64, config.batch_size)
+    keys = MicroBatches(
+        replace(curriculum, batch_size=part, max_steps=None, epochs=10**6), partial(epoch_order, images, config.seed)
+    )
+    views = Views(images, config.seed, config.drawn, supervision.view_sizes)
+    student = make_student(config, supervision)
+    objective = Objective(parse_losses(config.loss), supervision.widths, config.queue_size).to(accelerator.device)
+    optimizer = torch.optim.AdamW(student.param_groups(config.lr, config.weight_decay))
+    with closing(stream(config, views, keys)) as batches:
+        plan = measure_plan(accelerator, curriculum, batches, supervision, student, objective, optimizer)
+    return plan.describe()
 
 
-def view_batches(
-    config: Config, table: datasets.Dataset, teacher_size_px: int, start: int, steps_per_epoch: int
-) -> Iterator[tuple[int, dict[str, Tensor]]]:
-    """(epoch, batch) for every step after the first `start` of the run."""
-    for epoch in range(start // steps_per_epoch, config.epochs):
-        first = max(0, start - epoch * steps_per_epoch) * config.batch_size
-        order = epoch_order(len(table), config.seed, epoch)[first : steps_per_epoch * config.batch_size]
-        first_px = config.first_image_size or config.image_size
-        sizes_px = {"student": image_size_at(epoch, config.epochs, first_px, config.image_size)}
-        if config.views_per_image is None:
-            sizes_px["teacher"] = teacher_size_px
-        views = Views(table, order.numpy(), config.seed, view_number(config, epoch), config.min_scale, sizes_px)
-        loader = DataLoader(
-            views, batch_size=config.batch_size, num_workers=config.workers, worker_init_fn=outlive_one_sigterm
-        )
-        for batch in loader:
-            yield epoch, batch
-
-
-def export(config: Config, student: Student, run: dict[str, Any]) -> Path:
-    """Write the encoder; its provenance is the run, its settings, and that of the checkpoint it started from."""
-    name = config.name or f"resnet18-{config.norm}-{run['teacher']}-{run['images'] // 1000}k"
-    settings = {key: value for key, value in asdict(config).items() if key not in MAY_DIFFER}
-    provenance = run | {"settings": settings} | student.origin
-    return student.encoder.save_pretrained(config.output / "encoder", name=name, provenance=provenance, half=True)
+def device_name(device: torch.device) -> str:
+    """The GPU's name, or how many CPU threads compute."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type}, {torch.get_num_threads()} threads"
 
 
 def main() -> None:
-    """Read the command line and train."""
+    """Read the command line, then train or plan."""
     parser = argparse.ArgumentParser(prog="xdistill distill", add_help=False, allow_abbrev=False)
     parser.add_argument("--preset", choices=PRESETS, default="paper")
     preset, arguments = parser.parse_known_args()
@@ -282,8 +393,11 @@ def main() -> None:
         config = tyro.cli(
             Config, default=PRESETS[preset.preset], args=arguments, prog="xdistill distill", description=description
         )
-        print(f"encoder: {train(config)}")
-    except ValueError as error:
+        if config.plan:
+            print(plan(config))
+        else:
+            print(f"encoder: {train(config)}")
+    except (ValueError, OSError) as error:
         raise SystemExit(f"xdistill distill: {error}") from error
 
 

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import socket
 from pathlib import Path
 
 import datasets
@@ -61,3 +62,26 @@ def teacher_spec(tmp_path_factory: pytest.TempPathFactory) -> str:
     config = {"architecture": "vit_tiny_patch16_224", "num_classes": 0, "model_args": {"img_size": 32, "depth": 2}}
     (folder / "config.json").write_text(json.dumps(config | {"pretrained_cfg": statistics}))
     return f"local-dir:{folder}"
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A TCP port of this machine on which nothing listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def files() -> dict[str, bytes]:
+    """Name -> encoded image, in the order of the names: two classes, formats and sizes of all sorts."""
+    rng = np.random.default_rng(1)
+    kinds = {"a.JPEG": "JPEG", "b.png": "PNG", "c.webp": "WEBP", "d.gif": "GIF", "e.tif": "TIFF"}
+    encoded = {}
+    for folder in ("bright", "dark"):
+        for i, (name, kind) in enumerate(kinds.items()):
+            low = rng.integers(0, 100, (5, 5, 3), dtype=np.uint8) + 120 * (folder == "bright")
+            buffer = io.BytesIO()
+            Image.fromarray(low.astype(np.uint8)).resize((40 + i, 30)).save(buffer, kind)
+            encoded[f"{folder}/{name}"] = buffer.getvalue()
+    return encoded

@@ -1,5 +1,6 @@
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -11,8 +12,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from distillation.datasets import load_table
-from distillation.train import PRESETS, Config, train
+from distillation import targets
+from distillation.sources.tables import load_parquet
+from distillation.train import MAY_DIFFER, PRESETS, Config, plan, train
 from xdistill_encoder import XDistillResNet18
 
 ROOT = Path(__file__).parents[2]
@@ -21,18 +23,36 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def config(tmp_path, parquet, teacher_spec):
     return Config(
-        teacher=teacher_spec,
+        teacher=(teacher_spec,),
         teacher_image_size=None,
         images=(parquet,),
         output=tmp_path / "run",
         image_size=32,
-        views_per_image=2,
         epochs=4,
         batch_size=8,
         workers=0,
         log_every=1,
         mixed_precision="no",
     )
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory, parquet, teacher_spec):
+    folder = tmp_path_factory.mktemp("cache") / "targets"
+    targets.build(
+        targets.Config(
+            teacher=(teacher_spec,),
+            teacher_image_size=None,
+            images=(parquet,),
+            output=folder,
+            views_per_image=2,
+            patch_grid=1,
+            batch_size=8,
+            workers=0,
+            mixed_precision="no",
+        )
+    )
+    return str(folder)
 
 
 def losses(folder: Path) -> list[float]:
@@ -43,8 +63,18 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return torch.load(folder / "checkpoint.pt", weights_only=True)["model"]
 
 
-def test_the_student_learns_and_the_exported_encoder_is_the_one_that_learned(config):
-    folder = train(replace(config, epochs=30))
+def assert_same_weights(folder: Path, other: Path) -> None:
+    ours, theirs = weights(folder), weights(other)
+    assert ours.keys() == theirs.keys()
+    for key, value in ours.items():
+        assert torch.equal(theirs[key], value), key
+
+
+# What is learned, and exported
+
+
+def test_the_student_learns_and_the_exported_encoder_is_the_one_that_learned(config, cache):
+    folder = train(replace(config, epochs=30, targets=cache))
     curve = losses(config.output)
     assert sum(curve[-5:]) < 0.5 * sum(curve[:5])
     encoder = XDistillResNet18.from_pretrained(folder)
@@ -52,10 +82,19 @@ def test_the_student_learns_and_the_exported_encoder_is_the_one_that_learned(con
     torch.testing.assert_close(
         encoder.get_parameter("trunk.layer4.1.conv2.weight"), trained, rtol=2**-11, atol=2**-14
     )  # float16
-    assert encoder.checkpoint
-    provenance = encoder.checkpoint.provenance
-    assert (provenance["teacher"], provenance["images"], provenance["steps"]) == ("vit_random", 24, 90)
-    assert provenance["settings"]["views_per_image"] == 2
+
+
+def test_provenance_tells_what_made_the_weights(config):
+    checkpoint = XDistillResNet18.from_pretrained(train(replace(config, epochs=1))).checkpoint
+    assert checkpoint
+    provenance = checkpoint.provenance
+    assert (provenance["teacher"], provenance["images"], provenance["steps"]) == ("vit_random", 24, 3)
+    assert provenance["settings"]["loss"] == ["mse"]
+    assert provenance["teachers"][0]["image_size"] == 32
+    assert len(provenance["teachers"][0]["fingerprint"]) == len(provenance["images_fingerprint"]) == 16
+    assert provenance["hours"] > 0
+    assert provenance["device"].startswith("cpu")
+    assert not provenance["settings"].keys() & set(MAY_DIFFER)
 
 
 def test_a_warm_start_keeps_the_provenance_of_what_it_started_from(config):
@@ -67,35 +106,102 @@ def test_a_warm_start_keeps_the_provenance_of_what_it_started_from(config):
     assert (origin["name"], origin["provenance"]["steps"]) == ("kettle", 3)
 
 
-def test_cached_and_online_embeddings_of_the_same_views_give_the_same_losses(config):
-    config = replace(config, epochs=2, lr=1e-5)  # so small that rounding is not amplified
-    train(config)
-    train(replace(config, views_per_image=None, output=config.output / "online"))
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"loss": ("mse:0.5", "cosine", "relational"), "queue_size": 16},
+        {"loss": ("smooth_l1", "patch"), "norm": "group"},
+        {"standardize": True, "ema": 0.9, "clip": 1.0},
+        {"augmentation": "strong", "embedding": "avg", "first_image_size": 32, "image_size": 64},
+    ],
+)
+def test_every_setting_learns_something_that_loads(config, changes):
+    folder = train(replace(config, epochs=8, **changes))
+    curve = losses(config.output)
+    assert sum(curve[-3:]) < sum(curve[:3])
+    encoder = XDistillResNet18.from_pretrained(folder, norm=changes.get("norm", "batch"))
+    assert encoder(torch.zeros(1, 3, 32, 32)).isfinite().all()
+
+
+def test_two_teachers_are_learned_at_once_and_the_head_estimates_both(config, teacher_spec):
+    folder = train(replace(config, epochs=12, teacher=(teacher_spec, teacher_spec)))
+    encoder = XDistillResNet18.from_pretrained(folder)
+    first, second = encoder.teacher_embedding(torch.rand(4, 3, 32, 32)).chunk(2, dim=1)
+    assert torch.nn.functional.cosine_similarity(first, second).min() > 0.5  # of unrelated vectors of 192: 0 +- 0.07
+    assert first.shape == (4, 192)
+
+
+# Targets
+
+
+def test_cached_and_online_embeddings_of_the_same_views_give_the_same_losses(config, cache):
+    config = replace(config, epochs=3, lr=1e-5)  # so small that rounding is not amplified
+    train(replace(config, targets=cache))
+    train(replace(config, views_per_image=2, output=config.output / "online"))
     cached, online = losses(config.output), losses(config.output / "online")
     assert cached == pytest.approx(online, rel=2e-3)  # the cache is float16
-    assert len(cached) == 6
+    assert len(cached) == 9
 
 
-def start(config: Config) -> subprocess.Popen:
-    command = [sys.executable, "-m", "distillation.train", "--teacher", config.teacher, "--images", *config.images]
-    command += ["--output", str(config.output), "--image-size", "32", "--views-per-image", "2", "--batch-size", "8"]
-    command += ["--epochs", str(config.epochs), "--workers", "1", "--log-every", "1", "--mixed-precision", "no"]
-    command += ["--teacher-image-size", "None"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+def test_the_patch_loss_learns_from_a_cache(config, cache):
+    train(replace(config, epochs=8, targets=cache, loss=("mse", "patch")))
+    curve = losses(config.output)
+    assert sum(curve[-3:]) < sum(curve[:3])
+
+
+def test_a_cache_needs_no_teacher_where_it_is_not_verified(config, cache, teacher_spec):
+    name = Path(teacher_spec.removeprefix("local-dir:")).name
+    train(replace(config, epochs=1, targets=cache, teacher=(f"somewhere/{name}",), verify_targets=0))
+    assert len(losses(config.output)) == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seed": 1}, "seed was 0, is 1"),
+        ({"min_scale": 0.5}, "augmentation.min_scale was 0.35, is 0.5"),
+        ({"views_per_image": 3}, "views was 2, is 3"),
+        ({"embedding": "avg"}, "embedding was cls, is avg"),
+    ],
+)
+def test_a_cache_of_something_else_is_refused_with_what_differs(config, cache, changes, message):
+    with pytest.raises(ValueError, match=message):
+        train(replace(config, targets=cache, **changes))
+
+
+# Leaving and coming back
+
+
+def command(config: Config, *program: str) -> subprocess.Popen:
+    arguments = ["--teacher", *config.teacher, "--images", *config.images, "--output", str(config.output)]
+    arguments += ["--image-size", "32", "--batch-size", "8", "--epochs", str(config.epochs), "--norm", config.norm]
+    arguments += ["--workers", "1", "--log-every", "1", "--save-every", str(config.save_every)]
+    arguments += ["--mixed-precision", "no", "--teacher-image-size", "None", "--lr", str(config.lr)]
+    program = program or (sys.executable, "-m", "distillation.train")
     return subprocess.Popen(
-        command, cwd=config.output.parent, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+        [*program, *arguments],
+        cwd=config.output.parent,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
     )
+
+
+def wait_for_steps(config: Config, process: subprocess.Popen, steps: int) -> None:
+    log, deadline = config.output / "log.jsonl", time.monotonic() + 120
+    while not (log.exists() and log.read_text().count("\n") >= steps):
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_saves_and_leaves_and_the_resumed_run_ends_as_an_undisturbed_one(config, number):
     config = replace(config, epochs=12)
-    process = start(config)
-    log, deadline = config.output / "log.jsonl", time.monotonic() + 120
-    while not (log.exists() and log.read_text().count("\n") >= 3):
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    process = command(config)
+    wait_for_steps(config, process, 3)
     os.killpg(process.pid, number)  # the workers too, as a terminal, `timeout` and schedulers do
     printed, _ = process.communicate(timeout=60)
     assert process.returncode == 128 + number
@@ -107,8 +213,22 @@ def test_a_signal_saves_and_leaves_and_the_resumed_run_ends_as_an_undisturbed_on
     undisturbed = replace(config, output=config.output / "undisturbed")
     train(undisturbed)
     assert losses(config.output) == losses(undisturbed.output)
-    for key, value in weights(undisturbed.output).items():
-        assert torch.equal(weights(config.output)[key], value), key
+    assert_same_weights(config.output, undisturbed.output)
+
+
+def test_a_run_that_is_killed_at_random_steps_ends_as_an_undisturbed_one(config):
+    config = replace(config, epochs=12, save_every=2)
+    steps = sorted(random.Random(0).sample(range(2, 30), 3))
+    for step in steps:
+        process = command(config)
+        wait_for_steps(config, process, step)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    train(config)
+    undisturbed = replace(config, output=config.output / "undisturbed")
+    train(undisturbed)
+    assert losses(config.output) == losses(undisturbed.output)
+    assert_same_weights(config.output, undisturbed.output)
 
 
 def test_an_output_folder_of_another_run_is_refused_with_what_differs(config):
@@ -118,28 +238,77 @@ def test_an_output_folder_of_another_run_is_refused_with_what_differs(config):
 
 
 def test_other_images_under_the_same_name_are_another_run_and_the_same_under_another_are_not(config, parquet, tmp_path):
-    config = replace(config, epochs=1, views_per_image=None)
+    config = replace(config, epochs=1)
     path = tmp_path / "images.parquet"
     train(config)
     train(replace(config, images=(shutil.copy(parquet, str(path)),)))
-    load_table([parquet]).select(range(16)).to_parquet(str(path))
+    load_parquet([parquet]).select(range(16)).to_parquet(str(path))
     with pytest.raises(ValueError, match="images_fingerprint was .*, is .*"):
         train(replace(config, images=(str(path),)))
 
 
+# Several processes, several parts of a batch
+
+
+@pytest.mark.parametrize("norm", ["batch", "group"])
+def test_two_processes_give_the_losses_of_one(config, norm, free_port):
+    config = replace(config, norm=norm, epochs=3, lr=1e-5)
+    torchrun = (sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2")
+    process = command(config, *torchrun, "--master-port", str(free_port), "-m", "distillation.train")
+    printed, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, printed
+    train(replace(config, output=config.output / "one"))
+    assert losses(config.output) == pytest.approx(losses(config.output / "one"), rel=1e-4)
+    assert len(losses(config.output)) == 9
+    encoder = XDistillResNet18.from_pretrained(config.output / "encoder", norm=norm)
+    assert encoder.checkpoint
+    assert encoder.checkpoint.provenance["processes"] == 2
+
+
+def test_several_processes_save_together_when_they_are_asked_to_stop(config, free_port):
+    config = replace(config, epochs=200)
+    torchrun = (sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2")
+    process = command(config, *torchrun, "--master-port", str(free_port), "-m", "distillation.train")
+    wait_for_steps(config, process, 3)
+    process.terminate()
+    printed, _ = process.communicate(timeout=60)
+    assert "saved at step" in printed
+    step = torch.load(config.output / "checkpoint.pt", weights_only=True)["step"]
+    assert step >= 3
+
+
+def test_parts_of_a_batch_add_up_to_the_batch_where_no_layer_mixes_images(config):
+    config = replace(config, norm="group", epochs=3, lr=1e-5, loss=("mse", "relational"), queue_size=16)
+    train(config)
+    train(replace(config, accumulation=4, output=config.output / "parts"))
+    assert losses(config.output) == pytest.approx(losses(config.output / "parts"), rel=1e-4)
+
+
+# Mistakes
+
+
 @pytest.mark.parametrize("log_every", [1, 1000])
 def test_a_loss_that_is_not_finite_stops_the_run_before_it_is_saved(config, log_every):
-    with pytest.raises(FloatingPointError, match=r"step \d+: loss is (nan|inf)"):
+    with pytest.raises(FloatingPointError, match=r"step \d+: the loss is not finite; images \d+, \d+, "):
         train(replace(config, lr=1e30, log_every=log_every))
     assert not (config.output / "checkpoint.pt").exists()
     assert not (config.output / "encoder").exists()
 
 
-def test_settings_out_of_range_are_refused():
-    with pytest.raises(ValueError, match="epochs: expected a number above 0, got 0"):
-        Config(epochs=0)
-    with pytest.raises(ValueError, match="views_per_image: expected 1 or more, or None, got 0"):
-        Config(views_per_image=0)
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"epochs": 0}, "epochs: expected a number above 0, got 0"),
+        ({"views_per_image": 0}, "views_per_image: expected a number above 0, or None, got 0"),
+        ({"ema": 1.0}, r"ema: expected a decay in \(0, 1\), such as 0.999, or None, got 1.0"),
+        ({"score_bank": ("a",)}, "score_bank, score_queries: a score needs both"),
+        ({"loss": ("mae",)}, "loss: expected names among mse, .* got 'mae'"),
+        ({"teacher": ()}, "teacher: expected at least one"),
+    ],
+)
+def test_settings_out_of_range_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        Config(**changes)
 
 
 def test_a_batch_larger_than_the_images_is_refused(config):
@@ -147,10 +316,37 @@ def test_a_batch_larger_than_the_images_is_refused(config):
         train(replace(config, batch_size=25))
 
 
+# The command
+
+
+def test_scores_are_measured_while_it_learns_and_drawn_beside_the_loss(config, parquet):
+    train(replace(config, epochs=4, score_bank=(parquet,), score_queries=(parquet,), score_every=2))
+    rows = [json.loads(line) for line in (config.output / "scores.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [6, 12]
+    assert rows[-1]["knn10_percent"] > 90  # dark and bright images
+    assert (config.output / "curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_scoring_changes_nothing_that_is_learned(config, parquet):
+    train(replace(config, score_bank=(parquet,), score_queries=(parquet,), score_every=1))
+    train(replace(config, output=config.output / "unscored"))
+    assert_same_weights(config.output, config.output / "unscored")
+
+
+def test_a_plan_tells_rates_hours_and_disk_and_writes_nothing(config, monkeypatch):
+    monkeypatch.setattr("distillation.plan.MEASURING_SECONDS", 0.2)
+    told = plan(replace(config, batch_size=2))  # the probe decodes several batches
+    assert "img/s at 32 px, 96 images" in told
+    assert "hours on one process" in told
+    assert "GB for checkpoint" in told
+    assert not config.output.exists()
+
+
 def test_the_default_is_the_papers_setting():
     assert PRESETS["paper"] == Config()
-    assert Config().teacher == "timm/vit_large_patch14_dinov2.lvd142m"
+    assert Config().teacher == ("timm/vit_large_patch14_dinov2.lvd142m",)
     assert Config().images == ("ILSVRC/imagenet-1k",)
+    assert Config().loss == ("mse",)
 
 
 def test_an_unknown_preset_lists_the_known_ones():

@@ -1,0 +1,144 @@
+"""Compare settings of the recipe at equal budget: `python -m distillation.ablation`."""
+
+import json
+import shlex
+import sys
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+import tyro
+
+from distillation import train
+from distillation.datasets import open_labelled
+from distillation.feature_scores import score_features
+from distillation.provenance import describe_run
+from distillation.results_csv import append_row, read_rows
+from xdistill_encoder import XDistillResNet18
+
+BASE = "mse"
+VARIANTS: dict[str, dict[str, object]] = {  # name -> settings that differ from the base, the paper's loss and views
+    BASE: {},
+    "mse, another seed": {"seed": 1},
+    "mse, standardised": {"standardize": True},
+    "cosine": {"loss": ("cosine",)},
+    "cosine, standardised": {"loss": ("cosine",), "standardize": True},
+    "smooth l1, standardised": {"loss": ("smooth_l1",), "standardize": True},
+    "relational": {"loss": ("relational",)},
+    "mse + relational, standardised": {"loss": ("mse", "relational"), "standardize": True},
+    "mse + cosine, standardised": {"loss": ("mse", "cosine"), "standardize": True},
+    "mse + patch": {"loss": ("mse", "patch")},
+    "group norm": {"norm": "group"},
+    "64 px": {"image_size": 64},
+    "128 px": {"image_size": 128},
+    "ema 0.999": {"ema": 0.999},
+    "crops from 8 %": {"min_scale": 0.08},
+    "crops from 60 %": {"min_scale": 0.6},
+    "strong views": {"augmentation": "strong"},
+    "1 view an image": {"views_per_image": 1},
+    "avg of patches": {"embedding": "avg"},
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """One row a variant; variants that have a row are left out, so that the command goes on where it was stopped."""
+
+    teacher: tuple[str, ...]
+    """As in `xdistill distill`."""
+    images: tuple[str, ...]
+    """As in `xdistill distill`."""
+    bank: tuple[str, ...]
+    """Labelled images in which neighbours are looked up."""
+    queries: tuple[str, ...]
+    """Labelled images that are classified."""
+    transfer_bank: tuple[str, ...]
+    """The same of another domain."""
+    transfer_queries: tuple[str, ...]
+    """The same of another domain."""
+    csv: Path
+    """Rows go here."""
+    output: Path = Path("runs/ablation")
+    """Runs go here, a folder a variant."""
+    targets: str | None = None
+    """Teacher cache for variants whose views and teacher it fits; the others run their teacher online."""
+    only: tuple[str, ...] = ()
+    """Names of the variants to run; none: all."""
+    steps: int = 1500
+    """Of each run."""
+    batch_size: int = 128
+    """Images a step."""
+    image_size: int = 96
+    """Side in px of the student's views where the variant does not set it."""
+    score_image_size: int = 128
+    """Side in px of the labelled images."""
+    workers: int = 1
+    """Processes that decode images."""
+
+
+ONLINE = ("min_scale", "augmentation", "embedding", "seed", "views_per_image")
+"""Settings that need targets of their own."""
+
+
+def run_config(config: Config, name: str) -> train.Config:
+    """The recipe's settings for one variant."""
+    changes = VARIANTS[name]
+    maps = "patch" in changes.get("loss", ())  # type: ignore[operator]
+    targets = None if maps or any(setting in ONLINE for setting in changes) else config.targets
+    base = replace(
+        train.PRESETS["cpu"],
+        teacher=config.teacher,
+        images=config.images,
+        targets=targets,
+        output=config.output / name.replace(" ", "_").replace("%", "percent").replace(",", "").replace("+", "and"),
+        first_image_size=None,
+        image_size=config.image_size,
+        batch_size=config.batch_size,
+        max_steps=config.steps,
+        epochs=10_000,
+        workers=config.workers,
+        name=name,
+    )
+    return replace(base, **changes)  # type: ignore[arg-type]
+
+
+def run(config: Config) -> None:
+    """Train and score what has no row yet; each row holds the command that repeats its variant alone."""
+    pairs = [(config.bank, config.queries), (config.transfer_bank, config.transfer_queries)]
+    labelled = [(open_labelled(bank), open_labelled(queries)) for bank, queries in pairs]
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    for name in config.only or VARIANTS:
+        if name not in VARIANTS:
+            raise ValueError(f"only: expected names among {', '.join(VARIANTS)}, got {name!r}")
+        if config.csv.exists() and any(row["variant"] == name for row in read_rows(config.csv)):
+            continue
+        settings = run_config(config, name)
+        print(f"== {name}")
+        encoder = XDistillResNet18.from_pretrained(train.train(settings), norm=settings.norm).to(device)
+        assert encoder.checkpoint
+        row: dict[str, object] = {"variant": name}
+        for (bank, queries), (_, files) in zip(labelled, pairs, strict=True):
+            scores = score_features(encoder, bank, queries, config.score_image_size, device, workers=config.workers)
+            row |= {f"{Path(files[0]).stem}_{score}": value for score, value in scores.items()}
+        provenance = encoder.checkpoint.provenance
+        changed = {
+            key: value for key, value in asdict(settings).items() if value != asdict(run_config(config, BASE))[key]
+        }
+        changed = {key: value for key, value in changed.items() if key not in train.MAY_DIFFER}
+        row |= {"settings": json.dumps(changed), "steps": config.steps, "batch_size": config.batch_size}
+        row |= {"images": provenance["images"], "image_size_px": settings.image_size, "hours": provenance["hours"]}
+        done = describe_run()
+        row |= {"device": provenance["device"], "command": f"{done['command']} {shlex.join(['--only', name])}"}
+        append_row(config.csv, row | {"commit": done["commit"]})
+
+
+def main() -> None:
+    """Read the command line, run the variants."""
+    try:
+        run(tyro.cli(Config, prog="python -m distillation.ablation", args=sys.argv[1:]))
+    except (ValueError, OSError) as error:
+        raise SystemExit(f"python -m distillation.ablation: {error}") from error
+
+
+if __name__ == "__main__":
+    main()
