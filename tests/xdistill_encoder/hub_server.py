@@ -1,44 +1,29 @@
-"""A Hugging Face Hub on loopback: models in memory behind the routes that huggingface_hub uses."""
+"""A Hugging Face Hub on loopback: models and datasets in memory behind the routes that huggingface_hub uses."""
 
 import base64
 import hashlib
 import json
+import os
 import re
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Literal
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
+
+from tests.xdistill_encoder.hub_repository import LFS_BYTES, Repository, entries, object_id
 
 WRITE_TOKEN = "hf_owner"
-LFS_BYTES = 100_000  # larger files travel through LFS, as the real Hub's safetensors do
-
-
-@dataclass
-class Repository:
-    """A model's commits {sha: {path: content}} with its branches {name: sha}."""
-
-    access: Literal["public", "private", "gated"] = "public"
-    commits: dict[str, dict[str, bytes]] = field(default_factory=dict)
-    branches: dict[str, str] = field(default_factory=dict)
-
-    def commit(self, files: dict[str, bytes], branch: str = "main") -> str:
-        """Add files to a branch; returns the commit's sha."""
-        files = self.commits.get(self.branches.get(branch, ""), {}) | files
-        sha = hashlib.sha1(f"{len(self.commits)} {branch}".encode()).hexdigest()
-        self.commits[sha], self.branches[branch] = files, sha
-        return sha
-
-    def files(self, revision: str) -> tuple[str, dict[str, bytes]] | None:
-        """A branch's name or a sha -> (sha, files); None where it is neither."""
-        sha = self.branches.get(revision, revision)
-        return (sha, self.commits[sha]) if sha in self.commits else None
+LICENSES = ("apache-2.0", "cc-by-nc-4.0", "mit", "other")  # some of the Hub's
+READ_TOKEN = "hf_reader"  # of somebody who is signed in and may write nowhere
 
 
 class HubServer:
     """Serves `repositories` while started.
 
     Attributes:
+        repositories: models under "org/name", datasets under "datasets/org/name".
         requests: (method, path, Authorization header or None) of each request so far.
         break_off: a file whose downloads end in the middle.
         down: answer every request with 503.
@@ -79,21 +64,39 @@ class HubServer:
             self._server = None
 
 
+@contextmanager
+def serving() -> Iterator[HubServer]:
+    """The Hub that huggingface_hub talks to in this process, until the context ends or stop() is called."""
+    from huggingface_hub import constants
+
+    assert os.environ["HF_ENDPOINT"] == constants.ENDPOINT, "huggingface_hub was imported before tests/conftest.py"
+    server = HubServer(urlsplit(constants.ENDPOINT).port or 0)
+    server.start()
+    yield server
+    server.stop()
+
+
 class _Handler(BaseHTTPRequestHandler):
     """Routes one request; HTTP/1.0, so that no connection outlives its answer."""
 
     server_state: HubServer
 
+    API = r"/api/(?P<kind>models|datasets)/(?P<repo>[^/]+/[^/?]+)"
+    FILES = r"/(?P<repo>(?:datasets/)?[^/]+/[^/]+)"
     ROUTES = (
-        ("HEAD|GET", r"/(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<file>.+)", "resolve"),
+        ("HEAD|GET", FILES + r"/resolve/(?P<revision>[^/]+)/(?P<file>[^?]+)", "resolve"),
+        ("GET", API + r"(?:/revision/(?P<revision>[^/?]+))?(?:\?.*)?", "information"),
+        ("GET", API + r"/tree/(?P<revision>[^/?]+)(?:/(?P<folder>[^?]+))?(?:\?(?P<query>.*))?", "tree"),
+        ("POST", r"/api/validate-yaml", "validate_card"),
         ("POST", r"/api/repos/create", "create_repository"),
-        ("POST", r"/api/models/(?P<repo>[^/]+/[^/]+)/branch/(?P<branch>.+)", "create_branch"),
-        ("POST", r"/api/models/(?P<repo>[^/]+/[^/]+)/preupload/(?P<revision>[^/?]+)", "preupload"),
-        ("GET", r"/api/models/(?P<repo>[^/]+/[^/]+)/revision/(?P<revision>[^/?]+)\?.*", "model_info"),
-        ("POST", r"/(?P<repo>[^/]+/[^/]+)\.git/info/lfs/objects/batch", "lfs_batch"),
+        ("POST", API + r"/branch/(?P<branch>.+)", "create_branch"),
+        ("POST", API + r"/tag/(?P<revision>.+)", "create_tag"),
+        ("POST", API + r"/preupload/(?P<revision>[^/?]+)", "preupload"),
+        ("POST", FILES + r"\.git/info/lfs/objects/batch", "lfs_batch"),
         ("PUT", r"/lfs/(?P<oid>\w+)", "lfs_put"),
-        ("POST", r"/api/models/(?P<repo>[^/]+/[^/]+)/commit/(?P<revision>[^/?]+)", "commit"),
+        ("POST", API + r"/commit/(?P<revision>[^/?]+)", "commit"),
     )
+    READING = ("resolve", "information", "tree")
 
     def handle_request(self) -> None:
         hub, authorization = self.server_state, self.headers["Authorization"]
@@ -104,9 +107,15 @@ class _Handler(BaseHTTPRequestHandler):
         for methods, pattern, action in self.ROUTES:
             match = re.fullmatch(pattern, self.path)
             if match and self.command in methods.split("|"):
-                if action not in ("resolve", "lfs_put") and authorization != f"Bearer {WRITE_TOKEN}":
+                arguments = {name: unquote(value) for name, value in match.groupdict().items() if value is not None}
+                if arguments.pop("kind", "models") == "datasets":
+                    arguments["repo"] = f"datasets/{arguments['repo']}"
+                if action in self.READING:
+                    return self.read(action, **arguments)
+                if authorization == f"Bearer {READ_TOKEN}":
+                    return self.answer(403, {"error": "this token has no right to write"})
+                if action not in ("lfs_put", "validate_card") and authorization != f"Bearer {WRITE_TOKEN}":
                     return self.answer(401, {"error": "Invalid username or password."})
-                arguments = {name: unquote(value) for name, value in match.groupdict().items()}
                 return getattr(self, action)(body, **arguments)
         return self.answer(404, {"error": f"no route {self.command} {self.path}"})
 
@@ -140,9 +149,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     # ---- download
 
-    def resolve(self, body: bytes, repo: str, revision: str, file: str) -> None:
-        hub, signed_in = self.server_state, self.headers["Authorization"] is not None
-        repository = hub.repositories.get(repo)
+    def read(self, action: str, repo: str, revision: str = "main", **arguments: str) -> None:
+        """Do what reads one commit of a repository, where the token gives access to it."""
+        signed_in = self.headers["Authorization"] is not None
+        repository = self.server_state.repositories.get(repo)
         owner = self.headers["Authorization"] == f"Bearer {WRITE_TOKEN}"
         if repository is None or (repository.access == "private" and not owner):
             return self.refuse(404 if signed_in else 401, "RepoNotFound")
@@ -151,11 +161,14 @@ class _Handler(BaseHTTPRequestHandler):
         found = repository.files(revision)
         if found is None:
             return self.refuse(404, "RevisionNotFound")
-        sha, files = found
+        return getattr(self, action)(repo, *found, **arguments)
+
+    def resolve(self, repo: str, sha: str, files: dict[str, bytes], file: str) -> None:
+        hub = self.server_state
         if file not in files:
             return self.refuse(404, "EntryNotFound")
         content = files[file]
-        headers = {"X-Repo-Commit": sha, "ETag": f'"{hashlib.sha256(content).hexdigest()}"'}
+        headers = {"X-Repo-Commit": sha, "ETag": f'"{object_id(content)}"'}
         if self.command == "GET" and file == hub.break_off:
             content = content[: len(content) // 2]
         start = re.fullmatch(
@@ -166,11 +179,41 @@ class _Handler(BaseHTTPRequestHandler):
             hub.after_download.pop(file)()
         return None
 
+    def information(self, repo: str, sha: str, files: dict[str, bytes]) -> None:
+        private = self.server_state.repositories[repo].access == "private"
+        siblings = [{"rfilename": path} for path in files]
+        identity = repo.removeprefix("datasets/")
+        self.answer(200, {"id": identity, "sha": sha, "private": private, "tags": [], "siblings": siblings})
+
+    def tree(self, repo: str, sha: str, files: dict[str, bytes], folder: str = "", query: str = "") -> None:
+        """What lies in a folder; with recursive=true what lies below it too."""
+        within = f"{folder}/" if folder else ""
+        listed = [
+            entry
+            for path, entry in entries(files).items()
+            if path.startswith(within) and ("recursive=true" in query.lower() or "/" not in path[len(within) :])
+        ]
+        if folder and not listed:
+            return self.refuse(404, "EntryNotFound")
+        return self.answer(200, json.dumps(listed).encode())
+
     # ---- upload
+
+    def validate_card(self, body: bytes) -> None:
+        """Refuses what the Hub's own check of README.md refuses of the entries that our cards have."""
+        from huggingface_hub import RepoCard
+
+        data = RepoCard(json.loads(body)["content"]).data.to_dict()
+        arrays = ("tags", "datasets")
+        errors = [f'"{key}" must be an array' for key in arrays if not isinstance(data.get(key, []), list)]
+        if data.get("license", "other") not in LICENSES:
+            errors.append(f'"license" must be one of [{", ".join(LICENSES)}]')
+        self.answer(400 if errors else 200, {"errors": [{"message": error} for error in errors], "warnings": []})
 
     def create_repository(self, body: bytes) -> None:
         wanted = json.loads(body)
-        repo = f"{wanted['organization']}/{wanted['name']}"
+        prefix = "datasets/" if wanted.get("type") == "dataset" else ""
+        repo = f"{prefix}{wanted['organization']}/{wanted['name']}"
         url = {"url": f"http://127.0.0.1:{self.server_state.port}/{repo}"}
         if repo in self.server_state.repositories:
             return self.answer(409, url)
@@ -186,15 +229,27 @@ class _Handler(BaseHTTPRequestHandler):
         branches[branch] = branches["main"]
         return self.answer(200)
 
-    def model_info(self, body: bytes, repo: str, revision: str) -> None:
-        self.answer(200, {"id": repo, "sha": self.server_state.repositories[repo].branches[revision]})
+    def create_tag(self, body: bytes, repo: str, revision: str) -> None:
+        repository, tag = self.server_state.repositories[repo], json.loads(body)["tag"]
+        found = repository.files(revision)
+        if found is None:
+            return self.refuse(404, "RevisionNotFound")
+        if tag in repository.tags:
+            return self.answer(409, {"error": "Tag reference exists already"})
+        repository.tags[tag] = found[0]
+        return self.answer(200)
 
     def preupload(self, body: bytes, repo: str, revision: str) -> None:
-        files = [
-            {"path": f["path"], "uploadMode": "lfs" if f["size"] > LFS_BYTES else "regular", "shouldIgnore": False}
-            for f in json.loads(body)["files"]
-        ]
-        self.answer(200, {"files": files})
+        found = self.server_state.repositories[repo].files(revision)
+        if found is None:
+            return self.refuse(404, "RevisionNotFound")
+        answers = []
+        for file in json.loads(body)["files"]:
+            mode = "lfs" if file["size"] > LFS_BYTES else "regular"
+            answers.append({"path": file["path"], "uploadMode": mode, "shouldIgnore": False})
+            if file["path"] in found[1]:
+                answers[-1]["oid"] = object_id(found[1][file["path"]])
+        return self.answer(200, {"files": answers})
 
     def lfs_batch(self, body: bytes, repo: str) -> None:
         root = f"http://127.0.0.1:{self.server_state.port}/lfs"
@@ -209,13 +264,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.answer(200 if hashlib.sha256(body).hexdigest() == oid else 400)
 
     def commit(self, body: bytes, repo: str, revision: str) -> None:
-        files = {}
+        files, delete = {}, []
         for line in map(json.loads, body.splitlines()):
             value = line["value"]
             if line["key"] == "file":
                 files[value["path"]] = base64.b64decode(value["content"])
             elif line["key"] == "lfsFile":
                 files[value["path"]] = self.server_state.uploads[value["oid"]]
-        sha = self.server_state.repositories[repo].commit(files, revision)
+            elif line["key"] in ("deletedFile", "deletedFolder"):
+                delete.append(value["path"])
+        sha = self.server_state.repositories[repo].commit(files, revision, tuple(delete))
         url = f"http://127.0.0.1:{self.server_state.port}/{repo}/commit/{sha}"
         self.answer(200, {"commitUrl": url, "commitOid": sha, "success": True})
