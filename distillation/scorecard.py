@@ -1,25 +1,61 @@
 """Score an encoder's features on labelled images: `xdistill scorecard`."""
 
-import csv
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from glob import glob
 from pathlib import Path
+from typing import Any, Literal
 
-import datasets
 import torch
 import tyro
 from torch import Tensor
-from torch.nn import functional as F
-from torch.utils.data import DataLoader, Dataset
-from torchvision.transforms.v2 import functional as tvf
-from tqdm import tqdm
 
-from distillation.datasets import load_table, rgb
+from distillation.corruptions import CORRUPTIONS
+from distillation.datasets import LabelledImages, open_labelled
+from distillation.embedding import CLEAN, PreparedImages, embed
+from distillation.encoders import CentreView, Encoder, load_encoder, teacher_as_encoder
+from distillation.feature_scores import (
+    agreement_scores,
+    knn_scores,
+    percent,
+    robustness_scores,
+    teacher_head_scores,
+)
+from distillation.linear_probe import linear_probe_accuracy
+from distillation.metrics import effective_rank
 from distillation.provenance import describe_run
-from distillation.teachers import load_teacher
-from xdistill_encoder import XDistillResNet18
+from distillation.results_csv import append_row, check_columns, read_rows
+from distillation.runlog import write_text
+from distillation.score_plot import draw
+from distillation.teacher_heads import embedding_classifier
+from distillation.teachers import Teacher, load_teacher
+
+COLUMNS = (
+    "encoder",
+    "queries",
+    "image_size_px",
+    "knn10_percent",
+    "knn20_percent",
+    "linear_probe_percent",
+    "linear_probe_penalty",
+    "effective_rank",
+    *(f"knn10_{name}_percent" for name in CORRUPTIONS),
+    "robustness_drop_points",
+    "teacher",
+    "teacher_cosine",
+    "teacher_explained_variance",
+    "teacher_explained_variance_standardized",
+    "teacher_head_agreement_percent",
+    "teacher_head_top1_percent",
+    "bank_images",
+    "query_images",
+    "weights_sha256",
+    "command",
+    "commit",
+)
+"""What a row holds; empty where the encoder has no such thing."""
 
 
 @dataclass(frozen=True)
@@ -27,137 +63,177 @@ class Config:
     """One encoder, one labelled bank, one set of labelled queries."""
 
     bank: tuple[str, ...]
-    """Labelled parquet files (columns `image`, `label`) in which neighbours are looked up."""
+    """Labelled images in which neighbours are looked up: parquet (columns `image`, `label`), a folder with a
+    sub-folder a class, or a Hub dataset id."""
     queries: tuple[str, ...]
-    """Labelled parquet files that are classified."""
+    """Labelled images that are classified, in the same form."""
+    bank_split: str = "train"
+    """Split of the bank, where it is a Hub dataset."""
+    queries_split: str = "validation"
+    """Split of the queries, where they are a Hub dataset."""
     encoder: str | None = None
-    """Bundled name, folder, Hub id, or "random" for an untrained ResNet-18; None: the default bundled checkpoint."""
-    teacher: str | None = None
-    """Score this teacher ("timm/<model>", "local-dir:<folder>") in place of an encoder."""
+    """Bundled name, folder, Hub id, "torchvision/<model>[:<weights>]", "timm/<model>" (":random" for an untrained one)
+    or "random", an untrained ResNet-18. None: the teacher if one is given, else the default bundled checkpoint."""
+    teacher: tuple[str, ...] = ()
+    """The encoder's teachers in the order of its distillation ("timm/<model>", "hf/<org>/<name>", a folder), to compare
+    with; without `encoder`, the one teacher that is scored itself."""
+    teacher_image_size: int | None = None
+    """Side in px of the teacher's images; None: that of its configuration."""
+    embedding: Literal["cls", "avg"] = "cls"
+    """Of the teacher: its [CLS] token or the mean of its patch tokens."""
+    teacher_classes: tuple[int, ...] = ()
+    """The class in the teacher's classifier that each label means; empty: labels are its classes if as many."""
     image_size: int = 128
-    """Side in px: shorter side to this length, then a centre crop. A teacher takes its own size."""
-    neighbors: int = 10
-    """k: the k nearest in cosine similarity vote."""
+    """Side in px: shorter side to this length, then a centre crop. A teacher or transformer takes its own size."""
     batch_size: int = 64
     """Images a forward pass."""
     workers: int = 2
     """Processes that decode images."""
+    seed: int = 0
+    """Of untrained weights and of the noise on queries."""
+    output: Path | None = None
+    """Write the scores as JSON to this file."""
     csv: Path | None = None
     """Append the scores as a row to this file."""
+    plot: Path | None = None
+    """Draw the scores into this PNG."""
+    beside: Path | None = None
+    """Rows of this CSV file on the same queries are drawn beside them; None: those of `csv`."""
+
+    def __post_init__(self):
+        for field, least in {"image_size": 1, "batch_size": 1, "workers": 0}.items():
+            if getattr(self, field) < least:
+                raise ValueError(f"{field}: expected {least} or more, got {getattr(self, field)}")
 
 
-class LabelledImages(Dataset):
-    """(image (3, size, size) uint8, label) of a table with columns `image`, `label`."""
-
-    def __init__(self, table: datasets.Dataset, size_px: int):
-        if "label" not in table.column_names:
-            raise ValueError(f"a score needs a column 'label', got columns {', '.join(table.column_names)}")
-        self.table = table
-        self.size_px = size_px
-
-    def __len__(self) -> int:
-        return len(self.table)
-
-    def __getitem__(self, row: int) -> tuple[Tensor, int]:
-        image = tvf.resize(rgb(self.table[row]["image"]), [self.size_px], antialias=True)
-        return tvf.center_crop(image, [self.size_px, self.size_px]), self.table[row]["label"]
-
-
-@torch.inference_mode()
-def embed(
-    features: Callable[[Tensor], Tensor], images: LabelledImages, config: Config, device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """All images -> (N, D) float32 features, (N,) labels."""
-    loader = DataLoader(images, batch_size=config.batch_size, num_workers=config.workers)
-    outputs, labels = [], []
-    for batch, batch_labels in tqdm(loader, unit="batch", leave=False):
-        outputs.append(features(batch.to(device)).float().cpu())
-        labels.append(batch_labels)
-    return torch.cat(outputs), torch.cat(labels)
-
-
-def knn_accuracy(
-    bank: Tensor, bank_labels: Tensor, queries: Tensor, query_labels: Tensor, neighbors: int, temperature: float = 0.07
-) -> float:
-    """Share in [0, 1] of queries that their nearest bank rows label rightly.
-
-    Features are (N, D), labels (N,). The k neighbours of highest cosine similarity vote with weight
-    exp(similarity / temperature), as in DINO (arXiv 2104.14294, section 4.1).
+def score(config: Config, device: torch.device) -> dict[str, Any]:
+    """Scores of one encoder with what they were measured on: COLUMNS but for command and commit.
 
     Raises:
-        ValueError: neighbors is below 1 or above the size of the bank.
+        ValueError: wrong settings, images without labels or damaged ones, an unusable checkpoint or teacher.
     """
-    if not 1 <= neighbors <= len(bank):
-        raise ValueError(f"neighbors: expected 1 to {len(bank)}, the size of the bank, got {neighbors}")
-    similarity = F.normalize(queries, dim=1) @ F.normalize(bank, dim=1).T
-    nearest, rows = similarity.topk(neighbors, dim=1)
-    votes = torch.zeros(len(queries), int(bank_labels.max()) + 1)
-    votes.scatter_add_(1, bank_labels[rows], (nearest / temperature).exp())
-    return (votes.argmax(dim=1) == query_labels).float().mean().item()
+    torch.manual_seed(config.seed)
+    encoder, teachers = open_encoder(config)
+    bank, queries = open_labelled(config.bank, config.bank_split), open_labelled(config.queries, config.queries_split)
+    check_labels(bank, queries)
+    bank_labels, query_labels = (torch.from_numpy(images.labels).to(device) for images in (bank, queries))
 
+    encoder.features.to(device)
+    bank_views = PreparedImages(bank, encoder.prepare)
+    compared = {f"teacher{i}": teacher.to(device) for i, teacher in enumerate(teachers)}
+    views = {name: CentreView(teacher.image_size, teacher.interpolation) for name, teacher in compared.items()}
+    query_views = PreparedImages(queries, encoder.prepare, views, corruption_seed=config.seed)
+    networks = dict.fromkeys((CLEAN, *CORRUPTIONS), encoder.features) | compared
+    loading = {"batch_size": config.batch_size, "workers": config.workers}
+    known = embed({CLEAN: encoder.features}, bank_views, device, title="bank", **loading)[CLEAN].to(device)  # (N, D)
+    asked = {k: v.to(device) for k, v in embed(networks, query_views, device, title="queries", **loading).items()}
 
-def score(config: Config) -> dict[str, object]:
-    """Scores of one encoder with what they were measured on.
-
-    Raises:
-        ValueError: wrong settings, images without labels, or an unusable checkpoint or teacher.
-    """
-    if config.encoder and config.teacher:
-        raise ValueError("encoder, teacher: one of the two is scored, got both")
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if config.teacher:
-        model = load_teacher(config.teacher).to(device)
-        name, size_px = model.name, model.image_size
-    else:
-        model = load_encoder(config.encoder).to(device)
-        name, size_px = model.checkpoint.name if model.checkpoint else "random", config.image_size
-    tables = [LabelledImages(load_table(files), size_px) for files in (config.bank, config.queries)]
-    (bank, bank_labels), (queries, query_labels) = (embed(model, table, config, device) for table in tables)
-    accuracy = knn_accuracy(bank, bank_labels, queries, query_labels, config.neighbors)
+    neighbours = knn_scores(known, bank_labels, asked[CLEAN], query_labels)
+    probe, penalty = linear_probe_accuracy(known, bank_labels, asked[CLEAN], query_labels)
     return {
-        "encoder": name,
-        "queries": " ".join(Path(file).stem for file in config.queries),
-        "image_size_px": size_px,
-        f"knn{config.neighbors}_percent": round(100 * accuracy, 2),
+        "encoder": encoder.name,
+        "queries": " ".join(source_name(source, config.queries_split) for source in config.queries),
+        "image_size_px": encoder.image_size_px,
+        **neighbours,
+        "linear_probe_percent": percent(probe),
+        "linear_probe_penalty": penalty,
+        "effective_rank": round(effective_rank(asked[CLEAN]), 2),
+        **robustness_scores(known, bank_labels, asked, query_labels, neighbours["knn10_percent"]),
+        **against_teachers(config, encoder, list(compared.values()), asked, queries),
         "bank_images": len(bank),
         "query_images": len(queries),
+        "weights_sha256": encoder.weights_sha256,
     }
 
 
-def load_encoder(spec: str | None) -> XDistillResNet18:
-    """A checkpoint in eval mode, or an untrained encoder for "random"."""
-    if spec == "random":
-        torch.manual_seed(0)
-        return XDistillResNet18().eval()
-    return XDistillResNet18.from_pretrained(spec)
+def open_encoder(config: Config) -> tuple[Encoder, list[Teacher]]:
+    """The network that is scored, and the teachers that it is compared with.
+
+    Raises:
+        ValueError: see `load_encoder`, `load_teacher`; teachers that do not fit the encoder.
+    """
+    teachers = [load_teacher(spec, config.teacher_image_size, config.embedding) for spec in config.teacher]
+    if config.encoder is None and teachers:
+        if len(teachers) > 1:
+            raise ValueError(f"teacher: one is scored at a time, got {len(teachers)}; name the --encoder to compare")
+        return teacher_as_encoder(teachers[0]), []
+    encoder = load_encoder(config.encoder, config.image_size)
+    if teachers:
+        check_head(encoder, teachers)
+    return encoder, teachers
 
 
-def append_row(path: Path, row: dict[str, object]) -> None:
-    """Add a row to a CSV file with the same columns; raises ValueError where they differ."""
-    exists = path.exists()
-    if exists:
-        with path.open(newline="") as file:
-            columns = next(csv.reader(file), [])
-        if columns != list(row):
-            raise ValueError(f"csv: {path} has columns {columns}, the row has {list(row)}; give another file")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, list(row), lineterminator="\n")
-        if not exists:
-            writer.writeheader()
-        writer.writerow(row)
+def check_head(encoder: Encoder, teachers: Sequence[Teacher]) -> None:
+    """Raise a ValueError where an encoder estimates no embeddings, or others than these teachers'."""
+    if encoder.teacher_head is None:
+        raise ValueError(f"teacher: {encoder.name} has no teacher head to compare with a teacher; leave --teacher out")
+    widths = [teacher.num_features for teacher in teachers]
+    if sum(widths) != encoder.teacher_head.out_features:
+        raise ValueError(
+            f"teacher: the head of {encoder.name} is {encoder.teacher_head.out_features} wide, the embeddings of "
+            f"{', '.join(teacher.name for teacher in teachers)} are {' + '.join(map(str, widths))}; "
+            "give the teachers of its distillation, all in their order"
+        )
+
+
+def check_labels(bank: LabelledImages, queries: LabelledImages) -> None:
+    """Raise a ValueError where bank and queries have different classes."""
+    if bank.classes != queries.classes:
+        raise ValueError(f"queries: the bank has {bank.classes} classes, the queries have {queries.classes}")
+    for number, (ours, theirs) in enumerate(zip(bank.names or (), queries.names or (), strict=False)):
+        if ours != theirs:
+            raise ValueError(f"queries: class {number} is {ours!r} in the bank, {theirs!r} in the queries")
+
+
+@torch.inference_mode()
+def against_teachers(
+    config: Config, encoder: Encoder, teachers: Sequence[Teacher], asked: dict[str, Tensor], queries: LabelledImages
+) -> dict[str, object]:
+    """Agreement on images that are new to the student, which sees the same view as its teachers."""
+    meaning = (queries.labels, queries.classes, config.teacher_classes)
+    if isinstance(encoder.features, Teacher):
+        classifier = embedding_classifier(encoder.features)
+        return {**teacher_head_scores(classifier, asked[CLEAN], None, *meaning)} if classifier else {}
+    if not teachers or encoder.teacher_head is None:
+        return {}
+    targets = [asked[f"teacher{i}"] for i in range(len(teachers))]
+    estimates = encoder.teacher_head.to(asked[CLEAN].device)(asked[CLEAN]).split([t.num_features for t in teachers], 1)
+    row: dict[str, object] = {"teacher": " ".join(teacher.name for teacher in teachers)}
+    row |= agreement_scores(estimates, targets)
+    for teacher, estimate, target in zip(teachers, estimates, targets, strict=True):
+        classifier = embedding_classifier(teacher)
+        if classifier is not None:  # of several teachers, the first that has one
+            return row | teacher_head_scores(classifier, estimate, target, *meaning)
+    return row
+
+
+def source_name(source: str, split: str) -> str:
+    """How results refer to images: a file without its ending, the end of a folder's path, a Hub id with its split."""
+    path = Path(source)
+    if path.is_dir():
+        return "/".join(path.resolve().parts[-2:])
+    return path.stem if path.exists() or glob(source) else f"{source}:{split}"
 
 
 def main() -> None:
-    """Read the command line, print the scores as JSON."""
+    """Read the command line; print the scores as JSON, write the files that were asked for."""
     config = tyro.cli(Config, prog="xdistill scorecard", args=sys.argv[1:])
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        row = score(config)
+        if config.csv and config.csv.exists():
+            check_columns(config.csv, list(COLUMNS))  # before an hour of work
+        drawn_beside = read_rows(config.beside) if config.beside else []
+        run = describe_run()
+        row = dict.fromkeys(COLUMNS) | score(config, device) | {"command": run["command"], "commit": run["commit"]}
         print(json.dumps(row, indent=2))
+        if config.output:
+            config.output.parent.mkdir(parents=True, exist_ok=True)
+            write_text(config.output, json.dumps(row, indent=2) + "\n")
         if config.csv:
-            run = describe_run()
-            append_row(config.csv, row | {"command": run["command"], "commit": run["commit"]})
-    except ValueError as error:
+            append_row(config.csv, row)
+        if config.plot:
+            draw(config.plot, row, drawn_beside or (read_rows(config.csv) if config.csv else []))
+    except (ValueError, OSError) as error:
         raise SystemExit(f"xdistill scorecard: {error}") from error
 
 

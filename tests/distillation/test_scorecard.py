@@ -1,52 +1,140 @@
-import csv
+import json
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
-from distillation.scorecard import Config, append_row, knn_accuracy, main, score
+from distillation.results_csv import read_rows
+from distillation.scorecard import COLUMNS, Config, main, score, source_name
+from tests.distillation.saved_teachers import save_timm
+from xdistill_encoder import XDistillResNet18
 
-
-def test_near_neighbours_outvote_a_distant_majority():
-    """Query (1, 0); one neighbour of class 1 at cosine 1, two of class 0 at cosine 0.6: e^(1/.07) > 2 e^(.6/.07)."""
-    bank = torch.tensor([[2.0, 0.0], [0.6, 0.8], [0.6, -0.8]])
-    labels = torch.tensor([1, 0, 0])
-    query = torch.tensor([[1.0, 0.0]])
-    assert knn_accuracy(bank, labels, query, torch.tensor([1]), neighbors=3) == 1
-    assert knn_accuracy(bank, labels, query, torch.tensor([1]), neighbors=3, temperature=100.0) == 0
+CPU = torch.device("cpu")
 
 
-def test_more_neighbours_than_the_bank_holds_are_refused():
-    with pytest.raises(ValueError, match="neighbors: expected 1 to 3, .* got 4"):
-        knn_accuracy(torch.rand(3, 2), torch.tensor([0, 1, 0]), torch.rand(1, 2), torch.tensor([0]), neighbors=4)
+def run(monkeypatch, *arguments: str) -> None:
+    monkeypatch.setattr(sys, "argv", ["xdistill scorecard", *arguments])
+    main()
+
+
+def small(parquet: str, **settings) -> Config:
+    return Config((parquet,), (parquet,), image_size=32, workers=0, **settings)
+
+
+@pytest.fixture
+def student(random_encoder, tmp_path) -> str:
+    """An encoder whose head is as wide as the teacher of `teacher_spec`, in a folder."""
+    torch.manual_seed(0)
+    encoder = XDistillResNet18(teacher_features=192).eval()
+    return str(encoder.save_pretrained(tmp_path / "student"))
 
 
 def test_an_untrained_encoder_tells_dark_from_bright(parquet):
-    row = score(Config((parquet,), (parquet,), encoder="random", image_size=32, neighbors=1, workers=0))
+    row = score(small(parquet, encoder="random"), CPU)
     assert row["encoder"] == "random"
+    assert row["queries"] == Path(parquet).stem
     assert row["bank_images"] == row["query_images"] == 24
-    assert row["knn1_percent"] == 100  # every query is its own nearest neighbour
+    assert row["knn10_percent"] == row["linear_probe_percent"] == 100
+    assert row["effective_rank"] > 1
+    assert row == score(small(parquet, encoder="random"), CPU)
+
+
+def test_a_student_is_compared_with_its_teacher(parquet, student, teacher_spec):
+    row = score(small(parquet, encoder=student, teacher=(teacher_spec,)), CPU)
+    assert row["teacher"] == "vit_random"
+    assert -1 <= row["teacher_cosine"] <= 1
+    assert row["teacher_explained_variance"] < 0  # of random weights
+    assert row["weights_sha256"]
+    assert "teacher_head_top1_percent" not in row  # this teacher has no classifier
+
+
+def test_the_teachers_classifier_reads_what_the_student_estimates(parquet, student, tmp_path):
+    """A classifier of two classes, which are the labels; of random weights."""
+    spec, _ = save_timm(tmp_path, "vit_tiny_patch16_224", img_size=32, depth=1, num_classes=2)
+    row = score(small(parquet, encoder=student, teacher=(spec,)), CPU)
+    assert 0 <= row["teacher_head_agreement_percent"] <= 100
+    assert 0 <= row["teacher_head_top1_percent"] <= 100
+    alone = score(small(parquet, teacher=(spec,)), CPU)
+    assert "teacher_head_agreement_percent" not in alone
+    flipped = score(small(parquet, teacher=(spec,), teacher_classes=(1, 0)), CPU)
+    assert alone["teacher_head_top1_percent"] + flipped["teacher_head_top1_percent"] == pytest.approx(100)
+
+
+def test_a_teacher_alone_is_scored_itself(parquet, teacher_spec):
+    row = score(small(parquet, teacher=(teacher_spec,)), CPU)
+    assert (row["encoder"], row["image_size_px"]) == ("vit_random", 32)
+    assert "teacher_cosine" not in row
+
+
+def test_the_command_writes_json_a_row_and_a_picture(parquet, tmp_path, monkeypatch, capsys):
+    files = {name: tmp_path / f"scores.{name}" for name in ("json", "csv", "png")}
+    options = ["--bank", parquet, "--queries", parquet, "--image-size", "32", "--workers", "0"]
+    outputs = ["--output", str(files["json"]), "--csv", str(files["csv"]), "--plot", str(files["png"])]
+    for encoder in ("random", "torchvision/resnet18:random"):
+        run(monkeypatch, *options, "--encoder", encoder, *outputs)
+    printed = capsys.readouterr().out
+    written = json.loads(files["json"].read_text())
+    assert printed.endswith(files["json"].read_text())
+    assert tuple(written) == COLUMNS
+    first, second = read_rows(files["csv"])
+    assert (first["encoder"], second["encoder"]) == ("random", "torchvision/resnet18:random")
+    assert f"--bank {parquet} " in second["command"]
+    assert second == {key: "" if value is None else str(value) for key, value in written.items()}
+    assert files["png"].read_bytes().startswith(b"\x89PNG")
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_table_of_other_columns_is_refused_before_anything_is_scored(parquet, tmp_path, monkeypatch):
+    table = tmp_path / "knn.csv"
+    table.write_text("encoder,knn10_percent\n")
+    options = ["--bank", parquet, "--queries", "/nowhere", "--encoder", "random", "--csv", str(table)]
+    with pytest.raises(SystemExit, match=r"^xdistill scorecard: csv: .* has columns \['encoder', 'knn10_percent'\]"):
+        run(monkeypatch, *options)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (["--encoder", "kettle"], "no checkpoint named 'kettle'"),
-        (["--encoder", "random", "--teacher", "timm/vit_tiny_patch16_224"], "one of the two is scored, got both"),
+        (["--encoder", "random", "--teacher", "TEACHER"], "random has no teacher head"),
+        (["--encoder", "STUDENT", "--teacher", "TEACHER", "TEACHER"], r"is 192 wide, .* are 192 \+ 192; give the"),
+        (["--teacher", "TEACHER", "TEACHER"], "one is scored at a time, got 2"),
+        (["--encoder", "random", "--beside", "/nowhere.csv"], "no file /nowhere.csv"),
     ],
 )
-def test_a_mistake_ends_the_command_in_one_line(parquet, monkeypatch, options, message):
-    arguments = ["xdistill scorecard", "--bank", parquet, "--queries", parquet, *options]
-    monkeypatch.setattr(sys, "argv", arguments)
-    with pytest.raises(SystemExit, match=f"^xdistill scorecard: .*{message}"):
-        main()
+def test_a_mistake_ends_the_command_in_one_line(parquet, student, teacher_spec, monkeypatch, options, message):
+    named = {"TEACHER": teacher_spec, "STUDENT": student}
+    with pytest.raises(SystemExit, match=f"^xdistill scorecard: [^\n]*{message}[^\n]*$"):
+        run(monkeypatch, "--bank", parquet, "--queries", parquet, *(named.get(option, option) for option in options))
 
 
-def test_rows_append_and_other_columns_are_refused(tmp_path):
-    path = tmp_path / "scores.csv"
-    append_row(path, {"encoder": "a", "knn": 1.5})
-    append_row(path, {"encoder": "b", "knn": 2.5})
-    with path.open() as file:
-        assert list(csv.DictReader(file)) == [{"encoder": "a", "knn": "1.5"}, {"encoder": "b", "knn": "2.5"}]
-    with pytest.raises(ValueError, match=r"has columns \['encoder', 'knn'\]"):
-        append_row(path, {"encoder": "c"})
+def test_other_classes_among_the_queries_are_refused(tmp_path):
+    for folder, kinds in {"bank": "ab", "fewer": "a", "others": "ac"}.items():
+        for kind in kinds:
+            (tmp_path / folder / kind).mkdir(parents=True)
+            Image.new("RGB", (40, 40)).save(tmp_path / folder / kind / "0.png")
+    for folder, message in {
+        "fewer": "the bank has 2 classes, the queries have 1",
+        "others": "class 1 is 'b' in",
+    }.items():
+        config = Config((str(tmp_path / "bank"),), (str(tmp_path / folder),), encoder="random", workers=0)
+        with pytest.raises(ValueError, match=message):
+            score(config, CPU)
+
+
+@pytest.mark.parametrize("field", ["image_size", "batch_size"])
+def test_a_size_of_zero_is_refused(field):
+    sizes: dict[str, Any] = {field: 0}
+    with pytest.raises(ValueError, match=f"{field}: expected 1 or more, got 0"):
+        Config(("bank",), ("queries",), **sizes)
+
+
+def test_images_are_named_after_what_they_are(tmp_path):
+    (tmp_path / "imagenet" / "val").mkdir(parents=True)
+    (tmp_path / "caltech101_test.parquet").touch()
+    assert source_name(str(tmp_path / "imagenet" / "val"), "train") == "imagenet/val"
+    assert source_name(str(tmp_path / "caltech101_test.parquet"), "train") == "caltech101_test"
+    assert source_name("ILSVRC/imagenet-1k", "validation") == "ILSVRC/imagenet-1k:validation"
