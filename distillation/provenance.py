@@ -14,7 +14,7 @@ def describe_run() -> dict[str, object]:
     return {
         "command": command(),
         "commit": commit(Path(__file__)),
-        "versions": {name: version(name) for name in ("torch", "torchvision", "timm")},
+        "versions": {name: version(name) for name in ("xdistill-encoder", "torch", "torchvision", "timm")},
         "date": datetime.now(timezone.utc).date().isoformat(),
     }
 
