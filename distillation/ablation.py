@@ -11,9 +11,9 @@ import tyro
 
 from distillation import train
 from distillation.datasets import open_labelled
-from distillation.feature_scores import score_features
 from distillation.provenance import describe_run
-from distillation.results_csv import append_row, read_rows
+from distillation.scoring.feature_scores import score_features
+from distillation.scoring.results_csv import append_row, read_rows
 from xdistill_encoder import XDistillResNet18
 
 BASE = "mse"

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from distillation.decoding import DamagedImage
 from distillation.sources.concatenation import ConcatenatedImages
+from distillation.sources.decoding import DamagedImage
 from distillation.sources.folders import FolderImages, is_image_name
 from distillation.sources.lerobot import open_lerobot
 from distillation.sources.remote import is_remote, open_remote

@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 import tyro
 
-from distillation.card import check_card, model_card
-from distillation.hub_folder import encoder_folder, read_pictures, read_statement, write_folder
-from distillation.hub_repository import compare, look, send
-from distillation.traceability import read_scorecards, require_provenance
+from distillation.publishing.card import check_card, model_card
+from distillation.publishing.hub_folder import encoder_folder, read_pictures, read_statement, write_folder
+from distillation.publishing.hub_repository import compare, look, send
+from distillation.publishing.traceability import read_scorecards, require_provenance
 from xdistill_encoder import XDistillResNet18
 from xdistill_encoder.checkpoint_config import CONFIG_FILE
 from xdistill_encoder.checkpoint_weights import WEIGHTS_FILE

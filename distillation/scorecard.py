@@ -12,25 +12,25 @@ import torch
 import tyro
 from torch import Tensor
 
-from distillation.corruptions import CORRUPTIONS
 from distillation.datasets import LabelledImages, open_labelled
-from distillation.embedding import CLEAN, PreparedImages, embed
-from distillation.encoders import CentreView, Encoder, load_encoder, teacher_as_encoder
-from distillation.feature_scores import (
+from distillation.provenance import describe_run
+from distillation.scoring.corruptions import CORRUPTIONS
+from distillation.scoring.embedding import CLEAN, PreparedImages, embed
+from distillation.scoring.encoders import CentreView, Encoder, load_encoder, teacher_as_encoder
+from distillation.scoring.feature_scores import (
     agreement_scores,
     knn_scores,
     percent,
     robustness_scores,
     teacher_head_scores,
 )
-from distillation.linear_probe import linear_probe_accuracy
-from distillation.metrics import effective_rank
-from distillation.provenance import describe_run
-from distillation.results_csv import append_row, check_columns, read_rows
-from distillation.runlog import write_text
-from distillation.score_plot import draw
-from distillation.teacher_heads import embedding_classifier
+from distillation.scoring.linear_probe import linear_probe_accuracy
+from distillation.scoring.metrics import effective_rank
+from distillation.scoring.plot import draw
+from distillation.scoring.results_csv import append_row, check_columns, read_rows
+from distillation.scoring.teacher_heads import embedding_classifier
 from distillation.teachers import Teacher, load_teacher
+from distillation.training.runlog import write_text
 
 COLUMNS = (
     "encoder",

@@ -8,21 +8,21 @@ from typing import Literal
 import torch
 import tyro
 
-from distillation.cache import TargetCache
-from distillation.cache_build import build_cache
-from distillation.cache_card import cache_card
-from distillation.cache_facts import Facts, describe_teacher
-from distillation.cache_hub import upload
-from distillation.cache_verify import verify
-from distillation.checkpointing import StopRequest
-from distillation.damage import DamageLog
+from distillation.cache.build import build_cache
+from distillation.cache.card import cache_card
+from distillation.cache.facts import Facts, describe_teacher
+from distillation.cache.hub import upload
+from distillation.cache.plan import plan_targets
+from distillation.cache.store import TargetCache
+from distillation.cache.verify import verify
 from distillation.datasets import Images, open_images
-from distillation.precision import Precision, resolve_precision
-from distillation.processes import this_process
 from distillation.provenance import describe_run
-from distillation.runlog import write_text
-from distillation.targets_plan import plan_targets
+from distillation.sources.damage import DamageLog
 from distillation.teachers import Embedding, Teacher, load_teacher
+from distillation.training.checkpointing import StopRequest
+from distillation.training.precision import Precision, resolve_precision
+from distillation.training.processes import this_process
+from distillation.training.runlog import write_text
 from distillation.views import AUGMENTATIONS
 
 PROBE_SECONDS = 10.0

@@ -6,8 +6,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from distillation.preprocessing import Interpolation, Preprocessing
-from distillation.teacher_files import find_teacher
+from distillation.towers.files import find_teacher
+from distillation.towers.preprocessing import Interpolation, Preprocessing
 from distillation.towers.timm_models import TimmTower, load_timm_tower
 from distillation.towers.transformers_models import TransformersTower, load_transformers_tower
 

@@ -17,25 +17,31 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
-from distillation.batches import Curriculum, MicroBatches
-from distillation.cache import TargetCache
-from distillation.cache_facts import Facts, asked_teacher, describe_teacher
-from distillation.cache_verify import verify
-from distillation.checkpointing import Stateful, StopRequest, load_checkpoint, outlive_sigterm, save_checkpoint
-from distillation.damage import DamageLog
+from distillation.cache.facts import Facts, asked_teacher, describe_teacher
+from distillation.cache.store import TargetCache
+from distillation.cache.verify import verify
 from distillation.datasets import Images, Views, epoch_order, open_images
-from distillation.health import Health
-from distillation.monitor import Monitor
-from distillation.objective import Objective, parse_losses
-from distillation.plan import measure_plan
-from distillation.precision import resolve_precision
 from distillation.provenance import describe_run
-from distillation.runlog import RunLog
-from distillation.schedule import lr_factor
-from distillation.standardization import statistics
+from distillation.sources.damage import DamageLog
 from distillation.students import Student
-from distillation.supervision import CachedTeachers, OnlineTeachers, Supervision, load_teachers, sample_embeddings
-from distillation.synced_norm import synced
+from distillation.training.batches import Curriculum, MicroBatches
+from distillation.training.checkpointing import Stateful, StopRequest, load_checkpoint, outlive_sigterm, save_checkpoint
+from distillation.training.health import Health
+from distillation.training.monitor import Monitor
+from distillation.training.objective import Objective, parse_losses
+from distillation.training.plan import measure_plan
+from distillation.training.precision import resolve_precision
+from distillation.training.runlog import RunLog
+from distillation.training.schedule import lr_factor
+from distillation.training.standardization import statistics
+from distillation.training.supervision import (
+    CachedTeachers,
+    OnlineTeachers,
+    Supervision,
+    load_teachers,
+    sample_embeddings,
+)
+from distillation.training.synced_norm import synced
 from distillation.views import AUGMENTATIONS, Augmentation
 
 STANDARDIZING_VIEWS = 4096  # a mean over so many is within 2 % of a standard deviation
@@ -206,6 +212,8 @@ def train(config: Config) -> Path:
     facts = {key: str(value) for key, value in settings.items()}
     facts |= {"images_fingerprint": images.fingerprint, "teachers": str(supervision.facts)}
     config.output.mkdir(parents=True, exist_ok=True)
+    if config.track:
+        accelerator.init_trackers("xdistill", facts)
     accelerator.print(f"{len(images):,} images, teacher {supervision.name}, {config.backbone} -> {config.output}")
 
     optimizer = torch.optim.AdamW(student.param_groups(config.lr, config.weight_decay))
@@ -397,7 +405,7 @@ def main() -> None:
             print(plan(config))
         else:
             print(f"encoder: {train(config)}")
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, FloatingPointError) as error:
         raise SystemExit(f"xdistill distill: {error}") from error
 
 

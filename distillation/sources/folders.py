@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 from tqdm import tqdm
 
-from distillation.decoding import DamagedImage, decode
+from distillation.sources.decoding import DamagedImage, decode
 from distillation.sources.fingerprint import fingerprint
 from distillation.sources.names import Names
 

@@ -7,7 +7,7 @@ import datasets
 import numpy as np
 from torch import Tensor
 
-from distillation.decoding import DamagedImage, decode
+from distillation.sources.decoding import DamagedImage, decode
 from distillation.sources.fingerprint import fingerprint
 
 

@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 from torch import Tensor
 from tqdm import tqdm
 
-from distillation.decoding import decode
 from distillation.sources.counting import count_images, stated_counts
+from distillation.sources.decoding import decode
 from distillation.sources.fetching import fetch, image_bytes, read_row
 from distillation.sources.fingerprint import fingerprint
 from distillation.sources.listing import Shard, list_shards

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
 from torch import Tensor
 
-from distillation.decoding import DamagedImage, decode
+from distillation.sources.decoding import DamagedImage, decode
 from distillation.sources.fingerprint import fingerprint
 from distillation.sources.folders import read_file
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from torch import Tensor
 from tqdm import tqdm
 
-from distillation.decoding import decode
+from distillation.sources.decoding import decode
 from distillation.sources.fingerprint import fingerprint
 from distillation.sources.folders import is_image_name as is_image_member
 from distillation.sources.names import Names

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from distillation.decoding import DamagedImage
+from distillation.sources.decoding import DamagedImage
 
 OPEN_FILES = 8
 _SEEK_EARLIER_S = (0.0, 1.0, 10.0, float("inf"))

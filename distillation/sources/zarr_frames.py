@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from distillation.decoding import DamagedImage
+from distillation.sources.decoding import DamagedImage
 from distillation.sources.fingerprint import fingerprint
 from distillation.sources.frame_specs import frames_of_episodes, parse_frame_spec
 

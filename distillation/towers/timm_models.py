@@ -9,8 +9,8 @@ from timm.layers import PatchEmbed
 from timm.models import get_pretrained_cfg
 from torch import Tensor, nn
 
-from distillation.preprocessing import Preprocessing, from_timm
 from distillation.towers.features import Features, tokens_to_map
+from distillation.towers.preprocessing import Preprocessing, from_timm
 
 
 class TimmTower(nn.Module):

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from distillation.preprocessing import Preprocessing, from_transformers
 from distillation.towers.features import Features, tokens_to_map
+from distillation.towers.preprocessing import Preprocessing, from_transformers
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from distillation.datasets import Views, epoch_order, open_images, open_labelled
-from distillation.decoding import decode
 from distillation.sources.concatenation import ConcatenatedImages
+from distillation.sources.decoding import decode
 from distillation.views import AUGMENTATIONS, random_view, render
 
 PAPER = AUGMENTATIONS["paper"]

@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from distillation.results_csv import read_rows
 from distillation.scorecard import COLUMNS, Config, main, score, source_name
+from distillation.scoring.results_csv import read_rows
 from tests.distillation.saved_teachers import save_timm
 from xdistill_encoder import XDistillResNet18
 

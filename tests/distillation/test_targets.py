@@ -14,15 +14,15 @@ import torch
 from PIL import Image
 
 from distillation import targets
-from distillation.cache import TargetCache
-from distillation.cache_build import build_cache
-from distillation.cache_verify import verify
-from distillation.checkpointing import StopRequest
-from distillation.damage import DamageLog
+from distillation.cache.build import build_cache
+from distillation.cache.store import TargetCache
+from distillation.cache.verify import verify
 from distillation.datasets import open_images
-from distillation.processes import Process, this_process
+from distillation.sources.damage import DamageLog
 from distillation.targets import Config, build, push
 from distillation.teachers import Teacher, load_teacher
+from distillation.training.checkpointing import StopRequest
+from distillation.training.processes import Process, this_process
 from distillation.views import AUGMENTATIONS, random_view, render
 from tests.xdistill_encoder.hub_server import WRITE_TOKEN, HubServer
 

@@ -1,6 +1,7 @@
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tensorboard.backend.event_processing import event_accumulator
 
 from distillation import targets
 from distillation.sources.tables import load_parquet
@@ -295,6 +297,14 @@ def test_a_loss_that_is_not_finite_stops_the_run_before_it_is_saved(config, log_
     assert not (config.output / "encoder").exists()
 
 
+def test_a_run_that_fails_says_why_in_a_line_and_ends_its_workers(config):
+    process = command(replace(config, lr=1e30))
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert re.search(r"^xdistill distill: step \d+: the loss is not finite", printed, re.MULTILINE)
+    assert "Traceback" not in printed
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -327,6 +337,13 @@ def test_scores_are_measured_while_it_learns_and_drawn_beside_the_loss(config, p
     assert (config.output / "curve.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_tracker_gets_the_log_too(config):
+    train(replace(config, epochs=1, track=("tensorboard",)))
+    events = event_accumulator.EventAccumulator(str(next(config.output.rglob("events.out.*")).parent))
+    events.Reload()
+    assert [event.value for event in events.Scalars("loss")] == pytest.approx(losses(config.output))
+
+
 def test_scoring_changes_nothing_that_is_learned(config, parquet):
     train(replace(config, score_bank=(parquet,), score_queries=(parquet,), score_every=1))
     train(replace(config, output=config.output / "unscored"))
@@ -334,7 +351,7 @@ def test_scoring_changes_nothing_that_is_learned(config, parquet):
 
 
 def test_a_plan_tells_rates_hours_and_disk_and_writes_nothing(config, monkeypatch):
-    monkeypatch.setattr("distillation.plan.MEASURING_SECONDS", 0.2)
+    monkeypatch.setattr("distillation.training.plan.MEASURING_SECONDS", 0.2)
     told = plan(replace(config, batch_size=2))  # the probe decodes several batches
     assert "img/s at 32 px, 96 images" in told
     assert "hours on one process" in told

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from distillation.decoding import DamagedImage, decode
+from distillation.sources.decoding import DamagedImage, decode
 from distillation.sources.folders import FolderImages
 
 

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from distillation.decoding import DamagedImage
+from distillation.sources.decoding import DamagedImage
 from distillation.sources.lerobot import LeRobotFrames, open_lerobot
 
 FPS, LENGTHS = 10, (7, 12, 5)

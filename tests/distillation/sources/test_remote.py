@@ -16,7 +16,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from distillation.decoding import DamagedImage
+from distillation.sources.decoding import DamagedImage
 from distillation.sources.remote import RemoteShards, is_remote, open_remote
 from distillation.sources.retrying import Patience
 from distillation.sources.tables import open_parquet

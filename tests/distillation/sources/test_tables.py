@@ -12,7 +12,7 @@ import pytest
 import torch
 from huggingface_hub import constants
 
-from distillation.decoding import DamagedImage, decode
+from distillation.sources.decoding import DamagedImage, decode
 from distillation.sources.tables import LABELLED, TableImages, open_hub, open_parquet
 from tests.xdistill_encoder.hub_server import HubServer
 

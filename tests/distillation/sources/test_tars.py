@@ -8,8 +8,8 @@ from multiprocessing import get_context
 import pytest
 import torch
 
-from distillation.decoding import decode
 from distillation.sources import tars
+from distillation.sources.decoding import decode
 from distillation.sources.tars import TarImages
 
 

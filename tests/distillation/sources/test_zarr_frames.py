@@ -10,7 +10,7 @@ import zarr
 from torch.utils.data import DataLoader, Dataset
 from zarr.storage import ZipStore
 
-from distillation.decoding import DamagedImage
+from distillation.sources.decoding import DamagedImage
 from distillation.sources.zarr_frames import ZarrFrames, open_zarr
 from policy_examples.store import Demonstrations, save_demonstrations
 

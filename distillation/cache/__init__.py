@@ -1,0 +1,1 @@
+"""The teacher cache: embeddings of fixed views, computed once."""

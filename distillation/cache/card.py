@@ -1,0 +1,84 @@
+"""The dataset card of a published teacher cache."""
+
+from distillation.cache.facts import Facts
+
+SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"), (10**7, "1M<n<10M"))
+
+
+def size_category(rows: int) -> str:
+    """The Hub's category of a number of rows."""
+    return next((category for limit, category in SIZES if rows < limit), "10M<n<100M")
+
+
+def cache_card(facts: Facts, repo_id: str) -> str:
+    """README.md of a cache: metadata, what it holds, how to train from it, whose terms apply."""
+    views = facts.views or 0
+    splits = "\n".join(f"  - split: view_{view:03}\n    path: view-{view:03}/shard-*.parquet" for view in range(views))
+    names = " + ".join(teacher.name for teacher in facts.teachers)
+    teachers = "\n".join(
+        f"| {teacher.name} | {teacher.revision or '-'} | {teacher.fingerprint} | {teacher.embedding} | "
+        f"{teacher.width} | {teacher.image_size} px, {teacher.interpolation} |"
+        for teacher in facts.teachers
+    )
+    sources = " ".join(facts.sources) or "<the images>"
+    patches = "" if facts.patch_shape is None else f", patch tokens pooled to {facts.patch_shape} (`patches`)"
+    return f"""---
+license: other
+license_name: terms-of-images-and-teacher
+pretty_name: Embeddings by {names}
+task_categories:
+- image-feature-extraction
+tags:
+- knowledge-distillation
+- embeddings
+- xdistill-encoder
+size_categories:
+- {size_category(facts.images_count * views)}
+configs:
+- config_name: default
+  data_files:
+{splits}
+---
+
+# {views} views of {facts.images_count:,} images, embedded by {names}
+
+A teacher cache of xdistill-encoder: with it a student is distilled on one
+GPU without running the teacher. It holds no images; the same images are needed to train.
+
+```
+xdistill distill --targets {repo_id} --images {sources}
+```
+
+The run is refused where its images are others. In Python:
+
+```python
+from distillation.cache.store import TargetCache
+
+cache = TargetCache.open("{repo_id}")
+embeddings = cache.read(view=0, indices=[0, 1, 2])  # (3, {facts.width}) float32
+```
+
+## What it holds
+
+Each row of a view is one image: `index`; `valid`, false where the image could not be read; the view's crop box in px of
+the source, flip, colour factors and blur; `embedding`, {facts.width} float16 numbers{patches}.
+
+| teacher | revision | fingerprint of the weights | embedding | width | input |
+| --- | --- | --- | --- | --- | --- |
+{teachers}
+
+| fact | value |
+| --- | --- |
+| images | {sources}, {facts.images_count:,}, fingerprint {facts.images_fingerprint} |
+| views an image | {views}, seed {facts.seed} |
+| augmentation | {facts.augmentation} |
+| forward pass | {facts.precision} |
+| commit of the recipe | {facts.made.get("commit") or "-"} |
+| libraries | {facts.made.get("versions") or "-"} |
+| date | {facts.made.get("date") or "-"} |
+
+## Licence terms
+
+The embeddings derive from the images and from the teacher's weights: the terms of both apply to them, and to what is
+trained from them. Read those of {sources} and of {names} before use.
+"""

@@ -1,0 +1,128 @@
+"""What the student is to imitate: the teachers' embeddings of a batch, computed online or read from a cache."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from distillation.cache.facts import TeacherFacts, describe_teacher
+from distillation.cache.store import TargetCache
+from distillation.datasets import Views
+from distillation.teachers import Teacher, load_teacher
+from distillation.towers.preprocessing import Interpolation
+
+
+class Supervision(Protocol):
+    """The embeddings of all teachers side by side, (B, D) with D the sum of `widths`, and their maps where asked."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def facts(self) -> tuple[TeacherFacts, ...]:
+        """What the embeddings are a function of, teacher by teacher."""
+        ...
+
+    @property
+    def widths(self) -> tuple[int, ...]: ...
+
+    @property
+    def views_per_image(self) -> int | None:
+        """How many views of an image it knows; None: any."""
+        ...
+
+    @property
+    def map_channels(self) -> int | None:
+        """P of the patch tokens that it gives; None: it gives none."""
+        ...
+
+    @property
+    def view_sizes(self) -> tuple[tuple[int, Interpolation], ...]:
+        """(side in px, interpolation) of the views that a batch has to hold for it."""
+        ...
+
+    def __call__(self, batch: Mapping[str, Tensor], view: int) -> tuple[Tensor, Tensor | None]:
+        """A batch of `Views` and its view number -> (B, D) float32 and (B, P, h, w) or None."""
+        ...
+
+
+class OnlineTeachers:
+    """Teachers that embed each batch.
+
+    Args:
+        teachers: on `device`.
+        device: where batches go.
+        maps: give the first teacher's patch tokens too.
+    """
+
+    def __init__(self, teachers: Sequence[Teacher], device: torch.device, maps: bool):
+        self.teachers = teachers
+        self.device = device
+        self.maps = maps
+        self.views_per_image = None
+        self.facts = tuple(map(describe_teacher, teachers))
+        self.name = "+".join(teacher.name for teacher in teachers)
+        self.widths = tuple(teacher.num_features for teacher in teachers)
+        self.map_channels = teachers[0].num_patch_features if maps else None
+        sizes: list[tuple[int, Interpolation]] = [(teacher.image_size, teacher.interpolation) for teacher in teachers]
+        self.view_sizes = tuple(sizes)
+
+    def __call__(self, batch: Mapping[str, Tensor], view: int) -> tuple[Tensor, Tensor | None]:
+        embeddings, tokens = [], None
+        for position, teacher in enumerate(self.teachers):
+            images = batch[f"teacher{position}"].to(self.device, non_blocking=True)
+            if self.maps and position == 0:
+                embedding, tokens = teacher.embed(images)
+            else:
+                embedding = teacher(images)
+            embeddings.append(embedding)
+        return torch.cat(embeddings, dim=1), tokens
+
+
+class CachedTeachers:
+    """Embeddings that were computed before.
+
+    Args:
+        cache: of all views of the run.
+        device: where they go.
+        maps: give the patch tokens too.
+    """
+
+    def __init__(self, cache: TargetCache, device: torch.device, maps: bool):
+        self.cache = cache
+        self.device = device
+        self.maps = maps
+        self.view_sizes: tuple[tuple[int, Interpolation], ...] = ()
+        self.facts = cache.facts.teachers
+        self.views_per_image = cache.facts.views
+        self.name = "+".join(teacher.name for teacher in cache.facts.teachers)
+        self.widths = tuple(teacher.width or 0 for teacher in cache.facts.teachers)
+        self.map_channels = cache.facts.patch_shape[0] if maps and cache.facts.patch_shape else None
+
+    def __call__(self, batch: Mapping[str, Tensor], view: int) -> tuple[Tensor, Tensor | None]:
+        embeddings = self.cache.read(view, batch["index"]).to(self.device, non_blocking=True)
+        tokens = self.cache.read_patches(view, batch["index"]).to(self.device) if self.maps else None
+        return embeddings, tokens
+
+
+def load_teachers(
+    specs: Sequence[str], image_size: int | None, embedding: Literal["cls", "avg"], compiled: bool, device: torch.device
+) -> list[Teacher]:
+    """Frozen teachers on their device; the arguments are those of `load_teacher`."""
+    teachers = [load_teacher(spec, image_size, embedding).to(device) for spec in specs]
+    for teacher in teachers:
+        if compiled:
+            teacher.compile()
+    return teachers
+
+
+def sample_embeddings(supervision: Supervision, views: Views, rows: np.ndarray, batch_size: int) -> Tensor:
+    """(N,) images -> (N, D) embeddings of their first views, for the statistics by which targets are standardised."""
+    embeddings = []
+    for first in range(0, len(rows), batch_size):
+        items = [views[int(row), 0, 0] for row in rows[first : first + batch_size]]
+        batch = {key: torch.stack([torch.as_tensor(item[key]) for item in items]) for key in items[0]}
+        embeddings.append(supervision(batch, 0)[0].cpu())
+    return torch.cat(embeddings)
