@@ -2,12 +2,12 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from glob import escape as glob_escape
 from glob import glob
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -17,8 +17,9 @@ from torch.utils.data import Dataset
 from distillation.sources.concatenation import ConcatenatedImages
 from distillation.sources.decoding import DamagedImage
 from distillation.sources.folders import FolderImages, is_image_name
+from distillation.sources.images import Images
 from distillation.sources.lerobot import open_lerobot
-from distillation.sources.remote import is_remote, open_remote
+from distillation.sources.remote import RemoteShards, is_remote, open_remote
 from distillation.sources.tables import LABELLED, open_hub, open_parquet
 from distillation.sources.tars import TarImages
 from distillation.sources.windows import windowed_order
@@ -33,30 +34,6 @@ ACCEPTED = (
 NEIGHBOURS = 100  # as many images one after the other may be damaged
 
 Kind = Literal["parquet", "tar", "folder", "hub", "remote", "lerobot", "zarr"]
-
-
-class Images(Protocol):
-    """Map-style images that can be sent into the workers of a DataLoader."""
-
-    @property
-    def fingerprint(self) -> Any:  # a str; but type checkers take a cached_property of one for something else
-        """Hash of the number of images with the bytes of some; the same wherever they lie."""
-        ...
-
-    @property
-    def shards(self) -> tuple[int, ...] | None:
-        """Images in each remote shard, where the order of reading matters; else None."""
-        ...
-
-    def __len__(self) -> int: ...
-
-    def read(self, index: int) -> Tensor:
-        """(3, H, W) uint8, RGB; raises DamagedImage."""
-        ...
-
-    def where(self, index: int) -> str:
-        """The place of one image, for people: "train-00000.parquet row 17"."""
-        ...
 
 
 class LabelledImages:
@@ -236,6 +213,11 @@ class Views(Dataset):
             except DamagedImage as error:
                 reason = f"{self.images.where(index)}: {error}"
         raise ValueError(f"images: {tries} one after the other cannot be read; the last is {reason}")
+
+
+def prefetching(images: Images) -> Callable[[np.ndarray], None] | None:
+    """What to tell which images will be read soon; None where they lie at hand."""
+    return images.prefetch if isinstance(images, RemoteShards) else None
 
 
 def epoch_order(images: Images, seed: int, epoch: int) -> np.ndarray:

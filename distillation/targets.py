@@ -16,10 +16,10 @@ from distillation.cache.plan import plan_targets
 from distillation.cache.store import TargetCache
 from distillation.cache.verify import verify
 from distillation.datasets import Images, open_images
+from distillation.interrupts import StopRequest
 from distillation.provenance import describe_run
 from distillation.sources.damage import DamageLog
 from distillation.teachers import Embedding, Teacher, load_teacher
-from distillation.training.checkpointing import StopRequest
 from distillation.training.precision import Precision, resolve_precision
 from distillation.training.processes import this_process
 from distillation.training.runlog import write_text
@@ -39,7 +39,7 @@ class Config:
     embedding: Embedding = "cls"
     """The [CLS] token, or "avg", the mean of the patch tokens."""
     images: tuple[str, ...] = ("ILSVRC/imagenet-1k",)
-    """Parquet files, image folders, tar shards, a Hub dataset id, robot frames; README has the forms."""
+    """Parquet files, image folders, tar shards, a Hub dataset id, robot frames: see distillation/README.md."""
     split: str = "train"
     """Of a Hub dataset."""
     output: Path = Path("runs/targets")
@@ -119,13 +119,26 @@ def build(config: Config) -> TargetCache:
         if not build_cache(cache, images, teachers, mine, device, precision, stop=stop, damage=damage, **loading):
             stop.leave("whole shards are kept; the same command computes the rest")
     if missing := cache.missing():
-        print(f"{len(missing)} shards are left to other processes; without them, this command computes the rest")
-    else:
-        verify(cache, images, teachers, device=device)
-        print(f"whole, and verified; train with: xdistill distill --targets {config.output}")
-    if config.push and process.rank == 0:
+        print(f"{len(missing)} shards are left to other processes; the last of them finishes the cache")
+        return cache
+    verify(cache, images, teachers, device=device)
+    require_undamaged(config, len(images))
+    print(f"whole, and verified; train with: xdistill distill --targets {config.output}")
+    if config.push:
         print(push(cache, config.push))
     return cache
+
+
+def require_undamaged(config: Config, count: int) -> None:
+    """Compare what all processes of a build listed with the limit; raises ValueError above it."""
+    lists = sorted(config.output.glob("damaged-*.txt"))
+    damaged = {line.partition("\t")[0] for path in lists for line in path.read_text("utf-8").splitlines()}
+    if len(damaged) > config.max_damaged * count:
+        raise ValueError(
+            f"images: {len(damaged):,} of {count:,} cannot be read ({len(damaged) / count:.2%}), more than "
+            f"max_damaged = {config.max_damaged} allows; {', '.join(map(str, lists))} list them: repair them, or raise "
+            "max_damaged"
+        )
 
 
 def make_facts(config: Config, images: Images, teachers: Sequence[Teacher]) -> Facts:

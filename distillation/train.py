@@ -2,35 +2,38 @@
 
 import argparse
 import time
-from collections.abc import Generator
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import torch
 import tyro
 from accelerate import Accelerator
-from accelerate.utils import set_seed
+from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs, set_seed
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.data import DataLoader
+from torch.optim.swa_utils import AveragedModel
 
 from distillation.cache.facts import Facts, asked_teacher, describe_teacher
 from distillation.cache.store import TargetCache
 from distillation.cache.verify import verify
-from distillation.datasets import Images, Views, epoch_order, open_images
+from distillation.datasets import Images, Views, epoch_order, open_images, prefetching
+from distillation.interrupts import StopRequest
 from distillation.provenance import describe_run
 from distillation.sources.damage import DamageLog
 from distillation.students import Student
+from distillation.training.averaging import moving_average
 from distillation.training.batches import Curriculum, MicroBatches
-from distillation.training.checkpointing import Stateful, StopRequest, load_checkpoint, outlive_sigterm, save_checkpoint
+from distillation.training.checkpointing import Stateful, load_checkpoint, make_folder, save_checkpoint
 from distillation.training.health import Health
+from distillation.training.loading import stream
 from distillation.training.monitor import Monitor
 from distillation.training.objective import Objective, parse_losses
 from distillation.training.plan import measure_plan
 from distillation.training.precision import resolve_precision
+from distillation.training.processes import device_name, require_same, this_process
 from distillation.training.runlog import RunLog
 from distillation.training.schedule import lr_factor
 from distillation.training.standardization import statistics
@@ -38,8 +41,8 @@ from distillation.training.supervision import (
     CachedTeachers,
     OnlineTeachers,
     Supervision,
+    first_embeddings,
     load_teachers,
-    sample_embeddings,
 )
 from distillation.training.synced_norm import synced
 from distillation.views import AUGMENTATIONS, Augmentation
@@ -62,11 +65,11 @@ class Config:
     verify_targets: int = 32
     """Rows of a cache that the teacher computes again before training starts; 0: the teacher is not needed."""
     images: tuple[str, ...] = ("ILSVRC/imagenet-1k",)
-    """Parquet files, image folders, tar shards, a Hub dataset id, robot frames; README has the forms."""
+    """Parquet files, image folders, tar shards, a Hub dataset id, robot frames: see distillation/README.md."""
     split: str = "train"
     """Of a Hub dataset."""
     max_damaged: float = 0.001
-    """Share of images that may be unreadable; they are skipped and listed in `damaged.txt`."""
+    """Share of images that may be unreadable; they are skipped and listed in `damaged-<process>.txt`."""
     output: Path = Path("runs/distill")
     """Folder for the checkpoint, the log and the encoder; an unfinished run in it is resumed."""
     backbone: str = "resnet18"
@@ -135,12 +138,29 @@ class Config:
     """Only measure this machine for a minute; state images/s, hours and disk."""
 
     def __post_init__(self):
-        for field in ("epochs", "batch_size", "accumulation", "image_size", "lr", "log_every", "save_every"):
+        for field in (
+            "epochs",
+            "batch_size",
+            "accumulation",
+            "image_size",
+            "lr",
+            "log_every",
+            "save_every",
+            "score_every",
+        ):
             if getattr(self, field) <= 0:
                 raise ValueError(f"{field}: expected a number above 0, got {getattr(self, field)}")
         for field in ("views_per_image", "max_steps", "clip", "teacher_image_size", "first_image_size"):
             if getattr(self, field) is not None and getattr(self, field) <= 0:
                 raise ValueError(f"{field}: expected a number above 0, or None, got {getattr(self, field)}")
+        for field in ("workers", "seed", "verify_targets", "queue_size", "max_damaged"):
+            if getattr(self, field) < 0:
+                raise ValueError(f"{field}: expected 0 or more, got {getattr(self, field)}")
+        for field in ("warmup_share", "max_damaged"):
+            if not 0 <= getattr(self, field) <= 1:
+                raise ValueError(f"{field}: expected a share in [0, 1], got {getattr(self, field)}")
+        if self.first_image_size is not None and self.first_image_size > self.image_size:
+            raise ValueError(f"first_image_size: expected at most image_size, got {self.first_image_size}")
         if self.ema is not None and not 0 < self.ema < 1:
             raise ValueError(f"ema: expected a decay in (0, 1), such as 0.999, or None, got {self.ema}")
         if bool(self.score_bank) != bool(self.score_queries):
@@ -192,26 +212,39 @@ def train(config: Config) -> Path:
         FloatingPointError: the loss is not finite; names the step and its images; what was saved before stays.
         SystemExit: the run was asked to stop; the checkpoint is written.
     """
+    config = replace(config, mixed_precision=resolve_precision(config.mixed_precision))
     accelerator = Accelerator(
-        mixed_precision=resolve_precision(config.mixed_precision),
+        cpu=not torch.accelerator.is_available(),  # without it accelerate overlooks torchrun there
+        mixed_precision=config.mixed_precision,
         gradient_accumulation_steps=config.accumulation,
+        kwargs_handlers=[
+            DistributedDataParallelKwargs(broadcast_buffers=False),  # batch norm's are the same everywhere
+            InitProcessGroupKwargs(timeout=timedelta(hours=6)),  # the others wait while the main process scores
+        ],
         log_with=list(config.track) or None,
         project_dir=config.output,
     )
+    process, processes = accelerator.process_index, accelerator.num_processes
+    if this_process().count != processes:
+        raise ValueError(f"srun started {this_process().count} processes that do not know each other; use slurm.sh")
     set_seed(config.seed)
     run = describe_run()
     images = open_images(config.images, config.split)
     supervision = open_supervision(config, images, accelerator.device)
     views = Views(images, config.seed, config.drawn, supervision.view_sizes)
     curriculum = make_curriculum(config, images, supervision)
+    order = partial(epoch_order, images, config.seed)
     student = make_student(config, supervision).to(memory_format=torch.channels_last).to(accelerator.device)
-    if accelerator.num_processes > 1:
+    if processes > 1:
         synced(student, accelerator.device)
     objective = Objective(parse_losses(config.loss), supervision.widths, config.queue_size).to(accelerator.device)
     settings = {key: value for key, value in asdict(config).items() if key not in MAY_DIFFER}
     facts = {key: str(value) for key, value in settings.items()}
-    facts |= {"images_fingerprint": images.fingerprint, "teachers": str(supervision.facts)}
-    config.output.mkdir(parents=True, exist_ok=True)
+    facts |= {
+        "images_fingerprint": images.fingerprint,
+        "teachers": str([teacher.identity for teacher in supervision.facts]),
+    }
+    make_folder(config.output)
     if config.track:
         accelerator.init_trackers("xdistill", facts)
     accelerator.print(f"{len(images):,} images, teacher {supervision.name}, {config.backbone} -> {config.output}")
@@ -220,29 +253,31 @@ def train(config: Config) -> Path:
     scheduler = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: lr_factor(step, curriculum.steps, config.warmup_share)
     )
-    if config.standardize or len(supervision.widths) > 1:
-        some = epoch_order(images, config.seed, 0)[:STANDARDIZING_VIEWS]
-        with accelerator.autocast():
-            student.standardize(*statistics(sample_embeddings(supervision, views, some, config.batch_size)))
     average = None
     if config.ema is not None:
-        average = AveragedModel(student, multi_avg_fn=get_ema_multi_avg_fn(config.ema), use_buffers=True)
+        average = AveragedModel(student, avg_fn=partial(moving_average, config.ema), use_buffers=True)
     parts: dict[str, Stateful | None] = {"model": student, "optimizer": optimizer, "scheduler": scheduler}
     parts |= {"objective": objective, "average": average, "scaler": accelerator.scaler}
     start, seconds = load_checkpoint(config.output, facts, parts)
+    require_same(accelerator, start, config.output)
+    if start:
+        accelerator.print(f"resumed at step {start:,} of {curriculum.steps:,}")
+    if start == 0 and (config.standardize or len(supervision.widths) > 1):
+        with accelerator.autocast():
+            some = first_embeddings(supervision, views, order(0)[:STANDARDIZING_VIEWS], config.workers)
+        student.standardize(*statistics(some))
     learned = student if average is None else cast(Student, average.module)  # what is scored and exported
     if config.compile:
         student.compile()
     model, optimizer = accelerator.prepare(student, optimizer)
-    monitor = Monitor(config.score_bank, config.score_queries, config.output, accelerator, start)
-    process, processes = accelerator.process_index, accelerator.num_processes
-    order = partial(epoch_order, images, config.seed)
-    keys = MicroBatches(curriculum, order, start, process, processes, config.accumulation)
+    labelled, loading = (config.score_bank, config.score_queries), (config.batch_size, config.workers)
+    monitor = Monitor(*labelled, config.output, accelerator, start, *loading)
+    keys = MicroBatches(curriculum, order, start, process, processes, config.accumulation, prefetching(images))
     health = Health(accelerator, config.output)
-    damage = DamageLog(config.output / f"damaged-{process}.txt", images, config.max_damaged, processes)
+    damage = DamageLog(config.output / f"damaged-{process}.txt", images, config.max_damaged)
     log = RunLog(config.output / "log.jsonl", accelerator, config.batch_size, start, curriculum.steps)
     began = time.monotonic() - seconds
-    with StopRequest(processes) as stop, closing(stream(config, views, keys)) as batches:
+    with StopRequest(processes) as stop, closing(stream(views, keys, config.workers)) as batches:
         for step in range(start + 1, curriculum.steps + 1):
             epoch = curriculum.epoch(step - 1)
             loss, seen = torch.zeros((), device=accelerator.device), []
@@ -255,10 +290,8 @@ def train(config: Config) -> Path:
                     with accelerator.autocast():
                         targets, target_map = supervision(batch, curriculum.view(epoch))  # (B, D), (B, P, h, w)
                     targets = student.standardized(targets)
-                    estimates, feature_map = (
-                        model(shown, with_map=True) if objective.needs_map else (model(shown), None)
-                    )
-                    part = objective(estimates, targets, feature_map, target_map)
+                    outputs = model(shown, with_map=True) if objective.needs_map else (model(shown), None)
+                    part = objective(outputs[0], targets, outputs[1], target_map)
                     accelerator.backward(part)
                     if config.clip is not None and accelerator.sync_gradients:
                         accelerator.clip_grad_norm_(model.parameters(), config.clip)
@@ -269,33 +302,33 @@ def train(config: Config) -> Path:
             if objective.needs_queue:
                 objective.update(torch.cat([cast(Tensor, accelerator.gather(part)) for part in seen]))
             scheduler.step()
+            log.advance()
             if average is not None:
                 average.update_parameters(student)
             health.watch(step, loss)
 
             leaving, last = stop.agreed(), step == curriculum.steps
+            scoring = last or (monitor.labelled and step % (config.score_every * curriculum.steps_per_epoch) == 0)
             if step % config.log_every == 0 or last:
                 health.require(lambda failed: keys.images(failed - 1).tolist())
                 mean_loss = cast(Tensor, accelerator.reduce(loss, "mean")).item()  # the only device-to-host copy
                 log.write(step, loss=mean_loss, lr=float(scheduler.get_last_lr()[0]))
-            if step % config.save_every == 0 or last or leaving:
+            if step % config.save_every == 0 or scoring or leaving:
                 health.require(lambda failed: keys.images(failed - 1).tolist())
                 if accelerator.is_main_process:
                     save_checkpoint(config.output, step, time.monotonic() - began, facts, parts)
             if leaving and not last:
                 accelerator.wait_for_everyone()
                 stop.leave(f"saved at step {step} of {curriculum.steps}; the same command resumes")
-            if last or step % (config.score_every * curriculum.steps_per_epoch) == 0:
-                monitor.measure(step, learned.encoder, config.image_size)
+            if scoring:
+                log.skip(monitor.measure(step, learned.encoder, config.image_size))
     log.close()
     if accelerator.is_main_process:
         run |= {"teacher": supervision.name, "teachers": [asdict(teacher) for teacher in supervision.facts]}
         run |= {"images": len(images), "images_fingerprint": images.fingerprint, "steps": curriculum.steps}
         run |= {"hours": round((time.monotonic() - began) / 3600, 5), "processes": processes}
         run |= {"device": device_name(accelerator.device), "settings": settings} | student.origin
-        kind = f"{config.backbone.replace('/', '-')}-{config.norm}"
-        name = config.name or f"{kind}-{supervision.name}-{len(images) // 1000}k"
-        learned.save(config.output / "encoder", name, run)
+        learned.save(config.output / "encoder", config.name or default_name(config, run), run)
     accelerator.end_training()
     return config.output / "encoder"
 
@@ -323,6 +356,7 @@ def open_supervision(config: Config, images: Images, device: torch.device) -> Su
     )
     cache = TargetCache.open(config.targets)
     cache.require(facts)
+    cache.map()
     if teachers:
         verify(cache, images, teachers, device=device, samples=config.verify_targets)
     if maps and cache.facts.patch_shape is None:
@@ -351,20 +385,10 @@ def make_student(config: Config, supervision: Supervision) -> Student:
     return student
 
 
-def stream(config: Config, views: Views, keys: MicroBatches) -> Generator[dict[str, Tensor]]:
-    """The micro-batches of this process, decoded by worker processes that end when the generator is closed."""
-    yield from DataLoader(
-        views,
-        batch_sampler=keys,
-        num_workers=config.workers,
-        worker_init_fn=outlive_sigterm,
-        pin_memory=torch.cuda.is_available(),
-    )
-
-
 def plan(config: Config) -> str:
     """Measure the parts of a run on this machine for about a minute; nothing is written."""
-    accelerator = Accelerator(mixed_precision=resolve_precision(config.mixed_precision))
+    precision = resolve_precision(config.mixed_precision)
+    accelerator = Accelerator(cpu=not torch.accelerator.is_available(), mixed_precision=precision)
     images = open_images(config.images, config.split)
     supervision = open_supervision(replace(config, verify_targets=0), images, accelerator.device)
     curriculum = make_curriculum(config, images, supervision)
@@ -376,16 +400,15 @@ def plan(config: Config) -> str:
     student = make_student(config, supervision)
     objective = Objective(parse_losses(config.loss), supervision.widths, config.queue_size).to(accelerator.device)
     optimizer = torch.optim.AdamW(student.param_groups(config.lr, config.weight_decay))
-    with closing(stream(config, views, keys)) as batches:
+    with closing(stream(views, keys, config.workers)) as batches:
         plan = measure_plan(accelerator, curriculum, batches, supervision, student, objective, optimizer)
     return plan.describe()
 
 
-def device_name(device: torch.device) -> str:
-    """The GPU's name, or how many CPU threads compute."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{device.type}, {torch.get_num_threads()} threads"
+def default_name(config: Config, run: dict[str, Any]) -> str:
+    """Weights are named for what made them: student, norm, teacher, number of images."""
+    count = f"{run['images'] // 1000}k" if run["images"] >= 1000 else str(run["images"])
+    return f"{config.backbone.replace('/', '-')}-{config.norm[0]}n-{run['teacher']}-{count}"
 
 
 def main() -> None:
@@ -397,6 +420,7 @@ def main() -> None:
         f"Distil a teacher into the encoder. --preset {{{','.join(PRESETS)}}} chooses the defaults shown here; "
         "without it they are the paper's, for a GPU."
     )
+    failure = None
     try:
         config = tyro.cli(
             Config, default=PRESETS[preset.preset], args=arguments, prog="xdistill distill", description=description
@@ -404,9 +428,13 @@ def main() -> None:
         if config.plan:
             print(plan(config))
         else:
-            print(f"encoder: {train(config)}")
+            folder = train(config)
+            if this_process().rank == 0:
+                print(f"encoder: {folder}")
     except (ValueError, OSError, FloatingPointError) as error:
-        raise SystemExit(f"xdistill distill: {error}") from error
+        failure = str(error).rpartition("ValueError: ")[2].strip()  # of a worker's traceback, what it says
+    if failure is not None:  # outside of `except`: the error, whose frames hold the workers, is gone
+        raise SystemExit(f"xdistill distill: {failure}")
 
 
 if __name__ == "__main__":

@@ -59,6 +59,9 @@ def run(module: str) -> None:
     sys.path.insert(0, str(recipes_folder()))
     try:
         importlib.import_module(module).main()
+    except KeyboardInterrupt:
+        print(f"\n{sys.argv[0]}: interrupted", file=sys.stderr)
+        raise SystemExit(130) from None
     except ModuleNotFoundError as error:
         package = (error.name or module).partition(".")[0]
         if package in ("xdistill_encoder", "distillation", "policy_examples") or find_spec(package):
@@ -67,3 +70,7 @@ def run(module: str) -> None:
             f"{sys.argv[0]}: the package {package!r} is not installed; "
             "the recipes need: pip install 'xdistill-encoder[recipes,metaworld]'"
         ) from error
+
+
+if __name__ == "__main__":
+    main()

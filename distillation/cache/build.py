@@ -12,10 +12,10 @@ from distillation.cache.shards import shard_table, write_shard
 from distillation.cache.store import TargetCache
 from distillation.cache.teacher_bank import TeacherBank
 from distillation.cache.views import Shard, view_loader
-from distillation.datasets import Images
+from distillation.interrupts import StopRequest
 from distillation.sources.damage import DamageLog
+from distillation.sources.images import Images
 from distillation.teachers import Teacher
-from distillation.training.checkpointing import StopRequest
 
 
 def build_cache(

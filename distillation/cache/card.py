@@ -1,6 +1,10 @@
 """The dataset card of a published teacher cache."""
 
+import shlex
+from dataclasses import replace
+
 from distillation.cache.facts import Facts
+from distillation.views import AUGMENTATIONS, Augmentation
 
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"), (10**7, "1M<n<10M"))
 
@@ -8,6 +12,22 @@ SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_
 def size_category(rows: int) -> str:
     """The Hub's category of a number of rows."""
     return next((category for limit, category in SIZES if rows < limit), "10M<n<100M")
+
+
+def command(facts: Facts, repo_id: str) -> str:
+    """The line that trains from a cache without running its teacher."""
+    teacher = facts.teachers[0]
+    preset = next((name for name, drawn in AUGMENTATIONS.items() if _same_but_scale(drawn, facts.augmentation)), None)
+    words = ["xdistill", "distill", "--targets", repo_id, "--verify-targets", "0", "--images", *facts.sources]
+    words += ["--teacher", *(teacher.name for teacher in facts.teachers)]
+    words += ["--teacher-image-size", str(teacher.image_size), "--embedding", str(teacher.embedding)]
+    words += ["--seed", str(facts.seed), "--min-scale", str(facts.augmentation.min_scale)]
+    words += ["--augmentation", preset] if preset else []
+    return shlex.join(words)
+
+
+def _same_but_scale(one: Augmentation, other: Augmentation) -> bool:
+    return replace(one, min_scale=other.min_scale) == other
 
 
 def cache_card(facts: Facts, repo_id: str) -> str:
@@ -46,7 +66,7 @@ A teacher cache of xdistill-encoder: with it a student is distilled on one
 GPU without running the teacher. It holds no images; the same images are needed to train.
 
 ```
-xdistill distill --targets {repo_id} --images {sources}
+{command(facts, repo_id)}
 ```
 
 The run is refused where its images are others. In Python:

@@ -33,6 +33,11 @@ class TeacherFacts:
     patch_width: int | None = None
     """Of its patch tokens."""
 
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """What its embeddings depend on, wherever its weights lie and whatever they are called."""
+        return self.fingerprint, self.image_size, self.interpolation, self.embedding, self.width
+
     def differences(self, wanted: "TeacherFacts") -> list[str]:
         """What differs from the teacher that a run asks for; the same weights may have another name and commit."""
         found, asked = asdict(self), asdict(wanted)

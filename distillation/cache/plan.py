@@ -12,7 +12,7 @@ from distillation.cache.shards import PARAMETERS
 from distillation.cache.store import TargetCache
 from distillation.cache.teacher_bank import TeacherBank
 from distillation.cache.views import view_loader
-from distillation.datasets import Images
+from distillation.sources.images import Images
 from distillation.teachers import Teacher
 
 PROBE_BATCH_ON_CPU = 16

@@ -87,7 +87,8 @@ class TargetCache:
         """
         folder = Path(source).expanduser()
         match = HUB_ID.fullmatch(str(source))
-        if not folder.exists() and isinstance(source, str) and match:
+        here = folder.parent.is_dir() and folder.parent != Path()  # a folder misspelt, as in "runs/target"
+        if not folder.exists() and isinstance(source, str) and match and not here:
             folder = download(match["repo"], match["revision"])
         if not folder.is_dir():
             raise ValueError(

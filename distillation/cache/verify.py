@@ -9,7 +9,7 @@ from distillation.cache.shards import PARAMETERS
 from distillation.cache.store import TargetCache
 from distillation.cache.teacher_bank import TeacherBank
 from distillation.cache.views import CacheViews
-from distillation.datasets import Images
+from distillation.sources.images import Images
 from distillation.teachers import Teacher
 from distillation.views import from_row
 

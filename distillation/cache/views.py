@@ -10,9 +10,9 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from distillation.cache.facts import Facts
 from distillation.cache.shards import PARAMETERS
 from distillation.cache.store import TargetCache
-from distillation.datasets import Images
+from distillation.interrupts import outlive_sigterm
 from distillation.sources.decoding import DamagedImage
-from distillation.training.checkpointing import outlive_sigterm
+from distillation.sources.images import Images
 from distillation.views import random_view, render, to_row
 
 Key = tuple[int, int]

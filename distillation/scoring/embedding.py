@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from distillation.datasets import LabelledImages
+from distillation.interrupts import outlive_sigterm
 from distillation.scoring.corruptions import corrupted
 from distillation.sources.decoding import DamagedImage
 
@@ -80,6 +81,7 @@ def embed(
         num_workers=workers,
         pin_memory=device.type == "cuda",
         generator=torch.Generator(),
+        worker_init_fn=outlive_sigterm,
     )
     features: dict[str, Tensor] = {}
     done = 0

@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from distillation.datasets import Images
+    from distillation.sources.images import Images
 
 
 class ConcatenatedImages:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from distillation.datasets import Images
 from distillation.sources.decoding import DamagedImage
+from distillation.sources.images import Images
 
 
 class DamageLog:
@@ -16,15 +16,14 @@ class DamageLog:
         path: the file: a line an image, "<index> <where it lies> <reason>" with tabs between. One that exists is
             continued, so that images count once over interruptions.
         images: the collection.
-        limit_share: largest share of the images, in [0, 1], that may be damaged.
-        processes: how many share the images; each meets its part of the damage and may list its part of the limit.
+        limit_share: largest share of the images, in [0, 1], that may be damaged. Where several processes share the
+            images, each has a list of its own, and meets all of the damage only over some epochs.
     """
 
-    def __init__(self, path: Path, images: Images, limit_share: float, processes: int = 1):
+    def __init__(self, path: Path, images: Images, limit_share: float):
         self.path = path
         self.images = images
         self.limit_share = limit_share
-        self.processes = processes
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         self.lines = {int(line.partition("\t")[0]): line for line in lines}
 
@@ -48,10 +47,9 @@ class DamageLog:
                 self._add(index % count)
         if len(self.lines) > known:
             self._write()
-        if len(self.lines) > self.limit_share * count / self.processes:
-            part = count // self.processes
+        if len(self.lines) > self.limit_share * count:
             raise ValueError(
-                f"images: {len(self.lines):,} of {part:,} cannot be read ({len(self.lines) / part:.2%}), more than "
+                f"images: {len(self.lines):,} of {count:,} cannot be read ({len(self.lines) / count:.2%}), more than "
                 f"max_damaged = {self.limit_share} allows; {self.path} lists them: repair or remove them, or raise "
                 "max_damaged"
             )

@@ -1,5 +1,6 @@
 """In which order a run sees its images, as a pure function of the step."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -8,6 +9,7 @@ from torch.utils.data import Sampler
 
 from distillation.training.schedule import image_size_at
 
+LOOK_AHEAD = 32768
 Key = tuple[int, int, int]
 """(image, view number, student side in px): what a `Views` item is a function of."""
 
@@ -60,7 +62,8 @@ class Curriculum:
 
     def image_size(self, epoch: int) -> int:
         """Side in px of the student's views in an epoch."""
-        return image_size_at(epoch, self.epochs, self.first_px, self.last_px)
+        epochs = math.ceil(self.steps / self.steps_per_epoch)
+        return image_size_at(epoch, epochs, self.first_px, self.last_px)
 
 
 class MicroBatches(Sampler[list[Key]]):
@@ -75,6 +78,7 @@ class MicroBatches(Sampler[list[Key]]):
         start: steps already taken.
         process, processes: rank of this process, and how many there are.
         accumulation: micro-batches a process computes in a step.
+        prefetch: told which images will be read next, LOOK_AHEAD of them before they are; None: nobody is told.
 
     Raises:
         ValueError: the batch cannot be cut into equal parts.
@@ -88,6 +92,7 @@ class MicroBatches(Sampler[list[Key]]):
         process: int = 0,
         processes: int = 1,
         accumulation: int = 1,
+        prefetch: Callable[[np.ndarray], None] | None = None,
     ):
         if curriculum.batch_size % (processes * accumulation):
             raise ValueError(
@@ -99,6 +104,7 @@ class MicroBatches(Sampler[list[Key]]):
         self.start = start
         self.process, self.processes = process, processes
         self.accumulation = accumulation
+        self.prefetch = prefetch
         self._epoch = -1  # of the rows at hand
         self._rows = np.empty(0, np.int64)
 
@@ -107,10 +113,19 @@ class MicroBatches(Sampler[list[Key]]):
 
     def __iter__(self) -> Iterator[list[Key]]:
         for step in range(self.start, self.curriculum.steps):
+            if self.prefetch is not None:
+                self.prefetch(self._ahead(step))
             for part in self.images(step).reshape(self.accumulation, self.processes, -1)[:, self.process]:
                 epoch = self.curriculum.epoch(step)
                 view, size_px = self.curriculum.view(epoch), self.curriculum.image_size(epoch)
                 yield [(int(image), view, size_px) for image in part]
+
+    def _ahead(self, step: int) -> np.ndarray:
+        """Images that come within LOOK_AHEAD of a step in its epoch, and have not been told of."""
+        self.images(step)
+        first = step % self.curriculum.steps_per_epoch * self.curriculum.batch_size
+        told = 0 if step == self.start or first == 0 else LOOK_AHEAD - self.curriculum.batch_size
+        return self._rows[first + max(0, told) : first + LOOK_AHEAD]
 
     def images(self, step: int) -> np.ndarray:
         """(batch_size,) images of a step, those of all processes."""

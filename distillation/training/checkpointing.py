@@ -1,15 +1,13 @@
-"""Leaving a run and coming back to it."""
+"""The state of a run on disk."""
 
 import os
-import signal
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from typing import Any, Protocol
 
 import torch
 
 CHECKPOINT_FILE = "checkpoint.pt"
-GRACE_SECONDS = 30
 
 
 class Stateful(Protocol):
@@ -17,63 +15,6 @@ class Stateful(Protocol):
 
     def state_dict(self) -> dict[str, Any]: ...
     def load_state_dict(self, state_dict: dict[str, Any], /) -> Any: ...
-
-
-class StopRequest:
-    """Turns SIGINT and SIGTERM into a flag while its context lasts; a second SIGINT interrupts at once.
-
-    Args:
-        processes: how many run together; all of them make one.
-
-    Attributes:
-        requested: a signal came.
-    """
-
-    def __init__(self, processes: int = 1):
-        self.requested = False
-        self._signal = signal.SIGTERM
-        self._group: Any = torch.distributed.new_group(backend="gloo") if processes > 1 else None
-
-    def __enter__(self) -> "StopRequest":
-        self._handlers = {number: signal.signal(number, self._request) for number in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
-
-    def _request(self, number: int, frame: object) -> None:
-        if self.requested and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self.requested = True
-        os.write(2, b"\nstopping after this batch\n")  # print is not safe in a signal handler
-        self._signal = signal.Signals(number)
-
-    def agreed(self) -> bool:
-        """Whether any of the processes was asked to stop; all of them must ask at the same step."""
-        if self._group is not None:
-            flag = torch.tensor(int(self.requested))
-            torch.distributed.all_reduce(flag, torch.distributed.ReduceOp.MAX, self._group)
-            self.requested = bool(flag)
-        return self.requested
-
-    def leave(self, message: str) -> NoReturn:
-        """End the process with the shell's exit status for the signal, 128 + its number."""
-        print(f"{self._signal.name}: {message}", flush=True)
-        raise SystemExit(128 + self._signal)
-
-
-def outlive_sigterm(worker: int) -> None:
-    """`worker_init_fn` of a DataLoader: schedulers signal all processes of a run, some twice, and it must save first.
-
-    GRACE_SECONDS after the first SIGTERM the worker ends.
-    """
-
-    def on_sigterm(number: int, frame: object) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        signal.alarm(GRACE_SECONDS)  # SIGALRM ends the process
-
-    signal.signal(signal.SIGTERM, on_sigterm)
 
 
 def save_checkpoint(
@@ -133,3 +74,11 @@ def load_checkpoint(folder: Path, facts: dict[str, str], parts: Mapping[str, Sta
         if part is not None:
             part.load_state_dict(state[name])
     return state["step"], state["seconds"]
+
+
+def make_folder(folder: Path) -> None:
+    """Create the output folder; raises ValueError where that cannot be done."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"output: {folder} cannot be made a folder: {error}; give another --output") from error

@@ -1,6 +1,7 @@
 """Scores of the student while it learns, drawn beside its loss."""
 
 import json
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,6 +27,7 @@ class Monitor:
         folder: that of the run, with its log.
         accelerator: of the run.
         start: steps already taken; later scores of an interrupted run are dropped.
+        batch_size, workers: with which images are embedded.
     """
 
     def __init__(
@@ -35,30 +37,35 @@ class Monitor:
         folder: Path,
         accelerator: Accelerator,
         start: int,
+        batch_size: int = 64,
+        workers: int = 2,
     ):
         self.labelled = [open_labelled(sources) for sources in (bank, queries) if sources]
         self.folder = folder
         self.accelerator = accelerator
+        self.loading = {"batch_size": batch_size, "workers": workers}
         path = folder / SCORES_FILE
         if accelerator.is_main_process and path.exists():
             write_text(path, "".join(f"{json.dumps(row)}\n" for row in read_rows(path) if row["step"] <= start))
 
-    def measure(self, step: int, features: nn.Module, image_size_px: int) -> None:
-        """Score features, (B, 3, S, S) uint8 -> (B, D), after a step and draw the curves anew."""
+    def measure(self, step: int, features: nn.Module, image_size_px: int) -> float:
+        """Score features, (B, 3, S, S) uint8 -> (B, D), after a step and draw the curves anew; returns the seconds."""
+        began = time.perf_counter()
         if self.accelerator.is_main_process:
             if self.labelled:
                 bank, queries = self.labelled
-                scores = score_features(features, bank, queries, image_size_px, self.accelerator.device)
+                scores = score_features(features, bank, queries, image_size_px, self.accelerator.device, **self.loading)
                 with (self.folder / SCORES_FILE).open("a") as file:
                     file.write(json.dumps({"step": step, **scores}) + "\n")
                 self.accelerator.log(scores, step=step)
             draw_curves(self.folder)
         self.accelerator.wait_for_everyone()
+        return time.perf_counter() - began
 
 
 def draw_curves(folder: Path) -> None:
     """Write `curve.png` of a run's folder: its loss and, where there are any, its scores over the steps."""
-    log = read_rows(folder / "log.jsonl")
+    log = read_rows(folder / "log.jsonl") if (folder / "log.jsonl").exists() else []
     scores = read_rows(folder / SCORES_FILE) if (folder / SCORES_FILE).exists() else []
     figure = Figure(figsize=(7, 4), dpi=120, layout="constrained")
     axes = figure.subplots()

@@ -37,6 +37,8 @@ def parse_losses(specs: Sequence[str]) -> dict[str, float]:
 def _require_valid(losses: Mapping[str, float]) -> None:
     if not losses:
         raise ValueError(f"loss: expected at least one of {', '.join(LOSSES)}, got none")
+    if set(losses) == {"patch"}:
+        raise ValueError("loss: patch compares maps and teaches the linear layer nothing; add mse or another one")
     for name, weight in losses.items():
         if name not in LOSSES:
             raise ValueError(f"loss: expected names among {', '.join(LOSSES)}, got {name!r}")

@@ -1,8 +1,13 @@
-"""Which of several processes this one is, by what torchrun or SLURM say."""
+"""Which of several processes this one is, on what device."""
 
 import os
 from collections.abc import Mapping
-from typing import NamedTuple
+from pathlib import Path
+from typing import NamedTuple, cast
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
 
 LAUNCHERS = (("RANK", "WORLD_SIZE", "LOCAL_RANK"), ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID"))
 
@@ -21,12 +26,14 @@ class Process(NamedTuple):
 
 
 def this_process(environment: Mapping[str, str] = os.environ) -> Process:
-    """From the variables of torchrun, else of SLURM; without them the only one.
+    """From the variables of torchrun, else of a SLURM step (srun); without them the only one.
 
     Raises:
         ValueError: variables that are no numbers, or a rank outside the count.
     """
     for names in LAUNCHERS:
+        if names[0].startswith("SLURM") and "SLURM_STEP_ID" not in environment:
+            continue  # a batch script or salloc's shell, which tells of tasks that are not there
         if all(name in environment for name in names[:2]):
             values = [environment.get(name, "0") for name in names]
             told = ", ".join(f"{name}={value}" for name, value in zip(names, values, strict=True))
@@ -37,3 +44,17 @@ def this_process(environment: Mapping[str, str] = os.environ) -> Process:
                 raise ValueError(f"expected a rank below the number of processes, got {told}")
             return process
     return Process(0, 1, 0)
+
+
+def require_same(accelerator: Accelerator, start: int, folder: Path) -> None:
+    """Refuse processes that found different checkpoints, each in a folder of its own machine."""
+    starts = cast(Tensor, accelerator.gather(torch.tensor([start], device=accelerator.device)))
+    if starts.min() != starts.max():
+        raise ValueError(f"output: {folder} is not the same folder for all processes; put it where all see it")
+
+
+def device_name(device: torch.device) -> str:
+    """The GPU's name, or how many CPU threads compute."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type}, {torch.get_num_threads()} threads"

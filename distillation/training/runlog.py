@@ -57,14 +57,22 @@ class RunLog:
         }
         if self.accelerator.device.type == "cuda":
             speed["gpu_memory_gb"] = round(torch.cuda.max_memory_allocated() / 1e9, 2)
-        self.bar.update((step - self._step) * self.batch_size)
+            torch.cuda.reset_peak_memory_stats()
         self._step, self._time, self._waited = step, time.perf_counter(), 0.0
         if self.accelerator.is_main_process:
             with self.path.open("a") as file:
                 file.write(json.dumps({"step": step, **values, **speed}) + "\n")
-            shown = values | {"data wait": speed["data_wait_share"]}
+            shown = values | {key: value for key, value in speed.items() if key != "images_per_second"}
             self.bar.set_postfix_str(" ".join(f"{key} {value:.4g}" for key, value in shown.items()))
         self.accelerator.log(values | speed, step=step)
+
+    def advance(self) -> None:
+        """Move the progress bar by a step."""
+        self.bar.update(self.batch_size)
+
+    def skip(self, seconds: float) -> None:
+        """Leave out time in which nothing was learned."""
+        self._time += seconds
 
     def close(self) -> None:
         """End the progress bar."""

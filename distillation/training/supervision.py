@@ -12,6 +12,7 @@ from distillation.cache.store import TargetCache
 from distillation.datasets import Views
 from distillation.teachers import Teacher, load_teacher
 from distillation.towers.preprocessing import Interpolation
+from distillation.training.loading import stream
 
 
 class Supervision(Protocol):
@@ -118,11 +119,7 @@ def load_teachers(
     return teachers
 
 
-def sample_embeddings(supervision: Supervision, views: Views, rows: np.ndarray, batch_size: int) -> Tensor:
-    """(N,) images -> (N, D) embeddings of their first views, for the statistics by which targets are standardised."""
-    embeddings = []
-    for first in range(0, len(rows), batch_size):
-        items = [views[int(row), 0, 0] for row in rows[first : first + batch_size]]
-        batch = {key: torch.stack([torch.as_tensor(item[key]) for item in items]) for key in items[0]}
-        embeddings.append(supervision(batch, 0)[0].cpu())
-    return torch.cat(embeddings)
+def first_embeddings(supervision: Supervision, views: Views, images: np.ndarray, workers: int) -> Tensor:
+    """(N,) images -> (N, D) embeddings of their first views, float32 on the CPU."""
+    keys = [[(int(image), 0, 0) for image in images[first : first + 64]] for first in range(0, len(images), 64)]
+    return torch.cat([supervision(batch, 0)[0].cpu() for batch in stream(views, keys, workers)])

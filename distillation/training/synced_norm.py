@@ -2,7 +2,22 @@
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
+
+from xdistill_encoder.norms import BatchNorm2d
+
+
+class SumOverProcesses(torch.autograd.Function):
+    """A tensor summed over all processes; gradients are summed likewise."""
+
+    @staticmethod
+    def forward(ctx: object, tensor: Tensor) -> Tensor:
+        total = tensor.clone()
+        torch.distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: object, *gradients: Tensor) -> Tensor:
+        return SumOverProcesses.forward(ctx, gradients[0])
 
 
 class SyncedBatchNorm2d(nn.BatchNorm2d):
@@ -17,9 +32,9 @@ class SyncedBatchNorm2d(nn.BatchNorm2d):
             return super().forward(input)
         x = input.float()
         processes = torch.distributed.get_world_size()
-        mean = all_reduce(x.mean((0, 2, 3))) / processes  # (C,)
+        mean = SumOverProcesses.apply(x.mean((0, 2, 3))) / processes  # (C,)
         centred = x - mean.view(1, -1, 1, 1)
-        variance = all_reduce(centred.square().mean((0, 2, 3))) / processes
+        variance = SumOverProcesses.apply(centred.square().mean((0, 2, 3))) / processes
         with torch.no_grad():
             count = x.numel() // x.shape[1] * processes
             momentum = 0.1 if self.momentum is None else self.momentum
@@ -34,7 +49,17 @@ class SyncedBatchNorm2d(nn.BatchNorm2d):
 
 
 def synced(model: nn.Module, device: torch.device) -> nn.Module:
-    """Replace every batch norm by one that sees all processes: torch's on GPUs, ours on CPUs; keys stay."""
+    """Replace every batch norm by one that sees all processes: torch's on GPUs, ours on CPUs; keys stay.
+
+    Raises:
+        ValueError: a batch norm that does more than that, such as timm's with an activation, which would be lost.
+    """
+    for name, module in model.named_modules():
+        if isinstance(module, nn.BatchNorm2d) and type(module) not in (nn.BatchNorm2d, BatchNorm2d):
+            raise ValueError(
+                f"backbone: {name} is a {type(module).__name__}, whose statistics cannot be shared between processes; "
+                "train this student on one"
+            )
     if device.type != "cpu":
         return nn.SyncBatchNorm.convert_sync_batchnorm(model)
     for name, module in list(model.named_modules()):

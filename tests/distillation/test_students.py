@@ -233,6 +233,7 @@ def test_a_warm_start_from_another_backbone_is_refused(tmp_path):
 # ---- training
 
 
+@pytest.mark.filterwarnings("ignore:Grad strides do not match bucket view strides:UserWarning")  # of torch, on speed
 def test_gradients_reach_every_parameter_through_distributed_data_parallel(tmp_path, images):
     """Which sees a student through `forward` alone; a world of one process on gloo."""
     init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)

@@ -18,10 +18,10 @@ from distillation.cache.build import build_cache
 from distillation.cache.store import TargetCache
 from distillation.cache.verify import verify
 from distillation.datasets import open_images
+from distillation.interrupts import StopRequest
 from distillation.sources.damage import DamageLog
 from distillation.targets import Config, build, push
 from distillation.teachers import Teacher, load_teacher
-from distillation.training.checkpointing import StopRequest
 from distillation.training.processes import Process, this_process
 from distillation.views import AUGMENTATIONS, random_view, render
 from tests.xdistill_encoder.hub_server import WRITE_TOKEN, HubServer
@@ -85,6 +85,7 @@ def test_a_cache_is_the_same_whatever_workers_batches_and_processes_made_it(conf
     alone = build(config)
     shared = replace(config, output=tmp_path / "shared", workers=1, batch_size=7)
     for rank in ("1", "0", "2"):
+        monkeypatch.setenv("SLURM_STEP_ID", "0")
         monkeypatch.setenv("SLURM_PROCID", rank)
         monkeypatch.setenv("SLURM_NTASKS", "3")
         build(shared)
@@ -324,7 +325,7 @@ def test_a_dataset_that_is_not_there_and_an_upload_without_a_token_are_told(conf
 
 def test_the_launchers_variables_say_which_process_this_is():
     torchrun = {"RANK": "9", "WORLD_SIZE": "16", "LOCAL_RANK": "1"}
-    slurm = {"SLURM_PROCID": "5", "SLURM_NTASKS": "6", "SLURM_LOCALID": "2"}
+    slurm = {"SLURM_STEP_ID": "0", "SLURM_PROCID": "5", "SLURM_NTASKS": "6", "SLURM_LOCALID": "2"}
     assert this_process(torchrun | slurm) == Process(9, 16, 1)
     assert this_process(slurm) == Process(5, 6, 2)
     assert this_process({}) == Process(0, 1, 0)

@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from distillation.training import batches
 from distillation.training.batches import Curriculum, MicroBatches
 
 
@@ -45,6 +46,18 @@ def test_however_a_batch_is_cut_a_step_sees_the_same_images(processes, accumulat
         shown = [key for part in parts for key in flat(part[step * accumulation :][:accumulation])]
         assert sorted(shown) == sorted(whole[step])
     assert MicroBatches(curriculum(), order).images(5).tolist() == [key[0] for key in whole[5]]
+
+
+def test_what_comes_is_told_once_and_before_it_is_read(monkeypatch):
+    monkeypatch.setattr(batches, "LOOK_AHEAD", 6)
+    told: list[list[int]] = []
+    keys = MicroBatches(curriculum(), order, prefetch=lambda images: told.append(images.tolist()))
+    read = [sorted(key[0] for key in batch) for batch in keys]
+    assert told[:2] == [order(0)[:6].tolist(), order(0)[6:10].tolist()]
+    assert told[2] == order(1)[:6].tolist()
+    assert all(
+        set(read[step]) <= {image for some in told[step - step % 2 : step + 1] for image in some} for step in range(6)
+    )
 
 
 def test_a_number_of_steps_ends_the_run_early():

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from distillation.training.checkpointing import CHECKPOINT_FILE, StopRequest, load_checkpoint, save_checkpoint
+from distillation.training.checkpointing import CHECKPOINT_FILE, load_checkpoint, save_checkpoint
 
 FACTS = {"lr": "0.1", "images": "abc"}
 
@@ -53,17 +53,3 @@ def test_a_full_disk_is_an_error_and_the_checkpoint_before_is_intact(tmp_path, p
 def test_a_folder_that_vanished_is_an_error(tmp_path, parts):
     with pytest.raises(OSError, match=r"step 8 could not be saved in .*No such file"):
         save_checkpoint(tmp_path / "gone", 8, 13.0, FACTS, parts)
-
-
-def test_a_signal_asks_and_a_second_interrupt_interrupts(capfd):
-    with StopRequest() as stop:
-        assert not stop.agreed()
-        signal.raise_signal(signal.SIGINT)
-        assert stop.agreed()
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-        with pytest.raises(SystemExit) as left:
-            stop.leave("saved")
-    assert left.value.code == 128 + signal.SIGINT
-    assert capfd.readouterr().out == "SIGINT: saved\n"
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL

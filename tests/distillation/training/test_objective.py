@@ -116,7 +116,7 @@ def test_it_says_whether_it_needs_maps_and_queue():
 )
 def test_a_patch_loss_without_maps_is_refused(maps, absent):
     with pytest.raises(ValueError, match=f"patch compares feature maps, but {absent} is None"):
-        Objective({"patch": 1.0}, [4], 5)(noise(3, 4), noise(3, 4, seed=1), *maps)
+        Objective({"mse": 1.0, "patch": 1.0}, [4], 5)(noise(3, 4), noise(3, 4, seed=1), *maps)
 
 
 @pytest.mark.parametrize("which", ["student", "teacher"])

@@ -1,0 +1,23 @@
+"""Batches of views, decoded by worker processes."""
+
+import os
+from collections.abc import Generator, Iterable
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from distillation.datasets import Views
+from distillation.interrupts import outlive_sigterm
+from distillation.training.batches import Key
+
+
+def stream(views: Views, keys: Iterable[list[Key]], workers: int) -> Generator[dict[str, Tensor]]:
+    """The batches of keys; the workers, at most one a core, end when the generator is closed."""
+    yield from DataLoader(
+        views,
+        batch_sampler=keys,
+        num_workers=min(workers, os.cpu_count() or 1),
+        worker_init_fn=outlive_sigterm,
+        pin_memory=torch.cuda.is_available(),
+    )
