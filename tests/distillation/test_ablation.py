@@ -1,0 +1,51 @@
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from distillation.ablation import BASE, VARIANTS, Config, run, run_config
+
+
+@pytest.fixture
+def config(tmp_path, parquet, teacher_spec):
+    return Config(
+        teacher=(teacher_spec,),
+        images=(parquet,),
+        bank=(parquet,),
+        queries=(parquet,),
+        transfer_bank=(parquet,),
+        transfer_queries=(parquet,),
+        csv=tmp_path / "ablation.csv",
+        output=tmp_path / "runs",
+        targets="cache",
+        steps=1,
+        batch_size=8,
+        image_size=32,
+        score_image_size=32,
+        workers=0,
+    )
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_variant_is_a_run_of_the_same_length_in_a_folder_of_its_own(config):
+    settings = {name: run_config(config, name) for name in VARIANTS}
+    assert {setting.max_steps for setting in settings.values()} == {1}
+    assert len({setting.output for setting in settings.values()}) == len(VARIANTS)
+    for name, changes in VARIANTS.items():
+        assert {key: getattr(settings[name], key) for key in changes} == changes
+
+
+def test_the_cache_serves_variants_of_its_views_and_embedding_alone(config):
+    cached = {name for name in VARIANTS if run_config(config, name).targets}
+    assert {BASE, "cosine", "group norm", "ema 0.999"} <= cached
+    assert not cached & {"strong views", "crops from 8 %", "avg of patches", "mse + patch", "mse, another seed"}
+
+
+def test_an_unknown_variant_lists_the_known_ones(config):
+    with pytest.raises(ValueError, match="only: expected names among mse, .*, got 'mae'"):
+        run(replace(config, only=("mae",)))
