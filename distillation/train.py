@@ -12,7 +12,7 @@ from typing import Any, Literal, cast
 import torch
 import tyro
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs, set_seed
+from accelerate.utils import InitProcessGroupKwargs, set_seed
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
@@ -217,10 +217,7 @@ def train(config: Config) -> Path:
         cpu=not torch.accelerator.is_available(),  # without it accelerate overlooks torchrun there
         mixed_precision=config.mixed_precision,
         gradient_accumulation_steps=config.accumulation,
-        kwargs_handlers=[
-            DistributedDataParallelKwargs(broadcast_buffers=False),  # batch norm's are the same everywhere
-            InitProcessGroupKwargs(timeout=timedelta(hours=6)),  # the others wait while the main process scores
-        ],
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(hours=6))],  # others wait while the main one scores
         log_with=list(config.track) or None,
         project_dir=config.output,
     )
