@@ -29,14 +29,16 @@ VARIANTS: dict[str, dict[str, object]] = {  # name -> settings that differ from 
     "mse + cosine, standardised": {"loss": ("mse", "cosine"), "standardize": True},
     "mse + patch": {"loss": ("mse", "patch")},
     "group norm": {"norm": "group"},
-    "64 px": {"image_size": 64},
+    "96 px": {"image_size": 96},
     "128 px": {"image_size": 128},
-    "ema 0.999": {"ema": 0.999},
+    "ema 0.99": {"ema": 0.99},
     "crops from 8 %": {"min_scale": 0.08},
     "crops from 60 %": {"min_scale": 0.6},
     "strong views": {"augmentation": "strong"},
-    "1 view an image": {"views_per_image": 1},
     "avg of patches": {"embedding": "avg"},
+    "fresh views": {"views_per_image": None},
+    "1 view an image": {"views_per_image": 1},
+    "4 views an image": {"views_per_image": 4},
 }
 
 
@@ -64,13 +66,13 @@ class Config:
     """Teacher cache for variants whose views and teacher it fits; the others run their teacher online."""
     only: tuple[str, ...] = ()
     """Names of the variants to run; none: all."""
-    steps: int = 1500
+    steps: int = 400
     """Of each run."""
     batch_size: int = 128
     """Images a step."""
-    image_size: int = 96
+    image_size: int = 64
     """Side in px of the student's views where the variant does not set it."""
-    score_image_size: int = 128
+    score_image_size: int = 96
     """Side in px of the labelled images."""
     workers: int = 1
     """Processes that decode images."""
