@@ -83,8 +83,9 @@ class Config:
     """Of the teacher: its [CLS] token or the mean of its patch tokens."""
     teacher_classes: tuple[int, ...] = ()
     """The class in the teacher's classifier that each label means; empty: labels are its classes if as many."""
-    image_size: int = 128
-    """Side in px: shorter side to this length, then a centre crop. A teacher or transformer takes its own size."""
+    image_size: int | None = None
+    """Side in px: shorter side to this length, then a centre crop. None: that of the views the encoder was distilled
+    from, 224 where it does not say; give it where encoders are compared. A teacher or transformer takes its own."""
     batch_size: int = 64
     """Images a forward pass."""
     workers: int = 2
@@ -101,7 +102,9 @@ class Config:
     """Rows of this CSV file on the same queries are drawn beside them; None: those of `csv`."""
 
     def __post_init__(self):
-        for field, least in {"image_size": 1, "batch_size": 1, "workers": 0}.items():
+        if self.image_size is not None and self.image_size < 1:
+            raise ValueError(f"image_size: expected 1 or more, got {self.image_size}")
+        for field, least in {"batch_size": 1, "workers": 0}.items():
             if getattr(self, field) < least:
                 raise ValueError(f"{field}: expected {least} or more, got {getattr(self, field)}")
 

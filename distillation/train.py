@@ -274,6 +274,12 @@ def train(config: Config) -> Path:
     damage = DamageLog(config.output / f"damaged-{process}.txt", images, config.max_damaged)
     log = RunLog(config.output / "log.jsonl", accelerator, config.batch_size, start, curriculum.steps)
     began = time.monotonic() - seconds
+    scored = {curriculum.steps}
+    if monitor.labelled:
+        every = config.score_every * curriculum.steps_per_epoch
+        scored |= set(range(every, curriculum.steps, every))
+    if start in scored:  # it may have been stopped before its scores were taken
+        monitor.measure(start, learned.encoder, config.image_size)
     with StopRequest(processes) as stop, closing(stream(views, keys, config.workers)) as batches:
         for step in range(start + 1, curriculum.steps + 1):
             epoch = curriculum.epoch(step - 1)
@@ -305,19 +311,18 @@ def train(config: Config) -> Path:
             health.watch(step, loss)
 
             leaving, last = stop.agreed(), step == curriculum.steps
-            scoring = last or (monitor.labelled and step % (config.score_every * curriculum.steps_per_epoch) == 0)
             if step % config.log_every == 0 or last:
                 health.require(lambda failed: keys.images(failed - 1).tolist())
                 mean_loss = cast(Tensor, accelerator.reduce(loss, "mean")).item()  # the only device-to-host copy
                 log.write(step, loss=mean_loss, lr=float(scheduler.get_last_lr()[0]))
-            if step % config.save_every == 0 or scoring or leaving:
+            if step % config.save_every == 0 or step in scored or leaving:
                 health.require(lambda failed: keys.images(failed - 1).tolist())
                 if accelerator.is_main_process:
                     save_checkpoint(config.output, step, time.monotonic() - began, facts, parts)
             if leaving and not last:
                 accelerator.wait_for_everyone()
                 stop.leave(f"saved at step {step} of {curriculum.steps}; the same command resumes")
-            if scoring:
+            if step in scored:
                 log.skip(monitor.measure(step, learned.encoder, config.image_size))
     log.close()
     if accelerator.is_main_process:
@@ -395,10 +400,13 @@ def plan(config: Config) -> str:
     )
     views = Views(images, config.seed, config.drawn, supervision.view_sizes)
     student = make_student(config, supervision)
+    if config.compile:
+        student.compile()
     objective = Objective(parse_losses(config.loss), supervision.widths, config.queue_size).to(accelerator.device)
     optimizer = torch.optim.AdamW(student.param_groups(config.lr, config.weight_decay))
     with closing(stream(views, keys, config.workers)) as batches:
-        plan = measure_plan(accelerator, curriculum, batches, supervision, student, objective, optimizer)
+        averaged = config.ema is not None
+        plan = measure_plan(accelerator, curriculum, batches, supervision, student, objective, optimizer, averaged)
     return plan.describe()
 
 

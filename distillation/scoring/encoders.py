@@ -20,6 +20,8 @@ from xdistill_encoder import XDistillResNet18, bundled_checkpoints
 from xdistill_encoder.images import IMAGENET_MEAN, IMAGENET_STD
 
 UNTRAINED = "random"
+USUAL_SIZE_PX = 224
+"""Where neither the command nor the encoder's provenance names a size."""
 
 
 @dataclass(frozen=True)
@@ -79,14 +81,15 @@ class Normalized(nn.Module):
         return self.model((pixels - self.mean) / self.std)
 
 
-def load_encoder(spec: str | None, image_size_px: int) -> Encoder:
+def load_encoder(spec: str | None, image_size_px: int | None = None) -> Encoder:
     """Spec -> encoder in eval mode, on the CPU.
 
     Args:
         spec: a bundled name, a folder of `XDistillResNet18` or of an ablation student, or a Hub id; None, the default
             bundled checkpoint; "random", an untrained ResNet-18; "timm/<model>" or "torchvision/<model>[:<weights>]",
             by default with the weights that the library recommends, with ":random" untrained.
-        image_size_px: side of its images. A vision transformer of fixed size takes its own.
+        image_size_px: side of its images. None: that of the views a student was distilled from, else the usual 224, or
+            for timm that of the model's configuration. A vision transformer of fixed size takes its own.
 
     Raises:
         ValueError: unknown model or weights, or an unusable checkpoint.
@@ -97,14 +100,23 @@ def load_encoder(spec: str | None, image_size_px: int) -> Encoder:
     if library == "timm":
         return _from_timm(*_split(model), image_size_px)
     if spec == UNTRAINED:
-        return Encoder(UNTRAINED, XDistillResNet18().eval(), CentreView(image_size_px), image_size_px)
+        size_px = image_size_px or USUAL_SIZE_PX
+        return Encoder(UNTRAINED, XDistillResNet18().eval(), CentreView(size_px), size_px)
     if spec is not None and Path(spec).is_dir() and spec not in bundled_checkpoints():
         encoder = load_student(spec)
     else:
         encoder = XDistillResNet18.from_pretrained(spec)
     assert encoder.checkpoint is not None
     name, sha256 = encoder.checkpoint.name, encoder.checkpoint.weights_sha256
-    return Encoder(name, encoder, CentreView(image_size_px), image_size_px, encoder.teacher_head, sha256)
+    size_px = image_size_px or _distilled_px(encoder.checkpoint.provenance) or USUAL_SIZE_PX
+    return Encoder(name, encoder, CentreView(size_px), size_px, encoder.teacher_head, sha256)
+
+
+def _distilled_px(provenance: dict[str, Any]) -> int | None:
+    """Side of the last views that a checkpoint learned from, where its provenance has it."""
+    settings = provenance.get("settings")
+    size_px = settings.get("image_size") if isinstance(settings, dict) else None
+    return size_px if isinstance(size_px, int) else None
 
 
 def teacher_as_encoder(teacher: Teacher) -> Encoder:
@@ -119,7 +131,7 @@ def _split(model: str) -> tuple[str, str | None]:
     return name, weights if colon else None
 
 
-def _from_torchvision(name: str, weights: str | None, image_size_px: int) -> Encoder:
+def _from_torchvision(name: str, weights: str | None, image_size_px: int | None) -> Encoder:
     """What the last linear layer of a classifier reads."""
     if name not in models.list_models(module=models):
         raise ValueError(
@@ -138,7 +150,7 @@ def _from_torchvision(name: str, weights: str | None, image_size_px: int) -> Enc
     if not linear:
         raise ValueError(f"encoder: torchvision/{name} has no linear classifier whose input could be its features")
     model.set_submodule(linear[-1], nn.Identity())
-    size_px = model.image_size if isinstance(model, models.VisionTransformer) else image_size_px
+    size_px = model.image_size if isinstance(model, models.VisionTransformer) else image_size_px or USUAL_SIZE_PX
     title = f"torchvision/{name}:{chosen.name if chosen else UNTRAINED}"
     return Encoder(title, Normalized(model, IMAGENET_MEAN, IMAGENET_STD), CentreView(size_px), size_px)
 
@@ -153,7 +165,7 @@ def _load_torchvision_weights(model: nn.Module, weights: models.WeightsEnum) -> 
         model.transform_input = True  # these weights were trained on another normalisation
 
 
-def _from_timm(name: str, weights: str | None, image_size_px: int) -> Encoder:
+def _from_timm(name: str, weights: str | None, image_size_px: int | None) -> Encoder:
     """The pooled features that the classifier of a timm model reads."""
     if not timm.is_model(name):
         raise ValueError(f"encoder: timm has no model {name!r}; {_close(name, timm.list_models())}")
@@ -168,8 +180,8 @@ def _from_timm(name: str, weights: str | None, image_size_px: int) -> Encoder:
     except OSError as error:
         raise ValueError(f"encoder: the weights of timm/{name} cannot be downloaded: {error}") from error
     config = resolve_model_data_config(model)
-    fixed = model.pretrained_cfg.get("fixed_input_size")
-    size_px = config["input_size"][-1] if fixed else image_size_px
+    own_px = config["input_size"][-1]
+    size_px = own_px if model.pretrained_cfg.get("fixed_input_size") else image_size_px or own_px
     tag = model.pretrained_cfg.get("tag")
     title = f"timm/{name}:{UNTRAINED}" if weights else f"timm/{name.split('.')[0]}{f'.{tag}' if tag else ''}"
     view = CentreView(size_px, config["interpolation"])

@@ -11,7 +11,7 @@ from torch import nn
 
 from distillation.datasets import open_labelled
 from distillation.scoring.feature_scores import score_features
-from distillation.training.runlog import read_rows, write_text
+from distillation.training.runlog import append_line, read_rows, write_text
 
 SCORES_FILE = "scores.jsonl"
 CURVE_FILE = "curve.png"
@@ -49,14 +49,18 @@ class Monitor:
             write_text(path, "".join(f"{json.dumps(row)}\n" for row in read_rows(path) if row["step"] <= start))
 
     def measure(self, step: int, features: nn.Module, image_size_px: int) -> float:
-        """Score features, (B, 3, S, S) uint8 -> (B, D), after a step and draw the curves anew; returns the seconds."""
+        """Score features, (B, 3, S, S) uint8 -> (B, D), after a step and draw the curves anew; returns the seconds.
+
+        A step whose scores are on disk is not scored again.
+        """
         began = time.perf_counter()
         if self.accelerator.is_main_process:
-            if self.labelled:
+            path = self.folder / SCORES_FILE
+            measured = path.exists() and any(row["step"] == step for row in read_rows(path))
+            if self.labelled and not measured:
                 bank, queries = self.labelled
                 scores = score_features(features, bank, queries, image_size_px, self.accelerator.device, **self.loading)
-                with (self.folder / SCORES_FILE).open("a") as file:
-                    file.write(json.dumps({"step": step, **scores}) + "\n")
+                append_line(path, json.dumps({"step": step, **scores}))
                 self.accelerator.log(scores, step=step)
             draw_curves(self.folder)
         self.accelerator.wait_for_everyone()

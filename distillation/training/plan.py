@@ -55,8 +55,9 @@ class Plan:
             lines.append(f"student    {self.learning[size_px]:8,.0f} img/s at {size_px} px, {count:,} images")
             bound = ", bound by decoding" if not self.shared_cores and whole >= 0.99 * self.decoding else ""
             lines.append(f"together   {whole:8,.0f} img/s{bound}")
-        lines.append(f"disk       {self.disk_bytes / 1e9:8.2f} GB for checkpoint and encoder")
-        lines.append(f"time       {self.hours:8.2f} hours on one process")
+        lines.append(f"disk       {self.disk_bytes / 1e6:8,.0f} MB for checkpoint and encoder")
+        duration = f"{self.hours:8.1f} hours" if self.hours >= 2 else f"{60 * self.hours:8.1f} minutes"
+        lines.append(f"time       {duration} on one process")
         return "\n".join(lines)
 
 
@@ -68,12 +69,14 @@ def measure_plan(
     student: Student,
     objective: Objective,
     optimizer: torch.optim.Optimizer,
+    averaged: bool,
 ) -> Plan:
     """Time the parts of a run, which are used up by it, for about a minute.
 
     Args:
         curriculum: of the run.
         batches: micro-batches of the run's views, of any one size.
+        averaged: the run keeps a moving average of the student.
     """
     device = accelerator.device
     images_at = Counter[int]()
@@ -102,7 +105,9 @@ def measure_plan(
         shown = blank.contiguous(memory_format=torch.channels_last)
         learning[size_px] = measure_rate(lambda shown=shown: learn(shown), count, seconds, device)
     weights = sum(parameter.numel() for parameter in student.parameters())
-    disk_bytes = weights * (3 * 4 + 2)  # weights and AdamW's two moments in float32, the encoder in float16
+    queue = sum(buffer.numel() for buffer in objective.buffers())
+    # Weights, AdamW's two moments and the average in float32, twice while a checkpoint replaces the one before.
+    disk_bytes = 2 * 4 * ((4 if averaged else 3) * weights + queue) + 2 * weights  # the encoder in float16
     return Plan(decoding, teaching, learning, dict(images_at), device.type == "cpu", disk_bytes)
 
 

@@ -60,8 +60,7 @@ class RunLog:
             torch.cuda.reset_peak_memory_stats()
         self._step, self._time, self._waited = step, time.perf_counter(), 0.0
         if self.accelerator.is_main_process:
-            with self.path.open("a") as file:
-                file.write(json.dumps({"step": step, **values, **speed}) + "\n")
+            append_line(self.path, json.dumps({"step": step, **values, **speed}))
             shown = values | {key: value for key, value in speed.items() if key != "images_per_second"}
             self.bar.set_postfix_str(" ".join(f"{key} {value:.4g}" for key, value in shown.items()))
         self.accelerator.log(values | speed, step=step)
@@ -86,6 +85,15 @@ def read_rows(path: Path) -> list[dict[str, float]]:
         if line.endswith("\n"):
             rows.append(json.loads(line))
     return rows
+
+
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a file, which is made if it is not there; raises an OSError that names the file."""
+    try:
+        with path.open("a") as file:
+            file.write(line + "\n")
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def write_text(path: Path, text: str) -> None:

@@ -138,8 +138,17 @@ def test_two_teachers_are_learned_at_once_and_the_head_estimates_both(config, te
 # Targets
 
 
-def test_cached_and_online_embeddings_of_the_same_views_give_the_same_losses(config, cache):
-    config = replace(config, epochs=3, lr=1e-5)  # so small that rounding is not amplified
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"standardize": True},
+        {"loss": ("mse", "cosine", "relational"), "queue_size": 16},
+        {"loss": ("mse", "patch")},
+    ],
+)
+def test_cached_and_online_embeddings_of_the_same_views_give_the_same_losses(config, cache, changes):
+    config = replace(config, epochs=3, lr=1e-5, **changes)  # so small a rate that rounding is not amplified
     train(replace(config, targets=cache))
     train(replace(config, views_per_image=2, output=config.output / "online"))
     cached, online = losses(config.output), losses(config.output / "online")
@@ -348,6 +357,16 @@ def test_scores_are_measured_while_it_learns_and_drawn_beside_the_loss(config, p
     assert (config.output / "curve.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_scores_that_a_stop_cut_off_are_measured_when_the_run_resumes(config, parquet):
+    config = replace(config, score_bank=(parquet,), score_queries=(parquet,), score_every=1)
+    train(config)
+    scores = config.output / "scores.jsonl"
+    whole = scores.read_text()
+    scores.write_text("".join(whole.splitlines(keepends=True)[:-1]))
+    train(config)
+    assert scores.read_text() == whole
+
+
 def test_a_tracker_gets_the_log_too(config):
     train(replace(config, epochs=1, track=("tensorboard",)))
     events = event_accumulator.EventAccumulator(str(next(config.output.rglob("events.out.*")).parent))
@@ -365,8 +384,8 @@ def test_a_plan_tells_rates_hours_and_disk_and_writes_nothing(config, monkeypatc
     monkeypatch.setattr("distillation.training.plan.MEASURING_SECONDS", 0.2)
     told = plan(replace(config, batch_size=2))  # the probe decodes several batches
     assert "img/s at 32 px, 96 images" in told
-    assert "hours on one process" in told
-    assert "GB for checkpoint" in told
+    assert "minutes on one process" in told
+    assert "MB for checkpoint" in told
     assert not config.output.exists()
 
 

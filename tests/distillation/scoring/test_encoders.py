@@ -34,6 +34,21 @@ def test_a_saved_folder_is_an_encoder(random_encoder, tmp_path, images):
     torch.testing.assert_close(loaded.features(images), encoder(images))
 
 
+@pytest.mark.parametrize(
+    ("provenance", "size_px"),
+    [({"settings": {"image_size": 96}}, 96), ({}, 224), ({"settings": "as in the paper"}, 224)],
+)
+def test_without_a_size_an_encoder_sees_the_size_that_it_was_distilled_at(tmp_path, provenance, size_px):
+    folder = Student([6]).save(tmp_path / "student", name="student", provenance=provenance)
+    assert load_encoder(str(folder)).image_size_px == size_px
+
+
+def test_without_a_size_other_libraries_networks_see_their_usual_one():
+    assert load_encoder("torchvision/resnet18:random").image_size_px == 224
+    assert load_encoder("random").image_size_px == 224
+    assert load_encoder("timm/resnet10t:random").image_size_px == 176  # its configuration's
+
+
 def test_a_folder_of_an_ablation_student_is_an_encoder(tmp_path, images):
     torch.manual_seed(0)
     student = Student([6, 2], backbone="timm/resnet10t").eval()

@@ -25,8 +25,10 @@ def test_on_a_gpu_decoding_goes_on_beside_and_binds_where_it_is_slower():
 def test_a_plan_tells_each_size_the_disk_and_the_hours():
     told = PLAN.describe()
     assert "300 img/s at 64 px, 36,000 images" in told
-    assert "2.00 GB" in told
-    assert f"{PLAN.hours:.2f} hours" in told
+    assert "2,000 MB" in told
+    assert f"{60 * PLAN.hours:.1f} minutes" in told
+    long = Plan(100.0, 60.0, {96: 120.0}, {96: 10**8}, shared_cores=True, disk_bytes=1)
+    assert f"{long.hours:.1f} hours" in long.describe()
 
 
 def test_a_rate_is_images_over_time():
