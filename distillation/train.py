@@ -17,8 +17,6 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from distillation.cache.facts import Facts, asked_teacher, describe_teacher
-from distillation.cache.store import TargetCache
-from distillation.cache.verify import verify
 from distillation.datasets import Images, Views, epoch_order, open_images, prefetching
 from distillation.interrupts import StopRequest
 from distillation.provenance import describe_run
@@ -356,14 +354,7 @@ def open_supervision(config: Config, images: Images, device: torch.device) -> Su
         augmentation=config.drawn,
         teachers=tuple(described),
     )
-    cache = TargetCache.open(config.targets)
-    cache.require(facts)
-    cache.map()
-    if teachers:
-        verify(cache, images, teachers, device=device, samples=config.verify_targets)
-    if maps and cache.facts.patch_shape is None:
-        raise ValueError(f"loss: patch needs patch tokens, {config.targets} has none; build it with --patch-grid")
-    return CachedTeachers(cache, device, maps)
+    return CachedTeachers.open(config.targets, facts, images, teachers, config.verify_targets, device, maps)
 
 
 def make_curriculum(config: Config, images: Images, supervision: Supervision) -> Curriculum:

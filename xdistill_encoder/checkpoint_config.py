@@ -56,7 +56,9 @@ def read_config(path: Path, remedy: str = "copy the whole folder again") -> Chec
         CheckpointError: a missing, unreadable, foreign, newer or incomplete file.
     """
     if not path.is_file():
-        raise CheckpointError(f"{path.parent}: no {CONFIG_FILE}, so this is no xdistill-encoder checkpoint")
+        inside = sorted(path.parent.glob(f"*/{CONFIG_FILE}"))
+        hint = f"; there is one inside, {inside[0].parent}" if inside else ""
+        raise CheckpointError(f"{path.parent}: no {CONFIG_FILE}, so this is no xdistill-encoder checkpoint{hint}")
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -7,9 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from distillation.cache.facts import TeacherFacts, describe_teacher
+from distillation.cache.facts import Facts, TeacherFacts, describe_teacher
 from distillation.cache.store import TargetCache
-from distillation.datasets import Views
+from distillation.cache.verify import verify
+from distillation.datasets import Images, Views
 from distillation.teachers import Teacher, load_teacher
 from distillation.towers.preprocessing import Interpolation
 from distillation.training.loading import stream
@@ -101,6 +102,36 @@ class CachedTeachers:
         self.name = "+".join(teacher.name for teacher in cache.facts.teachers)
         self.widths = tuple(teacher.width or 0 for teacher in cache.facts.teachers)
         self.map_channels = cache.facts.patch_shape[0] if maps and cache.facts.patch_shape else None
+
+    @classmethod
+    def open(
+        cls,
+        place: str,
+        wanted: Facts,
+        images: Images,
+        teachers: Sequence[Teacher],
+        samples: int,
+        device: torch.device,
+        maps: bool,
+    ) -> "CachedTeachers":
+        """A cache after all checks: it is what is wanted, whole, and holds what its teachers compute.
+
+        Args:
+            place: a folder or a Hub dataset id.
+            wanted: what the run's embeddings are a function of.
+            teachers: recompute `samples` rows; without teachers none is.
+
+        Raises:
+            ValueError: no cache there, another one, an incomplete or a damaged one, or one without the maps.
+        """
+        cache = TargetCache.open(place)
+        cache.require(wanted)
+        cache.map()
+        if teachers:
+            verify(cache, images, teachers, device=device, samples=samples)
+        if maps and cache.facts.patch_shape is None:
+            raise ValueError(f"loss: patch needs patch tokens, {place} has none; build it with --patch-grid")
+        return cls(cache, device, maps)
 
     def __call__(self, batch: Mapping[str, Tensor], view: int) -> tuple[Tensor, Tensor | None]:
         embeddings = self.cache.read(view, batch["index"]).to(self.device, non_blocking=True)

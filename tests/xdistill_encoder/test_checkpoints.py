@@ -317,6 +317,10 @@ def test_a_folder_without_a_config_is_refused(folder):
     assert message_of(folder) == f"{folder}: no config.json, so this is no xdistill-encoder checkpoint"
 
 
+def test_a_folder_around_a_checkpoint_says_where_it_is(folder):
+    assert message_of(folder.parent).endswith(f"no xdistill-encoder checkpoint; there is one inside, {folder}")
+
+
 @pytest.mark.parametrize("content", [b"", b'{"name": ', b"\xff\xfe"])
 def test_a_config_that_is_no_json_is_refused_with_its_path(folder, content):
     (folder / CONFIG_FILE).write_bytes(content)
