@@ -241,7 +241,7 @@ def train(config: Config) -> Path:
     }
     make_folder(config.output)
     if config.track:
-        accelerator.init_trackers("xdistill", facts)
+        accelerator.init_trackers("xdistill", facts, {"wandb": {"dir": str(config.output)}})
     accelerator.print(f"{len(images):,} images, teacher {supervision.name}, {config.backbone} -> {config.output}")
 
     optimizer = torch.optim.AdamW(student.param_groups(config.lr, config.weight_decay))

@@ -374,6 +374,13 @@ def test_a_tracker_gets_the_log_too(config):
     assert [event.value for event in events.Scalars("loss")] == pytest.approx(losses(config.output))
 
 
+def test_wandb_gets_the_log_into_the_runs_folder(config, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    train(replace(config, epochs=1, track=("wandb",)))
+    recorded = next(config.output.rglob("*.wandb")).read_bytes()
+    assert [loss for loss in losses(config.output) if json.dumps(loss).encode() not in recorded] == []
+
+
 def test_scoring_changes_nothing_that_is_learned(config, parquet):
     train(replace(config, score_bank=(parquet,), score_queries=(parquet,), score_every=1))
     train(replace(config, output=config.output / "unscored"))
