@@ -1,19 +1,30 @@
-"""Draws the learning curve of a training log."""
+"""Draws what a training run logged."""
 
 import json
 from pathlib import Path
+from typing import Any
 
 
-def draw_learning_curve(log: Path, image: Path) -> None:
-    """Read log lines {"step": ..., "loss": ...} and write a PNG with a logarithmic loss axis."""
+def draw_curves(run: Path) -> None:
+    """Write learning_curve.png of a run: denoising error over steps, and success where evaluations.jsonl lies there."""
     from matplotlib.figure import Figure
 
-    lines = [json.loads(line) for line in log.read_text().splitlines()]
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.add_subplot()
-    axes.plot([line["step"] for line in lines], [line["loss"] for line in lines])
-    axes.set_yscale("log")
-    axes.set_xlabel("step")
-    axes.set_ylabel("denoising error (MSE of normalised actions)")
-    axes.grid(alpha=0.3)
-    figure.savefig(image, dpi=120)
+    losses, evaluations = read_lines(run / "log.jsonl"), read_lines(run / "evaluations.jsonl")
+    figure = Figure(figsize=(6, 6 if evaluations else 4), layout="constrained")
+    axes = figure.subplots(2 if evaluations else 1, sharex=True, squeeze=False)[:, 0]
+    axes[0].plot([line["step"] for line in losses], [line["loss"] for line in losses])
+    axes[0].set_yscale("log")
+    axes[0].set_ylabel("denoising error (MSE of normalised actions)")
+    if evaluations:
+        axes[1].plot([line["step"] for line in evaluations], [line["success"] for line in evaluations], "o-")
+        axes[1].set_ylim(-0.02, 1.02)
+        axes[1].set_ylabel("success, averaged weights")
+    for panel in axes:
+        panel.grid(alpha=0.3)
+    axes[-1].set_xlabel("step")
+    figure.savefig(run / "learning_curve.png", dpi=120)
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The lines of a JSONL file, none where it is missing."""
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []

@@ -1,19 +1,27 @@
-"""Collects successful demonstrations from MetaWorld's scripted experts."""
+"""Collects successful demonstrations from a task's expert."""
 
+import shutil
+import sys
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-import numpy as np
 import tyro
 from tqdm import tqdm
 
+from policy_examples.attempts import Plan, Source
+from policy_examples.collecting import first_successes, read_attempts
 from policy_examples.envs.camera import Render, RenderingError
-from policy_examples.envs.metaworld import MetaWorld
-from policy_examples.store import Demonstrations, require_free, save_demonstrations
+from policy_examples.envs.tasks import TaskConfig, suite_of
+from policy_examples.formats.episodes import Episodes
+from policy_examples.store import Demonstrations, gather, require_free, write_zarr
 
 ATTEMPTS_PER_EPISODE = 20
 FIRST_EVALUATION_SEED = 1_000_000
 """Demonstrations use placement seeds below it, evaluation from it on."""
+ACTIONS_PER_SECOND = {"metaworld": 80, "adroit": 50}
+"""Of simulated time; a LeRobotDataset states it."""
 
 
 @dataclass(frozen=True)
@@ -21,102 +29,106 @@ class Config:
     """Which demonstrations to collect."""
 
     task: str = "drawer-open"
-    """MetaWorld task, without the -v3."""
+    """MetaWorld's, without the -v3, or adroit-door, adroit-hammer, adroit-pen."""
     output: Path = Path("demonstrations.zarr")
-    """The zarr store to write."""
+    """The zarr store to write; a killed collection is kept beside it, and the same command continues it."""
     episodes: int = 10
     """Successful demonstrations to keep."""
     seed: int = 0
     """Placement seed of the first attempt; the following attempts count up."""
     image_size_px: int = 128
-    """Height and width of a frame."""
+    """Height and width of a frame; DP3 has 128 in MetaWorld, 84 in Adroit."""
     render: Render = "reference"
     """`fast` leaves out shadows, multisampling and reflections."""
+    points: int | None = None
+    """Points of a cloud beside each frame; None records none."""
     steps_after_success: int | None = None
-    """Steps kept after the first solved one; None keeps the episode's 200, as DP3 does."""
+    """Steps kept after the first solved one; None keeps the whole episode, as DP3 does."""
+    source: Source = "expert"
+    """`minari` replays Minari's D4RL recordings of Adroit's experts; their numbers stand for seeds."""
+    experts: Path | None = None
+    """Folder of Adroit's experts, door-v0.pickle and so on; None downloads them. MetaWorld's are scripted."""
+    processes: int = 1
+    """Attempts played at the same time; the demonstrations are the same for any number."""
 
 
 def collect(config: Config) -> Demonstrations:
-    """Play the expert until enough episodes succeed.
-
-    An episode counts if at least five of its steps are solved, DP3's rule, or all that are kept if these are fewer.
+    """The demonstrations in memory; nothing is written to `output`.
 
     Raises:
         ValueError: unknown task, a seed that belongs to evaluation, or an expert that fails too often.
+        RenderingError: this machine cannot render without a window.
+        ChildProcessError: a process that played died.
     """
+    with TemporaryDirectory(prefix="xdistill-demos-") as folder:
+        return gather(_play(config, Path(folder)))
+
+
+def collect_store(config: Config) -> None:
+    """Write the demonstrations to `output`; what a killed call left behind is continued to the same store.
+
+    Raises:
+        ValueError: as `collect`; the output is taken, or begun with other settings.
+        RenderingError: this machine cannot render without a window.
+    """
+    require_free(config.output)
+    folder = config.output.with_name(config.output.name + ".collecting")
+    write_zarr(_play(config, folder), config.output)
+    shutil.rmtree(folder)
+
+
+def _play(config: Config, folder: Path) -> Episodes:
     attempts = ATTEMPTS_PER_EPISODE * config.episodes
     if not 0 <= config.seed < FIRST_EVALUATION_SEED - attempts:
         raise ValueError(
             f"seed: {FIRST_EVALUATION_SEED} and above are evaluation's, below 0 is none; got {config.seed}."
         )
-    kept, seeds = [], []
-    with (
-        MetaWorld(config.task, config.image_size_px, config.render) as env,
-        tqdm(total=config.episodes, desc=f"demonstrations of {config.task}", unit="episode") as progress,
-    ):
-        for seed in range(config.seed, config.seed + attempts):
-            episode = demonstrate(env, seed, config.steps_after_success)
-            if episode is None:
-                continue
-            kept.append(episode)
-            seeds.append(seed)
-            progress.update()
-            if len(kept) == config.episodes:
-                break
-        else:
-            raise ValueError(
-                f"episodes: the expert of {config.task} succeeded {len(kept)} times in {attempts} attempts, "
-                f"{config.episodes} were asked for; ask for fewer, or for whole episodes."
-            )
-    images, agent_pos, actions = (np.concatenate(parts) for parts in zip(*kept, strict=True))
+    for name in ("episodes", "processes"):
+        if getattr(config, name) < 1:
+            raise ValueError(f"{name}: expected 1 or more, got {getattr(config, name)}.")
+    suite = suite_of(config.task)
+    task = TaskConfig(config.task, config.image_size_px, config.render, config.points)
+    plan = Plan(task, config.steps_after_success, config.source, config.experts)
+    failures = 0
+    with tqdm(total=config.episodes, desc=f"demonstrations of {config.task}", unit="episode") as progress:
+
+        def done(success: bool) -> None:
+            nonlocal failures
+            failures += not success
+            progress.set_postfix(failed=failures, refresh=False)
+            progress.update(success)
+
+        seeds = range(config.seed, config.seed + attempts)
+        successes = first_successes(plan, folder, config.episodes, seeds, config.processes, done)
+    simulator = {"metaworld": "metaworld", "adroit": "gymnasium-robotics"}[suite]
+    numbers = "seeds" if config.source == "expert" else "recordings"
     origin = {
-        "env": "metaworld",
+        "env": suite,
         "task": config.task,
         "render": config.render,
         "image_size_px": config.image_size_px,
-        "seeds": seeds,
+        "points": config.points,
+        "source": config.source,
+        "seeds": [],
         "first_seed": config.seed,
         "steps_after_success": config.steps_after_success,
+        "fps": ACTIONS_PER_SECOND[suite],
+        "versions": {name: version(name) for name in ("mujoco", simulator)},
     }
-    ends = np.cumsum([len(episode[2]) for episode in kept], dtype=np.int64)
-    return Demonstrations(images, agent_pos, actions, ends, origin)
-
-
-Episode = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""images (L, H, W, 3) uint8, agent_pos (L, P) float32, actions (L, A) float32."""
-
-
-def demonstrate(env: MetaWorld, seed: int, steps_after_success: int | None) -> Episode | None:
-    """One episode of the expert, or None if it fails."""
-    env.reset(seed)
-    images, agent_pos, actions = [], [], []
-    solved_steps, remaining = 0, env.episode_steps
-    while remaining > 0:
-        observation, action = env.observe(), env.expert_action()
-        images.append(observation["image"])
-        agent_pos.append(observation["agent_pos"])
-        actions.append(action)
-        remaining -= 1
-        if env.step(action):
-            solved_steps += 1
-            if solved_steps == 1 and steps_after_success is not None:
-                remaining = min(remaining, steps_after_success)
-    required = 5 if steps_after_success is None else min(5, steps_after_success + 1)
-    if solved_steps < required:
-        return None
-    return np.stack(images), np.stack(agent_pos), np.stack(actions)
+    return read_attempts(folder, successes, {**origin, numbers: successes})
 
 
 def main() -> None:
     """`xdistill demos`."""
-    config = tyro.cli(Config, prog="xdistill demos", description="Collect demonstrations from a scripted expert.")
+    config = tyro.cli(Config, prog="xdistill demos", description="Collect demonstrations from a task's expert.")
     try:
-        require_free(config.output)
-        demonstrations = collect(config)
-        save_demonstrations(demonstrations, config.output)
-    except (ValueError, RenderingError) as error:
+        collect_store(config)
+    except (ValueError, ChildProcessError, RenderingError) as error:
         raise SystemExit(f"xdistill demos: {error}") from error
-    print(f"{config.episodes} demonstrations, {len(demonstrations.actions)} steps: {config.output}")
+    except KeyboardInterrupt:
+        print("\nxdistill demos: stopped; the same command continues.", file=sys.stderr)
+        sys.exit(130)
+    print(f"{config.episodes} demonstrations: {config.output}")
 
 
 if __name__ == "__main__":

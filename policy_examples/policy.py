@@ -1,169 +1,195 @@
-"""A diffusion policy over image features that learns together with its encoder."""
+"""A diffusion policy over encoder features that learns together with its encoders."""
 
-import json
-import shutil
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
+from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor, nn
 
-from policy_examples.encoders import Encoder, empty_encoder
+from policy_examples.augmentation import centre_crop
+from policy_examples.encoders import PolicyEncoder, empty_encoder
 from policy_examples.normalizer import LimitsNormalizer
+from policy_examples.policy_files import fill, read_config, write_policy
+from policy_examples.policy_shape import PolicyShape, is_camera
 from policy_examples.unet import ConditionalUNet1d
-
-FORMAT = 1
-
-
-@dataclass(frozen=True)
-class PolicyShape:
-    """What is needed to rebuild a policy before its weights are loaded."""
-
-    encoder_norm: str
-    state_size: int
-    action_size: int
-    horizon: int
-    """T: steps of the denoised action sequence."""
-    observation_steps: int
-    """To: frames that the policy reads."""
-    action_steps: int
-    """Ta: actions executed before the policy looks again."""
-    channels: tuple[int, ...]
-    """Width of each UNet level."""
-    kernel_size: int = 5
-    groups: int = 8
-    step_embedding_size: int = 128
-    diffusion_steps: int = 100
-    inference_steps: int = 10
-
-    def __post_init__(self) -> None:
-        multiple = 2 ** (len(self.channels) - 1)
-        if self.horizon % multiple:
-            raise ValueError(
-                f"horizon: {len(self.channels)} UNet levels need a multiple of {multiple}, got {self.horizon}"
-            )
-        if self.observation_steps - 1 + self.action_steps > self.horizon:
-            raise ValueError(
-                f"action_steps: observation_steps - 1 + action_steps must fit into the horizon of {self.horizon}, "
-                f"got {self.observation_steps} - 1 + {self.action_steps}."
-            )
-        if any(width % self.groups for width in self.channels):
-            raise ValueError(f"channels: each must be a multiple of groups = {self.groups}, got {self.channels}.")
 
 
 class DiffusionPolicy(nn.Module):
     """Condition = [encoder(image) | agent_pos] of To frames; a UNet denoises T actions, Ta of them are executed.
 
-    The schedule is DP3's: DDIM, squared cosine, the clean sample is what the network predicts.
+    Features enter raw, agent_pos and actions mapped to [-1, 1]; the noise levels are DP3's (squared cosine, 100).
+
+    Args:
+        shape: sizes and choices.
+        encoders: one that all of `shape.cameras` share, or one a camera.
+
+    Attributes:
+        reads: the observation keys that it needs: its cameras, then "agent_pos".
+
+    Raises:
+        ValueError: encoders that do not fit the cameras.
     """
 
-    def __init__(self, shape: PolicyShape, encoder: Encoder) -> None:
+    def __init__(self, shape: PolicyShape, encoders: Sequence[PolicyEncoder]) -> None:
         super().__init__()
+        require_matching(shape.cameras, encoders)
         self.shape = shape
-        self.encoder = encoder
+        self.reads: tuple[str, ...] = (*shape.cameras, "agent_pos")
+        self.encoders = nn.ModuleList(encoders)
         self.agent_pos = LimitsNormalizer(shape.state_size)
         self.actions = LimitsNormalizer(shape.action_size)
+        features = sum(self.encoder_of(camera).num_features for camera in range(len(shape.cameras)))
         self.unet = ConditionalUNet1d(
             shape.action_size,
-            shape.observation_steps * (encoder.num_features + shape.state_size),
+            shape.observation_steps * (features + shape.state_size),
             shape.channels,
             shape.kernel_size,
             shape.groups,
             shape.step_embedding_size,
         )
-        self.scheduler = DDIMScheduler(
-            num_train_timesteps=shape.diffusion_steps,
-            beta_start=1e-4,
-            beta_end=0.02,
-            beta_schedule="squaredcos_cap_v2",
-            prediction_type="sample",
-            clip_sample=True,
-            set_alpha_to_one=True,
-        )
+        self.scheduler = noise_scheduler(shape)
 
-    def forward(self, batch: dict[str, Tensor], generator: torch.Generator | None = None) -> Tensor:
-        """`compute_loss`, where a wrapper such as DistributedDataParallel finds it."""
-        return self.compute_loss(batch, generator)
+    # ---- learning
 
     def compute_loss(self, batch: dict[str, Tensor], generator: torch.Generator | None = None) -> Tensor:
-        """Mean squared error of the denoised actions, in normalised units.
+        """Mean squared error of the denoised actions (or of the noise), in normalised units.
 
         Args:
-            batch: "image" (B, To, 3, H, W) uint8, "agent_pos" (B, To, P), "action" (B, T, A), in the data's units.
-            generator: of the noise; None is torch's global one.
+            batch: what `reads` names, (B, To, ...), and "action" (B, T, A), in the data's units.
+            generator: of the noise, on the CPU whatever the device; None is torch's global one.
         """
-        actions = self.actions.normalize(batch["action"])  # (B, T, A)
-        noise = torch.randn(actions.shape, generator=generator, device=actions.device)
-        step = torch.randint(self.shape.diffusion_steps, (len(actions),), generator=generator, device=actions.device)
-        noisy = self.scheduler.add_noise(actions, noise, step)  # type: ignore[arg-type]
-        denoised = self.unet(noisy, step, self.condition(batch))
-        return nn.functional.mse_loss(denoised.float(), actions)
+        noise, level = self.draw_noise(len(batch["action"]), generator)
+        return self(batch, noise, level)
 
-    def condition(self, observation: dict[str, Tensor]) -> Tensor:
-        """image (B, To, 3, H, W), agent_pos (B, To, P) -> (B, To * (512 + P))."""
-        features = self.encoder(observation["image"])  # (B, To, 512)
-        agent_pos = self.agent_pos.normalize(observation["agent_pos"])  # (B, To, P)
-        return torch.cat([features, agent_pos], dim=-1).flatten(1)
+    def draw_noise(self, rows: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """What a training step adds to the actions, on the CPU: noise (rows, T, A) float32, level (rows,) int64."""
+        noise = torch.randn(rows, self.shape.horizon, self.shape.action_size, generator=generator)
+        return noise, torch.randint(self.shape.diffusion_steps, (rows,), generator=generator)
+
+    def forward(self, batch: dict[str, Tensor], noise: Tensor, level: Tensor) -> Tensor:
+        """The loss under given noise (B, T, A) at given levels (B,); where a wrapper such as DDP looks for it."""
+        actions = self.actions.normalize(batch["action"])  # (B, T, A)
+        noise, level = noise.to(actions.device), level.to(actions.device)
+        noisy = self.scheduler.add_noise(actions, noise, level)  # type: ignore[arg-type]
+        answer = self.unet(noisy, level, self.condition(batch))
+        return nn.functional.mse_loss(answer.float(), noise if self.shape.prediction == "epsilon" else actions)
+
+    # ---- acting
 
     @torch.no_grad()
-    def predict_action(self, observation: dict[str, Tensor], generator: torch.Generator | None = None) -> Tensor:
+    def predict_action(
+        self, observation: dict[str, Tensor], generators: Sequence[torch.Generator] | torch.Generator | None = None
+    ) -> Tensor:
         """The next actions, (B, Ta, A), in the data's units.
 
         Args:
-            observation: "image" (B, To, 3, H, W) uint8, "agent_pos" (B, To, P), oldest frame first.
-            generator: of the first noise, on the CPU whatever the device; None is torch's global one.
+            observation: what `reads` names, (B, To, ...), oldest frame first.
+            generators: of the noise, on the CPU whatever the device: one a row, so that a row's noise does not depend
+                on its neighbours, or one for all rows; None is torch's global one.
         """
-        shape = self.shape
-        condition = self.condition(observation)
-        start = torch.randn(len(condition), shape.horizon, shape.action_size, generator=generator)
-        actions = start.to(condition.device)
+        shape, condition = self.shape, self.condition(observation)
+        drawing = require_generators(generators, len(condition))
+        size = (len(condition), shape.horizon, shape.action_size)
+        actions = randn_tensor(size, drawing, torch.device("cpu")).to(condition.device)
         self.scheduler.set_timesteps(shape.inference_steps)
-        for step in self.scheduler.timesteps.tolist():
-            steps = torch.full((len(actions),), step, device=actions.device)
-            denoised = self.unet(actions, steps, condition)
-            actions = self.scheduler.step(denoised, step, actions).prev_sample  # type: ignore[union-attr, arg-type]
-        first = shape.observation_steps - 1  # the step of the newest frame
-        return self.actions.denormalize(actions[:, first : first + shape.action_steps])
+        for level in self.scheduler.timesteps.tolist():
+            levels = torch.full((len(actions),), level, device=actions.device)
+            answer = self.unet(actions, levels, condition)
+            actions = self.scheduler.step(answer, level, actions, generator=drawing).prev_sample  # type: ignore
+        executed = slice(shape.first_action, shape.first_action + shape.action_steps)
+        return self.actions.denormalize(actions[:, executed])
+
+    def condition(self, observation: dict[str, Tensor]) -> Tensor:
+        """What `reads` names, images (B, To, 3, H, W) uint8, agent_pos (B, To, P) -> (B, To * (features + P))."""
+        self.require_readable(observation)
+        read = [observation[camera] for camera in self.shape.cameras]
+        if self.shape.crop_px is not None:
+            read = [centre_crop(images, self.shape.crop_px) for images in read]
+        features = [self.encoder_of(camera)(images) for camera, images in enumerate(read)]  # (B, To, D) each
+        agent_pos = self.agent_pos.normalize(observation["agent_pos"])  # (B, To, P)
+        return torch.cat([*features, agent_pos], dim=-1).flatten(1)
+
+    def encoder_of(self, camera: int) -> Any:
+        """The encoder of the camera at this place in `shape.cameras`."""
+        return self.encoders[camera if len(self.encoders) > 1 else 0]
+
+    def require_readable(self, observation: dict[str, Tensor]) -> None:
+        """Raise a ValueError for an observation that lacks a key, or whose axes differ from what was learned."""
+        missing = [key for key in self.reads if key not in observation]
+        if missing:
+            raise ValueError(f"observation: expected {', '.join(self.reads)}, got {', '.join(observation)}.")
+        found, expected = tuple(observation["agent_pos"].shape), (self.shape.observation_steps, self.shape.state_size)
+        if found[1:] != expected:
+            raise ValueError(f"agent_pos: expected (B, {expected[0]}, {expected[1]}), got {found}.")
+
+    def compile_networks(self) -> "DiffusionPolicy":
+        """Run encoders and UNet through torch.compile from their next call on; weights and their names stay."""
+        for network in (*self.encoders, self.unet):
+            network.compile()
+        return self
+
+    # ---- files
 
     def save(self, folder: Path, origin: dict[str, Any]) -> None:
         """Write model.safetensors and config.json; `origin` says what the policy was trained on."""
-        partial = folder.with_name(folder.name + ".partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
-        save_file(tensors, partial / "model.safetensors")
-        config = {"format": FORMAT, "shape": asdict(self.shape), "origin": origin}
-        (partial / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.rename(folder)
+        encoders = [self.encoder_of(index).saved for index in range(len(self.encoders))]
+        config = {"shape": asdict(self.shape), "encoders": encoders, "origin": origin}
+        write_policy(folder, config, self.state_dict())
 
     @classmethod
     def load(cls, folder: Path) -> tuple["DiffusionPolicy", dict[str, Any]]:
-        """The policy in eval mode on the CPU, with the origin that it was saved with.
+        """The policy in eval mode on the CPU, with the origin that it was saved with; no network is needed.
 
         Raises:
             ValueError: no policy there, one of another format, or damaged weights.
         """
-        config = _read_config(folder)
-        shape = PolicyShape(**{**config["shape"], "channels": tuple(config["shape"]["channels"])})
-        policy = cls(shape, empty_encoder(shape.encoder_norm))
+        config = read_config(folder)
         try:
-            policy.load_state_dict(load_file(folder / "model.safetensors"), strict=True)
-        except (OSError, SafetensorError, RuntimeError) as error:
-            raise ValueError(f"policy: the weights in {folder} cannot be loaded: {error}") from error
+            shape = PolicyShape.from_dict(config["shape"])
+        except TypeError as error:
+            raise ValueError(f"policy: the shape in {folder} is not one of this version: {error}") from error
+        policy = cls(shape, [empty_encoder(saved) for saved in config["encoders"]])
+        fill(policy, folder)
         return policy.eval(), config["origin"]
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
-    path = folder / "config.json"
-    try:
-        config = json.loads(path.read_text())
-    except (OSError, json.JSONDecodeError) as error:
-        raise ValueError(f"policy: {folder} holds no policy ({error}); `xdistill finetune` writes one.") from error
-    if config.get("format") != FORMAT:
-        raise ValueError(f"policy: {path} has format {config.get('format')!r}, this version reads format {FORMAT}.")
-    return config
+def require_matching(cameras: tuple[str, ...], encoders: Sequence[PolicyEncoder]) -> None:
+    """Raise a ValueError for encoders that are too many, too few, or read something else than the cameras show."""
+    if len(encoders) not in (1, len(cameras)):
+        raise ValueError(f"encoders: expected 1, shared, or one each for {cameras}, got {len(encoders)}.")
+    reading = encoders if len(encoders) > 1 else [encoders[0]] * max(1, len(cameras))
+    for camera, encoder in zip(cameras or (None,), reading, strict=True):
+        shown = "image" if camera is not None and is_camera(camera) else camera
+        if shown != encoder.reads:
+            raise ValueError(f"cameras: an encoder that reads {encoder.reads or 'nothing'} cannot read {cameras}.")
+
+
+def require_generators(
+    generators: Sequence[torch.Generator] | torch.Generator | None, rows: int
+) -> list[torch.Generator] | torch.Generator | None:
+    """As diffusers takes them; raises ValueError for another number than one a row."""
+    if generators is None or isinstance(generators, torch.Generator):
+        return generators
+    if len(generators) != rows:
+        raise ValueError(f"generators: expected one for each of {rows} observations, got {len(generators)}.")
+    return list(generators)
+
+
+def noise_scheduler(shape: PolicyShape) -> DDIMScheduler | DDPMScheduler:
+    """Noise levels as DP3 and Diffusion Policy set them."""
+    common: dict[str, Any] = {
+        "num_train_timesteps": shape.diffusion_steps,
+        "beta_start": 1e-4,
+        "beta_end": 0.02,
+        "beta_schedule": "squaredcos_cap_v2",
+        "prediction_type": shape.prediction,
+        "clip_sample": True,
+    }
+    if shape.sampler == "ddim":
+        return DDIMScheduler(**common, set_alpha_to_one=True)
+    return DDPMScheduler(**common, variance_type="fixed_small")

@@ -2,18 +2,18 @@
 
 import shutil
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-_ARRAYS = {
-    "images": "data/img",
-    "agent_pos": "data/state",
-    "actions": "data/action",
-    "episode_ends": "meta/episode_ends",
-}
+from policy_examples.formats.episodes import Episode, Episodes, Selection, each_episode
+from policy_examples.formats.opening import open_episodes
+
+_IMAGE_ROWS, _ROWS = 32, 4096
+"""Steps in a chunk of images, in a chunk of anything else."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,11 @@ class Demonstrations:
     episode_ends: np.ndarray
     """(E,) int64: one past the last row of each episode."""
     origin: dict[str, Any] = field(default_factory=dict)
-    """Where they come from: env, task, render, image_size_px, seeds (one an episode). Empty for other people's."""
+    """Where they come from: env, task, render, image_size_px, seeds (one an episode). Without these: other people's."""
+    point_clouds: np.ndarray | None = None
+    """(N, points, 3) float32, metres."""
+    cameras: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """Further cameras, (N, H, W, 3) uint8 each."""
 
 
 def save_demonstrations(demonstrations: Demonstrations, path: Path) -> None:
@@ -38,19 +42,53 @@ def save_demonstrations(demonstrations: Demonstrations, path: Path) -> None:
     Raises:
         ValueError: the path is taken.
     """
+    steps = {
+        "img": demonstrations.images,
+        "state": demonstrations.agent_pos,
+        "action": demonstrations.actions,
+        **{f"img_{name}": images for name, images in demonstrations.cameras.items()},
+    }
+    if demonstrations.point_clouds is not None:
+        steps["point_cloud"] = demonstrations.point_clouds
+    ends = demonstrations.episode_ends.tolist()
+    starts = [0, *ends[:-1]]
+
+    def read(index: int) -> Episode:
+        return {name: values[starts[index] : ends[index]] for name, values in steps.items()}
+
+    lengths = tuple(end - start for start, end in zip(starts, ends, strict=True))
+    write_zarr(Episodes(lengths, read, demonstrations.origin), path)
+
+
+def write_zarr(episodes: Episodes, path: Path) -> None:
+    """Write the store episode by episode, in zarr format 2, complete or not at all.
+
+    Raises:
+        ValueError: the path is taken, or an episode cannot be read.
+    """
     import zarr
 
     require_free(path)
     partial = path.with_name(path.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     root = zarr.open_group(str(partial), mode="w", zarr_format=2)
-    checksums = {}
-    for name, key in _ARRAYS.items():
-        values = getattr(demonstrations, name)
-        rows = min(len(values), 32 if name == "images" else 4096)
-        root.create_array(key, data=values, chunks=(rows, *values.shape[1:]))
-        checksums[key] = _checksum(values)
-    root.attrs.update({"origin": demonstrations.origin, "crc32": checksums})
+    checksums: dict[str, int] = {}
+    arrays: dict[str, Any] = {}
+    steps = sum(episodes.lengths)
+    for taken, episode in each_episode(episodes):
+        for name, values in episode.items():
+            key = f"data/{name}"
+            if key not in arrays:
+                rows = min(steps, _IMAGE_ROWS if name.startswith("img") else _ROWS)
+                arrays[key] = root.create_array(
+                    key, shape=(steps, *values.shape[1:]), dtype=values.dtype, chunks=(rows, *values.shape[1:])
+                )
+            arrays[key][taken] = values
+            checksums[key] = zlib.crc32(np.ascontiguousarray(values).data, checksums.get(key, 0))
+    ends = np.cumsum(episodes.lengths, dtype=np.int64)
+    root.create_array("meta/episode_ends", data=ends)
+    checksums["meta/episode_ends"] = zlib.crc32(ends.data)
+    root.attrs.update({"origin": episodes.origin, "crc32": checksums})
     partial.rename(path)
 
 
@@ -60,69 +98,38 @@ def require_free(path: Path) -> None:
         raise ValueError(f"output: {path} exists already; delete it or name another path.")
 
 
-def load_demonstrations(path: Path) -> Demonstrations:
-    """Read a store in this layout, with uint8 images; DP3's MetaWorld stores hold mirrored ones (see README).
+def open_demonstrations(path: Path, selection: Selection | None = None) -> Demonstrations:
+    """Read what `xdistill demos` wrote, or a data set of Diffusion Policy, DP3, robomimic or LeRobot, all into memory.
+
+    Args:
+        selection: which of its cameras and arrays; None takes what the format names plainly.
 
     Raises:
-        ValueError: no store there, an array is missing, damaged, or of another shape or type.
+        ValueError: nothing there, another format, damage, or arrays that must be named.
     """
-    import zarr
-
-    try:
-        root = zarr.open_group(str(path), mode="r")
-    except (OSError, ValueError, KeyError) as error:  # zarr has an error of its own for each format
-        raise ValueError(
-            f"demonstrations: {path} is not a zarr group ({error}); `xdistill demos` writes one."
-        ) from error
-    checksums: Any = root.attrs.get("crc32", {})
-    arrays = {name: _read(root, path, key, checksums.get(key)) for name, key in _ARRAYS.items()}
-    demonstrations = Demonstrations(**arrays, origin=dict(root.attrs.get("origin", {})))  # type: ignore[arg-type]
-    _check(demonstrations, path)
-    return demonstrations
+    return gather(open_episodes(path, selection or Selection()))
 
 
-def _read(root: Any, path: Path, key: str, checksum: int | None) -> np.ndarray:
-    import zarr
-
-    if key not in root or not isinstance(root[key], zarr.Array):
-        raise ValueError(
-            f"demonstrations: {path} has no array {key!r}; the layout of Diffusion Policy and DP3 is "
-            f"{', '.join(_ARRAYS.values())}."
-        )
-    try:
-        values = np.asarray(root[key][:])
-    except Exception as error:  # the decompressors raise whatever they like on damaged bytes
-        raise ValueError(f"demonstrations: {key} in {path} is damaged ({error!r}); collect them again.") from error
-    if checksum is not None and checksum != _checksum(values):
-        raise ValueError(
-            f"demonstrations: {key} in {path} is damaged: its CRC-32 is {_checksum(values)}, {checksum} was written; "
-            "collect them again."
-        )
-    return values
-
-
-def _check(demonstrations: Demonstrations, path: Path) -> None:
-    images, ends = demonstrations.images, demonstrations.episode_ends
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
-        raise ValueError(
-            f"demonstrations: data/img in {path} must be (N, H, W, 3) uint8, got {images.shape} {images.dtype}."
-        )
-    steps = {key: len(getattr(demonstrations, name)) for name, key in _ARRAYS.items() if name != "episode_ends"}
-    if len(set(steps.values())) != 1:
-        raise ValueError(f"demonstrations: {path} has arrays of different lengths: {steps}.")
-    if len(ends) == 0 or ends[-1] != len(images) or np.any(np.diff(ends, prepend=0) <= 0):
-        raise ValueError(
-            f"demonstrations: meta/episode_ends in {path} must rise to the number of steps, {len(images)}, "
-            f"got {ends.tolist()}."
-        )
-    for name in ("agent_pos", "actions"):
-        values = getattr(demonstrations, name)
-        if values.ndim != 2 or not np.isfinite(values).all():
-            raise ValueError(
-                f"demonstrations: {_ARRAYS[name]} in {path} must be (N, D) finite numbers, got shape {values.shape}"
-                f" with {int((~np.isfinite(values)).sum())} others."
-            )
+def gather(episodes: Episodes) -> Demonstrations:
+    """All episodes in memory, each read once."""
+    steps = sum(episodes.lengths)
+    arrays: Episode = {}
+    for taken, episode in each_episode(episodes):
+        for name, values in episode.items():
+            if name not in arrays:
+                arrays[name] = np.empty((steps, *values.shape[1:]), values.dtype)
+            arrays[name][taken] = values
+    return Demonstrations(
+        images=arrays.pop("img"),
+        agent_pos=arrays.pop("state"),
+        actions=arrays.pop("action"),
+        episode_ends=np.cumsum(episodes.lengths, dtype=np.int64),
+        origin=episodes.origin,
+        point_clouds=arrays.pop("point_cloud", None),
+        cameras={name.removeprefix("img_"): images for name, images in arrays.items()},
+    )
 
 
-def _checksum(values: np.ndarray) -> int:
-    return zlib.crc32(np.ascontiguousarray(values).data)
+def load_demonstrations(path: Path) -> Demonstrations:
+    """`open_demonstrations` with all that the format names plainly."""
+    return open_demonstrations(path)

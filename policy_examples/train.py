@@ -1,53 +1,86 @@
-"""Fine-tunes an encoder jointly with a diffusion policy head on demonstrations."""
+"""Fine-tunes encoders jointly with a diffusion policy head on demonstrations."""
 
 import argparse
 import json
 import math
-import os
 import sys
-from dataclasses import asdict, dataclass
+import time
+from dataclasses import asdict, dataclass, field, replace
+from datetime import timedelta
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
 import torch
 import tyro
 from accelerate import Accelerator
-from diffusers.training_utils import EMAModel
-from torch import Tensor
+from accelerate.utils import InitProcessGroupKwargs
 
-from policy_examples.curve import draw_learning_curve
-from policy_examples.encoders import EncoderName, PolicyNorm, load_encoder
+from policy_examples.augmentation import Augmentation
+from policy_examples.averaging import Average, require_fixed_statistics
+from policy_examples.checkpointing import load_checkpoint, save_checkpoint
+from policy_examples.curve import draw_curves
+from policy_examples.encoders import EncoderName, PolicyEncoder, PolicyNorm, Readout, load_encoder
+from policy_examples.envs.camera import RenderingError
+from policy_examples.evaluations import Evaluations, learned_task
+from policy_examples.formats.episodes import Selection
 from policy_examples.interrupts import StopRequest
-from policy_examples.policy import DiffusionPolicy, PolicyShape
+from policy_examples.policy import DiffusionPolicy
+from policy_examples.policy_shape import PolicyShape, Prediction, Sampler, is_camera
 from policy_examples.progress import Log, require_finite
-from policy_examples.store import Demonstrations, load_demonstrations
-from policy_examples.windows import Windows, batch_indices
+from policy_examples.provenance import command, commit
+from policy_examples.store import Demonstrations, open_demonstrations
+from policy_examples.windows import Windows, batch_indices, observed_array, steps_per_epoch
 
 
 @dataclass(frozen=True)
 class Config:
-    """One run; the defaults are DP3's published sizes with the horizons of its paper."""
+    """One run; the defaults are DP3's published sizes with X-Distill's number of epochs."""
 
     demos: Path = Path("demonstrations.zarr")
-    """The zarr store to learn from, all of it."""
+    """Demonstrations to learn from, all of them: zarr, robomimic HDF5 or a LeRobotDataset."""
+    selection: Selection = field(default_factory=Selection)
+    """Which of their cameras and arrays; the defaults take what the format names plainly."""
     output: Path = Path("run")
-    """Folder of checkpoint.pt, log.jsonl, learning_curve.png and policy/; a run found there is continued."""
+    """Folder of policy/, best/ (with evaluations), checkpoint.pt and the logs; a run found there is continued."""
     encoder: EncoderName = "xdistill"
-    """`resnet18-scratch` is the baseline without pretraining."""
+    """What turns observations into features; `blind` reads agent_pos alone."""
     checkpoint: str | None = None
     """For xdistill: a bundled name, a folder or a Hub id; None is the bundled default."""
     norm: PolicyNorm | None = None
-    """None is `frozen` for xdistill, `group` for resnet18-scratch."""
-    horizon: int = 4
+    """None is the encoder's own: `frozen` for xdistill, `group` for resnet18-scratch."""
+    readout: Readout = "pooled"
+    """What is read from a feature map: its mean, where each channel peaks, or the estimated teacher embedding."""
+    encoder_image_size_px: int | None = None
+    """Side to which frames are resized for it; None: what it was pretrained on, or, where that is any, none."""
+    cameras: tuple[str, ...] | None = None
+    """Observation keys that are read, such as `image image_wrist`; None: the main camera, the points, or blind none."""
+    separate_encoders: bool = False
+    """Give each camera an encoder of its own; otherwise all share one."""
+    freeze_encoder: bool = False
+    """Leave the encoder as it was pretrained; the head alone learns."""
+    crop_px: int | None = None
+    """Side of the squares that are cut from frames, at random while learning, else from the middle; None: no crop."""
+    colour: float = 0.0
+    """Strength in [0, 1] of random brightness, contrast, saturation and hue while learning."""
+    horizon: int = 16
     """T: steps of the denoised action sequence."""
     observation_steps: int = 2
     """To: frames that the policy reads."""
-    action_steps: int = 3
+    action_steps: int = 8
     """Ta: actions executed before the policy looks again."""
     channels: tuple[int, ...] = (512, 1024, 2048)
     """Width of each UNet level."""
-    steps: int = 24_000
-    """Optimizer steps; 1,600 epochs of ten demonstrations of 200 steps."""
+    prediction: Prediction = "sample"
+    """What the UNet answers: the clean actions, or the noise."""
+    sampler: Sampler = "ddim"
+    """How noise becomes actions."""
+    inference_steps: int = 10
+    """Denoising steps of an action chunk; published DDPM policies take all 100."""
+    epochs: int | None = 1500
+    """Passes over the windows, whole batches each; None: `steps` says how long."""
+    steps: int | None = None
+    """Optimizer steps; None: `epochs` says how long."""
     batch_size: int = 128
     """Windows a step, over all processes."""
     lr: float = 1e-4
@@ -62,24 +95,50 @@ class Config:
     """The average's decay at step s is 1 - (1 + s) ** -power."""
     ema_max_decay: float = 0.9999
     """Upper limit of that decay."""
+    eval_every_epochs: int | None = None
+    """Epochs between evaluations of the averaged policy, 200 published; the last step has one too; None: none."""
+    eval_episodes: int = 20
+    """Episodes of an evaluation, the same ones every time."""
+    eval_processes: int = 1
+    """Processes that simulate them."""
     bf16: bool | None = None
     """Compute in bfloat16; weights and loss stay in float32. None: where the hardware does so natively."""
+    compile: bool = False
+    """Run the networks through torch.compile; worth its minute for long runs. Needs a C++ compiler."""
+    show_batch_norm_trap: bool = False
+    """Allow norm `batch`, whose averaged copy evaluates with statistics that nothing updates: a demonstration."""
     seed: int = 0
-    """Of the head's first weights, the order of windows, the noise."""
+    """Of the head's first weights, the order of windows, the noise, the augmentation."""
     log_every: int = 10
     """Steps between lines of log.jsonl."""
     save_every: int = 1_000
     """Steps between checkpoints."""
 
+    def __post_init__(self) -> None:
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError(
+                f"epochs, steps: expected one of them, got {self.epochs} and {self.steps}; make the other None."
+            )
+        for name in ("epochs", "steps", "eval_every_epochs"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise ValueError(f"{name}: expected 1 or more, or None, got {getattr(self, name)}.")
+        for name in ("batch_size", "lr", "encoder_multiplier", "eval_episodes", "eval_processes"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name}: expected a number above 0, got {getattr(self, name)}.")
+        for name in ("log_every", "save_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: expected 1 or more, got {getattr(self, name)}.")
 
-MAY_DIFFER = ("output", "log_every", "save_every")
-"""Settings that do not change the result."""
+
+MAY_DIFFER = ("output", "demos", "log_every", "save_every", "eval_processes")
+"""Settings that do not change the result; that the demonstrations are the same ones is checked by their windows."""
 
 PRESETS = {
     "cpu": Config(
         horizon=8,
         action_steps=6,
         channels=(64, 128, 256),
+        epochs=None,
         steps=600,
         batch_size=64,
         lr=3e-4,
@@ -87,112 +146,193 @@ PRESETS = {
         save_every=200,
     ),
     "dp3": Config(),
+    "dp3-paper": Config(horizon=4, action_steps=3),
 }
+"""cpu: an easy task in minutes; dp3: T / To / Ta 16 / 2 / 8 of DP3's repository; dp3-paper: 4 / 2 / 3 of its paper."""
 
 
-def train(config: Config) -> int:
-    """Run, or continue, until the last step or a signal; returns the number of steps done.
+def train(config: Config) -> bool:
+    """Run, or continue, until the last step or a signal; returns whether the last step was reached.
+
+    Under `torchrun` all processes share each batch, and the result is that of one process but for rounding.
 
     Raises:
         ValueError: the demonstrations or the run in `output` do not fit the configuration.
         FloatingPointError: the loss is not finite; the last checkpoint stays.
     """
-    accelerator = Accelerator()
-    device: torch.device = accelerator.device
-    demonstrations = load_demonstrations(config.demos)
-    windows = Windows(demonstrations, config.horizon, config.observation_steps, config.action_steps).to(device)
-    batch_indices(len(windows), config.batch_size, config.seed, step=0)  # an impossible batch size fails here
-
+    accelerator = Accelerator(
+        cpu=not torch.accelerator.is_available(),  # without it accelerate overlooks torchrun there
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(hours=6))],  # others wait while the main one plays
+    )
+    device, processes = accelerator.device, accelerator.num_processes
+    share = slice(accelerator.process_index, None, processes)  # this process's rows of a batch
+    if config.batch_size % processes:
+        raise ValueError(f"batch_size: expected a multiple of {processes} processes, got {config.batch_size}.")
+    demonstrations = open_demonstrations(config.demos, config.selection)
     torch.manual_seed(config.seed)
     policy = build_policy(config, demonstrations).to(device)
-    policy.encoder.to(memory_format=torch.channels_last)
-    average = EMAModel(
-        policy.parameters(), decay=config.ema_max_decay, use_ema_warmup=True, power=config.ema_power, foreach=True
-    )
+    policy.to(memory_format=torch.channels_last)  # of the 4-D weights alone
+    require_fixed_statistics(policy, config.show_batch_norm_trap)
+    shape, cameras = policy.shape, [key for key in policy.reads if is_camera(key)]
+    windows = Windows(demonstrations, shape.horizon, shape.observation_steps, shape.action_steps, policy.reads)
+    windows.to(device)
+    augmentation = Augmentation(config.crop_px, config.colour)
+    an_epoch = steps_per_epoch(len(windows), config.batch_size)
+    steps = config.steps or (config.epochs or 0) * an_epoch
+    origin = describe_policy(config, demonstrations)
+    evaluations = plan_evaluations(config, policy.reads, demonstrations.origin, steps, an_epoch)
+
+    average = Average(policy, config.ema_power, config.ema_max_decay)
     optimizer = torch.optim.AdamW(param_groups(policy, config), betas=(0.95, 0.999), eps=1e-8, fused=True)
-    start, losses = restore(config, policy, optimizer, average)
+    settings = {name: value for name, value in asdict(config).items() if name not in MAY_DIFFER}
+    settings |= {"windows": windows.fingerprint()}
+    parts = {"policy": policy, "optimizer": optimizer, "average": average}
+    config.output.mkdir(parents=True, exist_ok=True)
+    checkpoint = config.output / "checkpoint.pt"
+    step, waiting = load_checkpoint(checkpoint, settings, parts)
+    losses = [loss.to(device) for loss in waiting or []]  # not logged yet
+    if evaluations is not None:
+        evaluations.resume(step)
+    if accelerator.is_main_process:
+        write_settings(config)
+    if config.compile:
+        policy.compile_networks()
     model, optimizer = accelerator.prepare(policy, optimizer)
     model.train()
     bf16 = native_bf16(device) if config.bf16 is None else config.bf16
-    log = Log(config.output / "log.jsonl", start, config.steps, accelerator.is_main_process)
-    generator = torch.Generator(device)
-    step, leave = start, False
+    log = Log(config.output / "log.jsonl", step, steps, accelerator.is_main_process)
+    generator = torch.Generator()
 
     with StopRequest() as stop:
-        while step < config.steps and not leave:
-            indices = batch_indices(len(windows), config.batch_size, config.seed, step)
-            batch = windows[indices[accelerator.process_index :: accelerator.num_processes].to(device)]
-            generator.manual_seed((config.seed << 40) + step * accelerator.num_processes + accelerator.process_index)
+        while True:
+            if evaluations is not None and evaluations.due(step):
+                began = time.monotonic()
+                if accelerator.is_main_process:
+                    save_checkpoint(checkpoint, settings, step, parts, require_finite(step, losses))
+                    evaluations.run(step, average.policy, origin, lambda: stop.requested)
+                accelerator.wait_for_everyone()
+                evaluations.resume(step)
+                log.pause(since=began)
+            if step == steps or all_leave(accelerator, stop.requested, step, config.log_every):
+                break
+            generator.manual_seed((config.seed << 40) + step)
+            noise, level = policy.draw_noise(config.batch_size, generator)
+            batch = windows[batch_indices(len(windows), config.batch_size, config.seed, step)[share].to(device)]
+            for camera in cameras:
+                draws = augmentation.draw(config.batch_size, generator)
+                batch[camera] = augmentation(batch[camera], draws[share])
+            rate = warmup_cosine(step, config.warmup_steps, steps)
             for group in optimizer.param_groups:
-                group["lr"] = group["full_lr"] * warmup_cosine(step, config.warmup_steps, config.steps)
+                group["lr"] = group["full_lr"] * rate
 
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-                loss = model(batch, generator)
+                loss = model(batch, noise[share], level[share])
             accelerator.backward(loss)
             optimizer.step()
             optimizer.zero_grad()
-            average.step(policy.parameters())
+            average.update(policy)
 
             step += 1
             losses.append(loss.detach())
-            if step % config.log_every == 0 or step == config.steps:
-                log.write(step, torch.stack(losses).mean().item())  # the only device-to-host copy
+            if step % config.log_every == 0 or step == steps:
+                mean: Any = accelerator.reduce(torch.stack(losses).mean(), "mean")
+                log.write(step, step / an_epoch, mean.item(), config.lr * rate)  # the only copy to the host
                 losses.clear()
-            if step % config.save_every == 0 and step < config.steps and accelerator.is_main_process:
-                save_checkpoint(config, policy, optimizer, average, step, losses)
-            leave = all_leave(accelerator, stop.requested, step, config.log_every)
+            if step % config.save_every == 0 and accelerator.is_main_process:
+                save_checkpoint(checkpoint, settings, step, parts, require_finite(step, losses))
     log.close()
 
+    finished = step == steps and (evaluations is None or not evaluations.due(step))
     if accelerator.is_main_process:
-        save_checkpoint(config, policy, optimizer, average, step, losses)
-        if step == config.steps:
-            draw_learning_curve(config.output / "log.jsonl", config.output / "learning_curve.png")
-            save_average(config, policy, average, demonstrations.origin)
-    return step
-
-
-def native_bf16(device: torch.device) -> bool:
-    """Whether the GPU, or the CPU's matrix unit, computes bfloat16 natively; elsewhere it is slower than float32."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device.type == "cpu" and torch.cpu._is_amx_tile_supported()
-
-
-def all_leave(accelerator: Accelerator, requested: bool, step: int, every: int) -> bool:
-    """Whether to stop after this step: a single process decides alone, several ask each other every few steps."""
-    if accelerator.num_processes == 1:
-        return requested
-    if step % every:
-        return False
-    requests: Any = accelerator.reduce(torch.tensor(float(requested), device=accelerator.device))
-    return bool(requests > 0)
+        save_checkpoint(checkpoint, settings, step, parts, require_finite(step, losses))
+        if finished:
+            draw_curves(config.output)
+            average.policy.save(config.output / "policy", {**origin, "step": step})
+    accelerator.end_training()
+    return finished
 
 
 def build_policy(config: Config, demonstrations: Demonstrations) -> DiffusionPolicy:
     """The policy before its first step, its normalisers fitted to all demonstrations."""
-    encoder = load_encoder(config.encoder, config.checkpoint, config.norm)
+    first = pretrained(config)
+    cameras = {"image": ("image",), "point_cloud": ("point_cloud",), None: ()}[first.reads]
+    if config.cameras is not None:
+        cameras = config.cameras
+    others = len(cameras) - 1 if config.separate_encoders else 0
+    encoders = [first, *(pretrained(config) for _ in range(others))]
     shape = PolicyShape(
-        encoder_norm=encoder.norm,
         state_size=demonstrations.agent_pos.shape[1],
         action_size=demonstrations.actions.shape[1],
         horizon=config.horizon,
         observation_steps=config.observation_steps,
         action_steps=config.action_steps,
         channels=config.channels,
+        cameras=cameras,
+        crop_px=config.crop_px,
+        prediction=config.prediction,
+        sampler=config.sampler,
+        inference_steps=config.inference_steps,
     )
-    policy = DiffusionPolicy(shape, encoder)
+    policy = DiffusionPolicy(shape, encoders)
     policy.agent_pos.fit(torch.from_numpy(demonstrations.agent_pos))
     policy.actions.fit(torch.from_numpy(demonstrations.actions))
+    if first.reads == "point_cloud":
+        first.fit_points(torch.from_numpy(observed_array(demonstrations, "point_cloud")))
     return policy
 
 
-def param_groups(policy: DiffusionPolicy, config: Config) -> list[dict[str, Any]]:
-    """The encoder's groups, then the head's."""
-    encoder = policy.encoder.param_groups(
-        config.lr, backbone_multiplier=config.encoder_multiplier, weight_decay=config.weight_decay
+def pretrained(config: Config) -> PolicyEncoder:
+    """An encoder as fine-tuning starts from it."""
+    encoder = load_encoder(
+        config.encoder,
+        config.checkpoint,
+        config.norm,
+        readout=config.readout,
+        image_size_px=config.encoder_image_size_px,
+        allow_batch_norm=config.show_batch_norm_trap,
     )
+    return encoder.freeze() if config.freeze_encoder else encoder
+
+
+def plan_evaluations(
+    config: Config, reads: tuple[str, ...], origin: dict[str, Any], steps: int, an_epoch: int
+) -> Evaluations | None:
+    """What the settings ask for."""
+    if config.eval_every_epochs is None:
+        return None
+    return Evaluations(
+        folder=config.output,
+        task=learned_task(origin, reads),
+        every=config.eval_every_epochs * an_epoch,
+        steps=steps,
+        steps_per_epoch=an_epoch,
+        episodes=config.eval_episodes,
+        processes=config.eval_processes,
+    )
+
+
+def param_groups(policy: DiffusionPolicy, config: Config) -> list[dict[str, Any]]:
+    """The encoders' groups, then the head's."""
+    lr = config.lr * config.encoder_multiplier
+    encoders: Any = policy.encoders
+    groups = [group for encoder in encoders for group in encoder.param_groups(lr, config.weight_decay)]
     head = {"params": list(policy.unet.parameters()), "lr": config.lr, "weight_decay": config.weight_decay}
-    return [{**group, "full_lr": group["lr"]} for group in (*encoder, head)]
+    return [{**group, "full_lr": group["lr"]} for group in (*groups, head)]
+
+
+def describe_policy(config: Config, demonstrations: Demonstrations) -> dict[str, Any]:
+    """What a saved policy says about where it comes from."""
+    trap = {"batch_norm_trap": True} if config.show_batch_norm_trap else {}
+    return {**demonstrations.origin, "encoder": config.encoder, "checkpoint": config.checkpoint, **trap}
+
+
+def write_settings(config: Config) -> None:
+    """Note in config.json what runs, on which versions."""
+    facts = {"config": asdict(config), "command": command(), "commit": commit()}
+    packages = dict(sorted((package.name, package.version) for package in distributions()))
+    (config.output / "config.json").write_text(
+        json.dumps({**facts, "packages": packages}, indent=2, default=str) + "\n"
+    )
 
 
 def warmup_cosine(step: int, warmup_steps: int, steps: int) -> float:
@@ -202,57 +342,32 @@ def warmup_cosine(step: int, warmup_steps: int, steps: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - warmup_steps) / max(1, steps - warmup_steps)))
 
 
-def save_checkpoint(
-    config: Config, policy: DiffusionPolicy, optimizer: Any, average: EMAModel, step: int, losses: list[Tensor]
-) -> None:
-    """Write all that a continued run needs, complete or not at all; raises FloatingPointError for a loss of NaN."""
-    if losses:
-        require_finite(step, torch.stack(losses).mean().item())
-    path = config.output / "checkpoint.pt"
-    state = {
-        "config": json.dumps(asdict(config), default=str),
-        "step": step,
-        "policy": policy.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "average": average.state_dict(),
-        "losses": losses,  # not logged yet
-    }
-    torch.save(state, path.with_suffix(".partial"))
-    os.replace(path.with_suffix(".partial"), path)
+def all_leave(accelerator: Accelerator, requested: bool, step: int, every: int) -> bool:
+    """Whether to stop before this step: a single process decides alone, several ask each other every few steps."""
+    if accelerator.num_processes == 1:
+        return requested
+    if step % every:
+        return False
+    requests: Any = accelerator.reduce(torch.tensor(float(requested), device=accelerator.device))
+    return bool(requests > 0)
 
 
-def restore(
-    config: Config, policy: DiffusionPolicy, optimizer: torch.optim.Optimizer, average: EMAModel
-) -> tuple[int, list[Tensor]]:
-    """Load the checkpoint in `output`, if there is one; returns its step, with the losses that are not logged yet.
-
-    Raises:
-        ValueError: it belongs to a run with another configuration.
-    """
-    config.output.mkdir(parents=True, exist_ok=True)
-    path = config.output / "checkpoint.pt"
-    if not path.exists():
-        return 0, []
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    found, asked = json.loads(state["config"]), json.loads(json.dumps(asdict(config), default=str))
-    differing = [name for name in asked if found.get(name) != asked[name] and name not in MAY_DIFFER]
-    if differing:
-        changes = ", ".join(f"{name} {found.get(name)!r} -> {asked[name]!r}" for name in differing)
-        raise ValueError(f"output: {config.output} holds a run that began otherwise ({changes}); name another folder.")
-    policy.load_state_dict(state["policy"], strict=True)
-    optimizer.load_state_dict(state["optimizer"])
-    average.load_state_dict(state["average"])
-    device = next(policy.parameters()).device
-    average.to(device)
-    return state["step"], [loss.to(device) for loss in state["losses"]]
+def native_bf16(device: torch.device) -> bool:
+    """Whether the GPU, or the CPU's matrix unit, computes bfloat16 natively; elsewhere it is slower than float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and torch.cpu._is_amx_tile_supported()
 
 
-def save_average(config: Config, policy: DiffusionPolicy, average: EMAModel, origin: dict[str, Any]) -> None:
-    """Write the averaged policy to policy/."""
-    average.store(policy.parameters())
-    average.copy_to(policy.parameters())
-    policy.save(config.output / "policy", {**origin, "encoder": config.encoder, "checkpoint": config.checkpoint})
-    average.restore(policy.parameters())
+def preset_for(name: str, arguments: list[str]) -> Config:
+    """A preset whose length gives way where the command line says `--steps` or `--epochs`."""
+    given = {argument.partition("=")[0] for argument in arguments}
+    preset = PRESETS[name]
+    if "--steps" in given and "--epochs" not in given:
+        return replace(preset, epochs=None, steps=1)
+    if "--epochs" in given and "--steps" not in given:
+        return replace(preset, steps=None, epochs=1)
+    return preset
 
 
 def main() -> None:
@@ -264,15 +379,14 @@ def main() -> None:
         "Fine-tune an encoder with a diffusion policy head. "
         f"--preset {{{','.join(PRESETS)}}} chooses the defaults shown here; without it they are dp3's, for a GPU."
     )
-    config = tyro.cli(
-        Config, default=PRESETS[preset.preset], args=arguments, prog="xdistill finetune", description=description
-    )
+    default = preset_for(preset.preset, arguments)
     try:
-        done = train(config)
-    except (ValueError, FloatingPointError) as error:
+        config = tyro.cli(Config, default=default, args=arguments, prog="xdistill finetune", description=description)
+        finished = train(config)
+    except (ValueError, FloatingPointError, RenderingError) as error:
         raise SystemExit(f"xdistill finetune: {error}") from error
-    if done < config.steps:
-        print(f"stopped after {done} of {config.steps} steps; the same command continues.", file=sys.stderr)
+    if not finished:
+        print("stopped; the same command continues.", file=sys.stderr)
         sys.exit(130)
     print(f"policy: {config.output / 'policy'}")
     print(f"try it: xdistill rollout --policy {config.output / 'policy'} --output {config.output / 'rollout'}")

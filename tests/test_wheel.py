@@ -143,6 +143,6 @@ def test_a_recipe_without_its_extras_ends_in_one_line_of_advice(installed, comma
     assert done.returncode == 1
     assert re.fullmatch(
         rf"xdistill {command}: the package '\w+' is not installed; "
-        r"the recipes need: pip install 'xdistill-encoder\[recipes,metaworld\]'\n",
+        r"this command needs: pip install 'xdistill-encoder\[recipes,metaworld\]'\n",
         done.stderr,
     )

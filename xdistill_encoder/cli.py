@@ -17,7 +17,11 @@ COMMANDS = {  # command: (module, what it does)
     "demos": ("policy_examples.demos", "scripted expert -> demonstrations"),
     "finetune": ("policy_examples.train", "encoder + demonstrations -> diffusion policy"),
     "rollout": ("policy_examples.rollout", "policy -> success rate, video"),
+    "benchmark": ("policy_examples.benchmark", "encoders x tasks x seeds -> success rates, one row a run"),
+    "table": ("policy_examples.table", "rows of a benchmark -> Markdown and figure with confidence intervals"),
 }
+EXTRAS = {"gymnasium_robotics": "adroit", "minari": "adroit", "h5py": "hdf5", "ray": "sweep", "av": "video"}
+"""Optional dependency that comes with another extra than `recipes` or `metaworld` -> that extra."""
 
 
 def recipes_folder() -> Path:
@@ -66,9 +70,10 @@ def run(module: str) -> None:
         package = (error.name or module).partition(".")[0]
         if package in ("xdistill_encoder", "distillation", "policy_examples") or find_spec(package):
             raise  # not an extra that is missing: a mistake in the code that imports
+        extras = "recipes,metaworld" + (f",{EXTRAS[package]}" if package in EXTRAS else "")
         raise SystemExit(
             f"{sys.argv[0]}: the package {package!r} is not installed; "
-            "the recipes need: pip install 'xdistill-encoder[recipes,metaworld]'"
+            f"this command needs: pip install 'xdistill-encoder[{extras}]'"
         ) from error
 
 

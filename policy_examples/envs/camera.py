@@ -4,6 +4,8 @@ import atexit
 import importlib
 import os
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -60,6 +62,19 @@ def _open_context(width_px: int, height_px: int) -> Any:
         raise _no_rendering(error) from error
 
 
+@dataclass(frozen=True)
+class Decoration:
+    """A body that is drawn, but that nothing can touch: it is part of the pictures, not of the model."""
+
+    shape: Literal["box", "cylinder", "sphere"]
+    size_m: tuple[float, float, float]
+    """As MuJoCo has it: half lengths of a box, radius and half height of a cylinder, radius of a sphere."""
+    position_m: tuple[float, float, float]
+    """Of its centre, world frame."""
+    colour: tuple[float, float, float]
+    """RGB in [0, 1]."""
+
+
 class Camera:
     """A fixed camera of a model.
 
@@ -68,11 +83,14 @@ class Camera:
     setting in evaluation that it saw in training.
     """
 
-    def __init__(self, model: Any, name: str, size_px: int, render: Render) -> None:
+    def __init__(
+        self, model: Any, name: str, size_px: int, render: Render, decorations: Sequence[Decoration] = ()
+    ) -> None:
+        """`decorations` is read at every frame: whoever keeps the list changes what is seen."""
         mujoco: Any = importlib.import_module("mujoco")
         self.size_px = size_px
         self.frames_rendered = 0
-        self._model, self._mujoco = model, mujoco
+        self._model, self._mujoco, self._decorations = model, mujoco, decorations
         self._view = mujoco.MjvCamera()
         self._view.type = mujoco.mjtCamera.mjCAMERA_FIXED
         self._view.fixedcamid = model.camera(name).id
@@ -80,38 +98,60 @@ class Camera:
         self._viewport = mujoco.MjrRect(0, 0, size_px, size_px)
         self._option, self._perturbation = mujoco.MjvOption(), mujoco.MjvPerturb()
 
-        size = model.vis.global_
-        size.offwidth, size.offheight = max(size_px, size.offwidth), max(size_px, size.offheight)
-        self._gl: Any = _open_context(size.offwidth, size.offheight)
+        self._gl: Any = _open_context(size_px, size_px)
         self._gl.make_current()
         self._buffers = self._open_buffers(render)
         # MuJoCo's own exit hook closes the display; a context that is freed after it prints a traceback.
         atexit.register(self.close)
 
     def _open_buffers(self, render: Render) -> Any:
-        quality = self._model.vis.quality
-        samples = quality.offsamples
+        quality, size = self._model.vis.quality, self._model.vis.global_
+        kept = quality.offsamples, size.offwidth, size.offheight
+        size.offwidth = size.offheight = self.size_px  # Adroit asks for 3024 x 1680 pixels, whatever is read of them
         if render == "fast":
             quality.offsamples = 0
             self._scene.flags[self._mujoco.mjtRndFlag.mjRND_SHADOW] = 0
             self._scene.flags[self._mujoco.mjtRndFlag.mjRND_REFLECTION] = 0
         buffers = self._mujoco.MjrContext(self._model, self._mujoco.mjtFontScale.mjFONTSCALE_100)
         self._mujoco.mjr_setBuffer(self._mujoco.mjtFramebuffer.mjFB_OFFSCREEN, buffers)
-        quality.offsamples = samples
+        buffers.readDepthMap = self._mujoco.mjtDepthMap.mjDEPTH_ZEROFAR  # finer far away than the other way round
+        quality.offsamples, size.offwidth, size.offheight = kept
         return buffers
 
-    def render(self, data: Any) -> np.ndarray:
-        """The frame as OpenGL keeps it, (H, W, 3) uint8, its first row at the bottom of the camera's view."""
+    def render(self, data: Any, with_depth: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
+        """The frame as OpenGL keeps it: its first row is at the bottom of the camera's view.
+
+        Returns:
+            (H, W, 3) uint8, RGB, then None or (H, W) float32: metres along the camera's axis to what a pixel shows.
+        """
         pixels = np.empty((self.size_px, self.size_px, 3), dtype=np.uint8)
+        depth = np.empty((self.size_px, self.size_px), dtype=np.float32) if with_depth else None
         everything = self._mujoco.mjtCatBit.mjCAT_ALL
         self._gl.make_current()
         self._mujoco.mjv_updateScene(
             self._model, data, self._option, self._perturbation, self._view, everything, self._scene
         )
+        for decoration in self._decorations:
+            self._add(decoration)
         self._mujoco.mjr_render(self._viewport, self._scene, self._buffers)
-        self._mujoco.mjr_readPixels(pixels, None, self._viewport, self._buffers)
+        self._mujoco.mjr_readPixels(pixels, depth, self._viewport, self._buffers)
         self.frames_rendered += 1
-        return pixels
+        return pixels, None if depth is None else self._metres(depth)
+
+    def _metres(self, depth: np.ndarray) -> np.ndarray:
+        """OpenGL's depth, 1 at the near plane and 0 at the far one, in metres."""
+        planes, extent = self._model.vis.map, self._model.stat.extent
+        near, far = planes.znear * extent, planes.zfar * extent
+        return (near * far / (near + depth.astype(np.float64) * (far - near))).astype(np.float32)
+
+    def _add(self, decoration: Decoration) -> None:
+        """Draw one more body in the scene of this frame."""
+        mujoco, geom = self._mujoco, self._scene.geoms[self._scene.ngeom]
+        shape = getattr(mujoco.mjtGeom, f"mjGEOM_{decoration.shape.upper()}")
+        mujoco.mjv_initGeom(
+            geom, shape, decoration.size_m, decoration.position_m, np.eye(3).ravel(), (*decoration.colour, 1)
+        )
+        self._scene.ngeom += 1
 
     def close(self) -> None:
         """Give the OpenGL context back."""

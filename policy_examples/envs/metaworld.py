@@ -1,33 +1,24 @@
 """MetaWorld's 50 tasks, seen and acted on as in 3D Diffusion Policy (DP3)."""
 
-import difflib
 import warnings
 from typing import Any
 
 import numpy as np
 
-from policy_examples.envs.camera import Camera, Render, require_headless_rendering
+from policy_examples.envs.camera import Decoration, Render, require_headless_rendering
+from policy_examples.envs.contract import Observation, Solved
+from policy_examples.envs.points import Crop
+from policy_examples.envs.published import METAWORLD, require_known
+from policy_examples.envs.view import Placement, View
 
 _SUFFIX = "-v3-goal-observable"
-_CAMERA = "corner2"
-_CAMERA_POSITION_M = (0.6, 0.295, 0.8)  # DP3 moves the camera closer to the table
-
-
-def task_names() -> list[str]:
-    """The 50 tasks, in alphabetical order."""
-    require_headless_rendering()
-    from metaworld.env_dict import ALL_V3_ENVIRONMENTS_GOAL_OBSERVABLE
-
-    return sorted(name.removesuffix(_SUFFIX) for name in ALL_V3_ENVIRONMENTS_GOAL_OBSERVABLE)
-
-
-def _require_known(task: str) -> None:
-    known = task_names()
-    if task in known:
-        return
-    close = difflib.get_close_matches(task, known, n=1)
-    guess = f" Did you mean {close[0]!r}?" if close else ""
-    raise ValueError(f"task: unknown MetaWorld task {task!r}.{guess} The known ones: {', '.join(known)}.")
+_PLACEMENT = Placement(
+    camera="corner2",
+    position_m=(0.6, 0.295, 0.8),  # DP3 moves it closer to the table
+    quaternion=None,
+    upside_down=True,
+    crop=Crop(low=(-0.7, 0, 0.005), high=(0.7, 1.1, 1)),  # without the table, whose top is at 0, and the walls
+)
 
 
 class MetaWorld:
@@ -39,26 +30,26 @@ class MetaWorld:
     state_size = 9
     action_size = 4
     episode_steps = 200
+    solved: Solved = "ever"
 
-    def __init__(self, task: str, image_size_px: int = 128, render: Render = "reference") -> None:
-        if render not in ("reference", "fast"):
-            raise ValueError(f"render: accepted are 'reference' and 'fast', got {render!r}.")
-        _require_known(task)
+    def __init__(
+        self, task: str, image_size_px: int = 128, render: Render = "reference", points: int | None = None
+    ) -> None:
+        require_known(task, METAWORLD)
+        require_headless_rendering()
         from metaworld.env_dict import ALL_V3_ENVIRONMENTS_GOAL_OBSERVABLE
         from metaworld.policies import ENV_POLICY_MAP
 
-        self.task, self.image_size_px = task, image_size_px
-        self.render_setting: Render = render
+        self.task, self.image_size_px, self.points = task, image_size_px, points
         simulators: Any = ALL_V3_ENVIRONMENTS_GOAL_OBSERVABLE
         self.simulator: Any = simulators[task + _SUFFIX](seed=0)
         # The private flags are MetaWorld's only way to a fresh placement that follows the seed.
         self.simulator._freeze_rand_vec = False
         self.simulator.seeded_rand_vec = True
-        model = self.simulator.model
-        model.cam_pos[model.camera(_CAMERA).id] = _CAMERA_POSITION_M
-        model.vis.map.znear, model.vis.map.zfar = 0.1, 1.5
+        planes = self.simulator.model.vis.map
+        planes.znear, planes.zfar = 0.1, 1.5  # times the model's extent
         self._expert_policy = ENV_POLICY_MAP[f"{task}-v3"]
-        self._cameras = {image_size_px: Camera(model, _CAMERA, image_size_px, render)}
+        self._view = View(self.simulator, _PLACEMENT, render)
 
     def reset(self, seed: int) -> None:
         """Place the objects and the goal; the same seed gives the same episode, whatever was played before."""
@@ -79,30 +70,34 @@ class MetaWorld:
         self._full_state, _, _, _, info = self.simulator.step(action)
         return bool(info["success"])
 
-    def observe(self) -> dict[str, np.ndarray]:
-        """What a policy reads: {"image": (H, W, 3) uint8 upright, "agent_pos": (9,) float32}.
-
-        agent_pos, in metres: hand, right fingertip, left fingertip.
-        """
-        return {"image": self.frame(self.image_size_px), "agent_pos": self.agent_pos()}
+    def observe(self) -> Observation:
+        """What a policy reads; renders once."""
+        return self._view.observe(self.image_size_px, self.points) | {"agent_pos": self.agent_pos()}
 
     def agent_pos(self) -> np.ndarray:
-        """(9,) float32, in metres: hand, right fingertip, left fingertip."""
+        """(9,) float32, metres, world frame: hand, right fingertip, left fingertip."""
         data = self.simulator.data
         fingertips = [data.site(name).xpos for name in ("rightEndEffector", "leftEndEffector")]
         return np.concatenate([self.simulator.get_endeff_pos(), *fingertips]).astype(np.float32)
 
     def frame(self, size_px: int) -> np.ndarray:
-        """The scene at any size, (H, W, 3) uint8, upright, not mirrored."""
-        if size_px not in self._cameras:
-            self._cameras[size_px] = Camera(self.simulator.model, _CAMERA, size_px, self.render_setting)
-        # The camera hangs upside down: turned by 180 degrees, OpenGL's bottom-up rows come out upright but mirrored.
-        return np.ascontiguousarray(self._cameras[size_px].render(self.simulator.data)[:, ::-1])
+        """The scene at any size, (H, W, 3) uint8, RGB, upright, not mirrored."""
+        return self._view.frame(size_px)
+
+    @property
+    def camera(self) -> str:
+        """The name of the camera in the simulator's model."""
+        return self._view.placement.camera
+
+    @property
+    def decorations(self) -> list[Decoration]:
+        """Bodies that are drawn beside the model's; change the list, and the next frame shows it."""
+        return self._view.decorations
 
     @property
     def frames_rendered(self) -> int:
         """How many frames this environment has rendered so far."""
-        return sum(camera.frames_rendered for camera in self._cameras.values())
+        return self._view.frames_rendered
 
     def expert_action(self) -> np.ndarray:
         """(4,) float32 in [-1, 1], from MetaWorld's scripted expert, which sees the simulator's full state."""
@@ -113,9 +108,7 @@ class MetaWorld:
 
     def close(self) -> None:
         """Free the cameras."""
-        for camera in self._cameras.values():
-            camera.close()
-        self._cameras.clear()
+        self._view.close()
 
     def __enter__(self) -> "MetaWorld":
         return self

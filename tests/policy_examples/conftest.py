@@ -1,6 +1,7 @@
 """Small demonstrations for the tests of policy_examples."""
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ import torch
 from policy_examples.envs.camera import RenderingError
 from policy_examples.envs.metaworld import MetaWorld
 from policy_examples.store import Demonstrations
+
+EXPERTS = Path(__file__).parents[3] / "shared" / "adroit_experts"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -24,11 +27,23 @@ def one_thread():
 def rendering():
     """Skip where neither EGL nor OSMesa can render, or fail if XDISTILL_NO_SKIPS is set."""
     try:
-        MetaWorld("reach", image_size_px=32, render="fast").close()
+        with MetaWorld("reach", image_size_px=32, render="fast") as env:
+            env.reset(0)
+            env.frame(32)
     except RenderingError as error:
         if os.environ.get("XDISTILL_NO_SKIPS"):
             raise
         pytest.skip(f"this machine cannot render without a window: {error}")
+
+
+@pytest.fixture(scope="session")
+def adroit_experts():
+    """The folder of DAPG's policies; without it tests skip, or fail if XDISTILL_NO_SKIPS is set."""
+    if not EXPERTS.is_dir():
+        if os.environ.get("XDISTILL_NO_SKIPS"):
+            pytest.fail(f"XDISTILL_NO_SKIPS is set, and {EXPERTS} with Adroit's experts is not there")
+        pytest.skip(f"Adroit's experts are not there: {EXPERTS}")
+    return EXPERTS
 
 
 @pytest.fixture

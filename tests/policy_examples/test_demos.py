@@ -1,14 +1,25 @@
+import os
+import signal
+import subprocess
 import sys
+import time
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from policy_examples import demos
-from policy_examples.store import load_demonstrations
+from policy_examples.envs.tasks import TaskConfig, open_environment
+from policy_examples.store import open_demonstrations
 
 pytestmark = pytest.mark.usefixtures("rendering")
 
 CONFIG = demos.Config(task="reach", episodes=2, image_size_px=32, render="fast", steps_after_success=3)
+
+
+def files(store: Path) -> dict[Path, bytes]:
+    return {path.relative_to(store): path.read_bytes() for path in sorted(store.rglob("*")) if path.is_file()}
 
 
 def test_the_same_seed_collects_the_same_demonstrations():
@@ -20,7 +31,7 @@ def test_the_same_seed_collects_the_same_demonstrations():
 
 def test_demonstrations_end_so_many_steps_after_success():
     collected = demos.collect(CONFIG)
-    with demos.MetaWorld("reach", 32, "fast") as env:
+    with open_environment(TaskConfig("reach", 32, "fast")) as env:
         env.reset(collected.origin["seeds"][0])
         solved = [env.step(action) for action in collected.actions[: collected.episode_ends[0]]]
     assert solved.index(True) == len(solved) - 1 - 3
@@ -28,15 +39,75 @@ def test_demonstrations_end_so_many_steps_after_success():
 
 def test_the_command_writes_a_store_that_loads(tmp_path, monkeypatch, capsys):
     path = tmp_path / "demonstrations.zarr"
-    arguments = f"--task reach --episodes 1 --image-size-px 32 --render fast --output {path}"
+    arguments = f"--task reach --episodes 1 --image-size-px 32 --render fast --points 16 --output {path}"
     monkeypatch.setattr(sys, "argv", ["xdistill demos", *arguments.split()])
     demos.main()
-    loaded = load_demonstrations(path)
+    loaded = open_demonstrations(path)
     assert loaded.episode_ends.tolist() == [200]
     assert loaded.origin["seeds"] == [0]
-    assert "1 demonstrations, 200 steps" in capsys.readouterr().out
+    assert loaded.point_clouds is not None
+    assert loaded.point_clouds.shape == (200, 16, 3)
+    assert "1 demonstrations" in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_seed_of_the_evaluation_is_refused():
-    with pytest.raises(ValueError, match="seed: 1000000 and above are evaluation's, below 0 is none; got 1000000"):
-        demos.collect(demos.Config(task="reach", seed=demos.FIRST_EVALUATION_SEED))
+def test_a_killed_collection_continues_to_the_store_of_an_uninterrupted_one(tmp_path):
+    config = replace(CONFIG, episodes=3, steps_after_success=None)
+    demos.collect_store(replace(config, output=tmp_path / "whole.zarr"))
+    path = tmp_path / "killed.zarr"
+    arguments = f"--task reach --episodes 3 --image-size-px 32 --render fast --processes 2 --output {path}"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "policy_examples.demos", *arguments.split()],
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        cwd=Path(__file__).parents[2],
+    )
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("killed.zarr.collecting/*.npz")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not path.exists()
+    assert list(tmp_path.glob("killed.zarr.collecting/*.npz"))
+
+    demos.collect_store(replace(config, output=path))
+    assert files(path) == files(tmp_path / "whole.zarr")
+
+
+def test_adroit_is_collected_from_its_experts(adroit_experts):
+    collected = demos.collect(
+        demos.Config(task="adroit-door", episodes=1, image_size_px=32, render="fast", experts=adroit_experts)
+    )
+    assert collected.images.shape == (100, 32, 32, 3)
+    assert collected.agent_pos.shape == (100, 24)
+    assert collected.actions.shape == (100, 28)
+    assert collected.origin["env"] == "adroit"
+
+
+@pytest.mark.parametrize("task", ["reach", "adroit-door"])
+def test_the_stated_rate_of_actions_is_the_simulator_s(task):
+    with open_environment(TaskConfig(task, 32, "fast")) as env:
+        env.reset(0)
+        before = env.simulator.data.time
+        env.step(np.zeros(env.action_size, np.float32))
+        rate = demos.ACTIONS_PER_SECOND[demos.suite_of(task)]
+        assert env.simulator.data.time - before == pytest.approx(1 / rate)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seed": 1_000_000}, "seed: 1000000 and above are evaluation's, below 0 is none; got 1000000"),
+        ({"episodes": 0}, "episodes: expected 1 or more, got 0"),
+        ({"processes": 0}, "processes: expected 1 or more, got 0"),
+        ({"task": "drawer-opne"}, "unknown task 'drawer-opne'. Did you mean 'drawer-open'"),
+    ],
+)
+def test_settings_out_of_range_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        demos.collect(replace(CONFIG, **changes))
+
+
+def test_a_taken_output_is_refused_before_anything_is_played(tmp_path):
+    with pytest.raises(ValueError, match="exists already; delete it or name another path"):
+        demos.collect_store(replace(CONFIG, output=tmp_path))

@@ -1,7 +1,14 @@
 import json
+import os
+import signal
+import subprocess
 import sys
+import time
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -9,52 +16,117 @@ from policy_examples import rollout
 from policy_examples.demos import FIRST_EVALUATION_SEED
 from policy_examples.encoders import load_encoder
 from policy_examples.envs.metaworld import MetaWorld
-from policy_examples.policy import DiffusionPolicy, PolicyShape
+from policy_examples.envs.tasks import TaskConfig
+from policy_examples.playing import Episode, play
+from policy_examples.policy import DiffusionPolicy
+from policy_examples.policy_shape import PolicyShape
 
-ORIGIN = {"env": "metaworld", "task": "reach", "render": "fast", "image_size_px": 32, "seeds": [0, 1]}
+ROOT = Path(__file__).parents[2]
+TASK = TaskConfig("coffee-button", image_size_px=32, render="fast")
+SEEDS = range(FIRST_EVALUATION_SEED, FIRST_EVALUATION_SEED + 4)
+ORIGIN = {"env": "metaworld", "task": "coffee-button", "render": "fast", "image_size_px": 32, "seeds": [0, 1]}
+
+
+def pushing(name, camera=None):
+    """A random policy whose actions lie close to straight ahead, which presses the coffee button in some episodes."""
+    torch.manual_seed(0)
+    cameras = () if camera is None else (camera,)
+    sizes = {"horizon": 16, "observation_steps": 2, "action_steps": 12, "channels": (16, 32), "inference_steps": 2}
+    shape = PolicyShape(9, 4, **sizes, cameras=cameras)
+    policy = DiffusionPolicy(shape, [load_encoder(name)])
+    policy.actions.fit(torch.tensor([[-0.02, 0.9, -0.02, -1.0], [0.02, 1.0, 0.02, -0.9]]))
+    return policy.eval()
 
 
 @pytest.fixture(scope="module")
 def policy():
-    torch.manual_seed(0)
-    shape = PolicyShape("group", 9, 4, horizon=8, observation_steps=2, action_steps=6, channels=(16, 32))
-    return DiffusionPolicy(shape, load_encoder("resnet18-scratch", None, "group")).eval()
+    return pushing("resnet18-scratch", "image")
+
+
+@pytest.fixture(scope="module")
+def blind():
+    return pushing("blind")
 
 
 @pytest.fixture
 def env(rendering):
-    with MetaWorld("reach", image_size_px=32, render="fast") as env:
+    with MetaWorld("coffee-button", image_size_px=32, render="fast") as env:
         yield env
 
 
 def test_an_episode_repeats_exactly(policy, env):
-    frames = [[], []]
-    episodes = [rollout.play(policy, env, FIRST_EVALUATION_SEED, seen) for seen in frames]
+    films = [[], []]
+    episodes = [play(policy, env, SEEDS[0], film) for film in films]
     assert episodes[0] == episodes[1]
-    assert np.array_equal(frames[0], frames[1])
+    assert np.array_equal(films[0], films[1])
 
 
 def test_only_the_frames_that_the_policy_reads_are_rendered(policy, env):
-    """A failed episode: one frame at the reset, then two after each of 33 whole chunks of 6 actions in 200 steps."""
-    episode = rollout.play(policy, env, FIRST_EVALUATION_SEED)
-    assert episode == rollout.Episode(FIRST_EVALUATION_SEED, success=False, steps=200)
-    assert env.frames_rendered == 1 + 2 * 33
+    """A failed episode: one frame at the reset, then two after each of 16 whole chunks of 12 actions in 200 steps."""
+    assert play(policy, env, SEEDS[2]) == Episode(SEEDS[2], success=False, steps=200)
+    assert env.frames_rendered == 1 + 2 * 16
+
+
+def test_a_blind_policy_renders_nothing(blind, env):
+    play(blind, env, SEEDS[0])
+    assert env.frames_rendered == 0
+
+
+def test_a_policy_that_reads_points_is_shown_points(rendering):
+    task = replace(TASK, points=64)
+    (episode,) = rollout.evaluate(pushing("pointnet-dp3", "point_cloud"), task, SEEDS[:1])
+    assert episode.seed == SEEDS[0]
+    with pytest.raises(ValueError, match="points: the policy reads point clouds"):
+        rollout.evaluate(pushing("pointnet-dp3", "point_cloud"), TASK, SEEDS[:1])
+
+
+def test_every_number_of_processes_gives_the_same_episodes(policy, tmp_path, rendering):
+    alone = rollout.evaluate(policy, TASK, SEEDS, processes=0, log=tmp_path / "alone.jsonl")
+    assert [episode.seed for episode in alone] == list(SEEDS)
+    assert {episode.success for episode in alone} == {True, False}
+    assert len({episode.steps for episode in alone if episode.success}) > 1
+
+    log = tmp_path / "two.jsonl"
+    assert rollout.evaluate(policy, TASK, SEEDS, processes=2, log=log) == alone
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert {Episode(**line) for line in lines} == set(alone)
+    assert [line["seed"] for line in lines] != list(SEEDS)  # in the order in which they ended
+
+
+def test_an_evaluation_that_is_told_to_stop_returns_the_episodes_that_have_ended(blind, tmp_path, rendering):
+    log = tmp_path / "episodes.jsonl"
+    episodes = rollout.evaluate(blind, TASK, SEEDS, log=log, stop=lambda: log.read_text() != "")
+    assert [episode.seed for episode in episodes] == [SEEDS[0]]
+
+
+@pytest.mark.parametrize("seeds", [[], [7, 8, 7]])
+def test_seeds_are_given_and_each_once(blind, seeds):
+    with pytest.raises(ValueError, match="seeds: expected one or more, each once, got"):
+        rollout.evaluate(blind, TASK, seeds)
+
+
+def test_a_success_and_a_failure_are_filmed_where_there_are_such(blind, env, tmp_path):
+    episodes = [play(blind, env, seed) for seed in SEEDS]
+    assert rollout.record(blind, env, episodes, tmp_path) == [tmp_path / "success.mp4", tmp_path / "failure.mp4"]
+    assert (tmp_path / "failure.mp4").read_bytes()[4:8] == b"ftyp"
+    solved = [episode for episode in episodes if episode.success]
+    assert rollout.record(blind, env, solved, tmp_path) == [tmp_path / "success.mp4"]
 
 
 def test_seeds_that_placed_demonstrations_are_refused():
     with pytest.raises(ValueError, match=r"seed: \[1\] placed the objects of demonstrations; start at 1000000"):
         rollout.require_unseen(range(1, 5), ORIGIN)
-    rollout.require_unseen(range(FIRST_EVALUATION_SEED, FIRST_EVALUATION_SEED + 20), ORIGIN)
+    rollout.require_unseen(SEEDS, ORIGIN)
 
 
-def test_the_command_writes_an_episode_a_line_and_a_video(policy, tmp_path, monkeypatch, capsys, rendering):
+def test_the_command_writes_an_episode_a_line_and_the_videos(policy, tmp_path, monkeypatch, capsys, rendering):
     policy.save(tmp_path / "policy", ORIGIN)
     arguments = ["--policy", f"{tmp_path}/policy", "--output", f"{tmp_path}/out", "--episodes", "2"]
-    monkeypatch.setattr(sys, "argv", ["xdistill rollout", *arguments])
+    monkeypatch.setattr(sys, "argv", ["xdistill rollout", *arguments, "--shift", "camera"])
     rollout.main()
     lines = [json.loads(line) for line in (tmp_path / "out/episodes.jsonl").read_text().splitlines()]
-    assert [line["seed"] for line in lines] == [FIRST_EVALUATION_SEED, FIRST_EVALUATION_SEED + 1]
-    assert (tmp_path / "out/episode.mp4").read_bytes()[4:8] == b"ftyp"
+    assert [line["seed"] for line in lines] == list(SEEDS[:2])
+    assert (tmp_path / "out/success.mp4").exists() == any(line["success"] for line in lines)
     assert "of 2 episodes" in capsys.readouterr().out
 
     with pytest.raises(SystemExit, match=r"^xdistill rollout: output: .*/out holds the episodes of another rollout"):
@@ -62,6 +134,25 @@ def test_the_command_writes_an_episode_a_line_and_a_video(policy, tmp_path, monk
     assert len((tmp_path / "out/episodes.jsonl").read_text().splitlines()) == 2
 
 
-def test_a_policy_of_unknown_origin_needs_a_task():
+def test_a_policy_of_unknown_origin_needs_a_task(blind):
     with pytest.raises(ValueError, match="task: the policy's demonstrations do not say it; give it on"):
-        dict(rollout.settings(rollout.Config(), origin={}))
+        rollout.task_of(rollout.Config(), blind, origin={})
+
+
+def test_ctrl_c_ends_the_command_with_its_processes_quietly(blind, tmp_path, rendering):
+    blind.save(tmp_path / "policy", ORIGIN)
+    folders = ["--policy", f"{tmp_path}/policy", "--output", f"{tmp_path}/out"]
+    options = [*folders, "--episodes", "5000", "--processes", "2"]
+    command = [sys.executable, "-m", "xdistill_encoder.cli", "rollout", *options]
+    log = tmp_path / "out/episodes.jsonl"
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        while process.poll() is None and not (log.exists() and log.read_text()):
+            time.sleep(0.1)
+        children = psutil.Process(process.pid).children(recursive=True)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        _, errors = process.communicate(timeout=30)
+    assert len(children) >= 2
+    assert process.returncode == 130
+    assert "interrupted" in errors
+    assert "Traceback" not in errors
+    assert not psutil.wait_procs(children, timeout=10)[1]

@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from policy_examples.windows import Windows, batch_indices, window_rows
+from policy_examples.windows import Windows, batch_indices, steps_per_epoch, window_rows
 
 
 def test_windows_repeat_the_edges_of_their_episode():
@@ -42,7 +44,35 @@ def test_a_tensor_of_indices_gives_a_batch(demonstrations):
     assert torch.equal(batch["action"][1], windows[7]["action"])
 
 
+def test_a_window_holds_what_is_read_alone(demonstrations):
+    points = np.random.default_rng(1).normal(size=(21, 5, 3))
+    demonstrations = replace(demonstrations, point_clouds=points, cameras={"wrist": demonstrations.images[::-1].copy()})
+    blind = Windows(demonstrations, 4, 2, 3, reads=("agent_pos",))[0]
+    assert sorted(blind) == ["action", "agent_pos"]
+    window = Windows(demonstrations, 4, 2, 3, reads=("image_wrist", "point_cloud", "agent_pos"))[torch.tensor([5])]
+    assert sorted(window) == ["action", "agent_pos", "image_wrist", "point_cloud"]
+    wrist = torch.from_numpy(demonstrations.cameras["wrist"][4:6]).permute(0, 3, 1, 2)
+    assert torch.equal(window["image_wrist"][0], wrist)
+    assert torch.equal(window["point_cloud"][0], torch.from_numpy(points[4:6].astype(np.float32)))
+
+
+@pytest.mark.parametrize("key", ["point_cloud", "image_wrist"])
+def test_what_the_demonstrations_lack_is_refused_with_what_they_have(demonstrations, key):
+    with pytest.raises(ValueError, match=f"cameras: these demonstrations have image, agent_pos; got '{key}'"):
+        Windows(demonstrations, 4, 2, 3, reads=(key, "agent_pos"))
+
+
+def test_the_fingerprint_tells_demonstrations_apart(demonstrations):
+    first = Windows(demonstrations, 4, 2, 3).fingerprint()
+    assert Windows(replace(demonstrations), 4, 2, 3).fingerprint() == first
+    assert Windows(demonstrations, 8, 2, 3).fingerprint() != first
+    images = demonstrations.images.copy()
+    images[0, 0, 0, 0] += 1
+    assert Windows(replace(demonstrations, images=images), 4, 2, 3).fingerprint() != first
+
+
 def test_an_epoch_visits_each_window_at_most_once_and_epochs_differ():
+    assert steps_per_epoch(10, 3) == 3
     first, second = (torch.cat([batch_indices(10, 3, 0, epoch * 3 + i) for i in range(3)]) for epoch in (0, 1))
     assert len(set(first.tolist())) == len(set(second.tolist())) == 9
     assert not torch.equal(first, second)

@@ -65,7 +65,7 @@ def test_a_missing_package_ends_in_one_line_of_advice(tmp_path, monkeypatch):
         cli.run("needs_more")
     assert str(caught.value) == (
         "xdistill needs_more: the package 'package_that_nobody_has' is not installed; "
-        "the recipes need: pip install 'xdistill-encoder[recipes,metaworld]'"
+        "this command needs: pip install 'xdistill-encoder[recipes,metaworld]'"
     )
 
 

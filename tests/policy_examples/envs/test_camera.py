@@ -3,6 +3,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import psutil
+
+from policy_examples.envs.metaworld import MetaWorld
+
 ROOT = Path(__file__).parents[3]
 
 
@@ -16,9 +21,9 @@ def test_importing_the_environment_sets_no_environment_variable_and_imports_no_s
     code = """
 import os, sys
 before = dict(os.environ)
-import policy_examples.envs.metaworld
+import policy_examples.envs.tasks
 assert dict(os.environ) == before
-assert "mujoco" not in sys.modules
+assert not {"mujoco", "metaworld", "gymnasium_robotics", "minari"} & set(sys.modules)
 """
     assert run(code).stderr == ""
 
@@ -42,3 +47,17 @@ env.observe()
     left = run(code)
     assert left.returncode == 0
     assert "Traceback" not in left.stderr
+
+
+def test_closing_gives_opengl_s_memory_back_and_a_later_frame_opens_it_again(rendering):
+    process = psutil.Process()
+    with MetaWorld("reach", image_size_px=32, render="fast") as env:
+        env.reset(seed=0)
+        first = env.frame(32)
+        env.close()
+        before = process.memory_info().rss
+        for _ in range(3):
+            assert np.array_equal(env.frame(32), first)
+            env.close()
+        assert env.frames_rendered == 4
+    assert process.memory_info().rss - before < 20e6  # an open context holds 50 MB and more

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from policy_examples.demos import demonstrate
-from policy_examples.envs.metaworld import MetaWorld, task_names
+from policy_examples.attempts import demonstrate
+from policy_examples.envs.metaworld import MetaWorld
+from policy_examples.envs.published import METAWORLD
 
 pytestmark = pytest.mark.usefixtures("rendering")
 
@@ -14,10 +15,12 @@ def env():
 
 
 def test_there_are_fifty_tasks_and_each_has_a_scripted_expert():
+    from metaworld.env_dict import ALL_V3_ENVIRONMENTS_GOAL_OBSERVABLE
     from metaworld.policies import ENV_POLICY_MAP
 
-    assert len(task_names()) == 50
-    assert {f"{task}-v3" for task in task_names()} == set(ENV_POLICY_MAP)
+    assert len(METAWORLD) == 50
+    assert {f"{task}-v3-goal-observable" for task in METAWORLD} == set(ALL_V3_ENVIRONMENTS_GOAL_OBSERVABLE)
+    assert {f"{task}-v3" for task in METAWORLD} == set(ENV_POLICY_MAP)
 
 
 @pytest.mark.parametrize("task", ["assembly", "handle-pull-side", "stick-push"])
@@ -60,6 +63,50 @@ def test_a_second_environment_gives_the_same_episode_for_the_same_seed(env):
     with MetaWorld("drawer-open", image_size_px=96, render="fast") as second:
         second.reset(seed=5)
         assert np.array_equal(env.observe()["image"], second.observe()["image"])
+
+
+def test_the_camera_is_dp3_s(env):
+    model = env.simulator.model
+    camera = model.camera("corner2")
+    assert env.camera == "corner2"
+    np.testing.assert_allclose(camera.pos, (0.6, 0.295, 0.8))
+    assert camera.fovy == 60
+    assert (model.vis.map.znear, model.vis.map.zfar) == (pytest.approx(0.1), 1.5)
+    assert MetaWorld("reach").image_size_px == 128
+
+
+def test_agent_pos_is_the_hand_then_both_fingertips_in_metres():
+    """The hand is sent to (0, 0.6, 0.2) before an episode; open fingers stand 5 cm to either side, 4.5 cm below."""
+    with MetaWorld("reach") as env:
+        env.reset(seed=0)
+        hand, right, left = env.agent_pos().reshape(3, 3)
+        np.testing.assert_allclose(hand, (0.005, 0.601, 0.195), atol=1e-3)
+        np.testing.assert_allclose(right, (0.007, 0.551, 0.150), atol=1e-3)
+        np.testing.assert_allclose(left, (0.001, 0.652, 0.150), atol=1e-3)
+
+
+def test_an_action_is_one_simulator_step_and_1_is_a_centimetre(env):
+    env.reset(seed=0)
+    data = env.simulator.data
+    began_s, began_m = data.time, data.mocap_pos[0].copy()
+    env.step(np.array([1.0, 0, -0.5, 0]))
+    assert data.time - began_s == pytest.approx(5 * 0.0025)
+    np.testing.assert_allclose(data.mocap_pos[0] - began_m, (0.01, 0, -0.005), atol=1e-9)
+
+
+def test_an_episode_has_200_actions_and_any_solved_one_counts(env):
+    assert (env.episode_steps, env.solved) == (200, "ever")
+
+
+def test_a_step_is_solved_as_metaworld_says():
+    """`reach` is solved within 5 cm of its goal; leaving the goal unsolves it."""
+    with MetaWorld("reach") as env:
+        env.reset(seed=0)
+        while not env.step(env.expert_action()):
+            pass
+        goal = env.simulator._target_pos
+        assert np.linalg.norm(env.agent_pos()[:3] - goal) < 0.06
+        assert not [env.step(np.array([0, 0, 1, 0])) for _ in range(30)][-1]
 
 
 def test_stepping_renders_nothing(env):
@@ -132,6 +179,5 @@ def test_the_scripted_expert_solves_the_task(task):
     with MetaWorld(task, image_size_px=32, render="fast") as env:
         episode = demonstrate(env, seed=0, steps_after_success=5)
     assert episode is not None
-    images, agent_pos, actions = episode
-    assert len(images) == len(agent_pos) == len(actions) < 200
-    assert np.abs(actions).max() <= 1
+    assert len(episode["img"]) == len(episode["state"]) == len(episode["action"]) < 200
+    assert np.abs(episode["action"]).max() <= 1

@@ -1,0 +1,218 @@
+"""Trains every encoder on every task with every seed, evaluates it, keeps a row for each."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from policy_examples.benchmarking.jobs import Session, failure_reason, job_of
+from policy_examples.benchmarking.launchers import Finished, Job, run_local
+from policy_examples.benchmarking.plan import describe_plan
+from policy_examples.benchmarking.protocols import PresetName
+from policy_examples.benchmarking.results import adopt_rows, read_rows
+from policy_examples.benchmarking.runfiles import write_run
+from policy_examples.benchmarking.runs import READ_POINTS, Run, plan_runs
+from policy_examples.benchmarking.suites import NOTES, SuiteName, suite_tasks
+from policy_examples.envs.camera import RenderingError
+from policy_examples.envs.shifts import ShiftName
+from policy_examples.envs.tasks import require_known
+from policy_examples.interrupts import StopRequest
+
+MOST_PROCESSES = 10
+
+
+@dataclass(frozen=True)
+class Config:
+    """What to compare; the defaults are X-Distill's protocol."""
+
+    suite: SuiteName | None = None
+    """Tasks by the name of their suite; None: those of --tasks."""
+    tasks: tuple[str, ...] = ()
+    """Tasks by name, such as drawer-open or adroit-door; with a suite, only these of it."""
+    encoders: tuple[str, ...] = ("xdistill", "resnet18-scratch", "blind")
+    """NAME[,checkpoint=...][,norm=...][,readout=...], such as xdistill,norm=group; `blind` marks tasks without need of
+    eyes."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Each has demonstrations of its own, which all encoders share."""
+    preset: PresetName = "dp3"
+    """dp3 (T / To / Ta 16 / 2 / 8) and dp3-paper (4 / 2 / 3) are for GPUs; cpu: minutes a run on two cores; smoke:
+    seconds."""
+    shifts: tuple[ShiftName, ...] = ()
+    """Evaluate each finished policy under these shifts too, a row each; names as in `xdistill rollout --shift`."""
+    demonstrations: int | None = None
+    """None is the preset's number, 10 but for smoke."""
+    steps: int | None = None
+    """Optimizer steps of a run; None is the preset's length."""
+    output: Path = Path("runs/benchmark")
+    """Folder of demonstrations, of runs and of failed.jsonl; a benchmark found there goes on where it stopped."""
+    csv: Path | None = None
+    """Rows go here; None is results.csv in the output folder. A run that has its row here is not repeated."""
+    plan: bool = False
+    """Only say how many runs there are and how long they take."""
+    launcher: Literal["local", "ray"] = "local"
+    """`ray` spreads runs over the machines of RAY_ADDRESS, which must share the output folder."""
+    jobs: int = 1
+    """local: runs at the same time; GPUs are dealt out in turn."""
+    ray_cpus: float = 2
+    """ray: cores of a run."""
+    ray_gpus: float = 0
+    """ray: GPUs of a run; 0.25 puts four runs on one."""
+    processes: int | None = None
+    """Environments that a run plays side by side, which changes no result; None: as many as it has cores, up to 10."""
+    experts: Path | None = None
+    """Folder of Adroit's experts; None downloads them."""
+    keep_policies: bool = True
+    """Leave the policies in the runs' folders; a billion bytes each at the published sizes."""
+
+
+@dataclass
+class Outcome:
+    """What came of a benchmark."""
+
+    runs: int
+    finished: int = 0
+    """Runs that have all their rows, earlier ones included."""
+    failed: list[dict[str, str]] = field(default_factory=list)
+    """{"run", "reason", "log"} of those that ended otherwise."""
+    stopped: bool = False
+    """A signal came; the same command goes on."""
+
+
+def run_benchmark(config: Config) -> Outcome:
+    """Run, or go on with, whatever has no row yet.
+
+    Raises:
+        ValueError: settings that do not exist or do not fit together; a run's own failure does not raise.
+    """
+    runs = planned_runs(config)
+    csv = results_path(config)
+    pending = {str(run.folder(config.output).absolute()): run for run in runs if not is_finished(run, config)}
+    outcome = Outcome(len(runs), finished=len(runs) - len(pending))
+    print(f"{len(runs)} runs, {outcome.finished} finished; rows: {csv}", flush=True)
+    failures = config.output / "failed.jsonl"
+    failures.unlink(missing_ok=True)  # what failed is tried again
+    for folder, run in pending.items():
+        write_run(run, Path(folder))
+    with StopRequest() as stop:
+        for ended in launch(config, list(pending.values()), lambda: stop.requested):
+            run = pending[ended.name]
+            if ended.status == 0 and is_finished(run, config):
+                outcome.finished += 1
+                print(f"[{outcome.finished}/{len(runs)}] {report(run, csv)}", flush=True)
+            elif not stop.requested:
+                log = Path(ended.name) / "log"
+                failure = {"run": run.command(), "reason": failure_reason(ended, log), "log": str(log)}
+                outcome.failed.append(failure)
+                with failures.open("a") as file:
+                    file.write(json.dumps(failure) + "\n")
+                print(f"failed: {failure['run']}: {failure['reason']}", flush=True)
+        outcome.stopped = stop.requested and outcome.finished + len(outcome.failed) < len(runs)
+    return outcome
+
+
+def planned_runs(config: Config) -> list[Run]:
+    """All runs that the configuration asks for.
+
+    Raises:
+        ValueError: no tasks, or a task that is unknown or not of the suite.
+    """
+    tasks: Sequence[str] = config.tasks
+    for task in tasks:
+        require_known(task)
+    if config.suite is not None:
+        suite = suite_tasks(config.suite)
+        strangers = [task for task in tasks if task not in suite]
+        if strangers:
+            raise ValueError(f"tasks: expected tasks of {config.suite}, got {', '.join(strangers)}; leave --suite out.")
+        tasks = tasks or suite
+    for name, number in (("jobs", config.jobs), ("processes", config.processes)):
+        if number is not None and number < 1:
+            raise ValueError(f"{name}: expected 1 or more, got {number}.")
+    if not tasks:
+        raise ValueError(f"suite: expected one of {', '.join(NOTES)}, or --tasks, got neither.")
+    return plan_runs(tasks, config.encoders, config.seeds, config.preset, config.demonstrations, config.steps)
+
+
+def results_path(config: Config) -> Path:
+    """Where rows go."""
+    return config.csv or config.output / "results.csv"
+
+
+def is_finished(run: Run, config: Config) -> bool:
+    """Whether the run has all its rows, taking those that lie in its folder."""
+    done = adopt_rows(run.folder(config.output) / "rows.csv", results_path(config))
+    return {run.command(), *(run.command(shift) for shift in config.shifts)} <= done
+
+
+def launch(config: Config, runs: Sequence[Run], stopping: Callable[[], bool]) -> Iterator[Finished]:
+    """Start a process for each run, by the launcher that was asked for."""
+    points = any(run.encoder.name in READ_POINTS for run in planned_runs(config))
+    jobs: list[Job] = [
+        job_of(
+            Session(
+                folder=str(run.folder(config.output).absolute()),
+                store=str(run.store(config.output, points).absolute()),
+                points=points,
+                suite=config.suite or "",
+                shifts=config.shifts,
+                processes=config.processes or processes_of(config),
+                experts=None if config.experts is None else str(config.experts.absolute()),
+                keep_policies=config.keep_policies,
+            )
+        )
+        for run in runs
+    ]
+    if config.launcher == "local":
+        return run_local(jobs, config.jobs, stopping)
+    from policy_examples.benchmarking.ray_launcher import run_on_ray
+
+    return run_on_ray(jobs, config.ray_cpus, config.ray_gpus, config.output.absolute() / "stop", stopping)
+
+
+def processes_of(config: Config) -> int:
+    """Environments side by side where the command line does not say it: one a core of a run, up to ten."""
+    cores = (os.cpu_count() or 1) / config.jobs if config.launcher == "local" else config.ray_cpus
+    return max(1, min(int(cores), MOST_PROCESSES))
+
+
+def report(run: Run, csv: Path) -> str:
+    """A finished run in a line."""
+    (row,) = [row for row in read_rows(csv) if row.command == run.command()]
+    shifted = [
+        other for other in read_rows(csv) if other.shift and other.command.startswith(row.command + " --shifts ")
+    ]
+    text = f"{run.task}, {run.encoder}, seed {run.seed}: best {row.best:.0%}, last {row.last:.0%}"
+    return f"{', '.join([text, *(f'{other.shift} {other.last:.0%}' for other in shifted)])}; {row.minutes:.1f} minutes"
+
+
+def main() -> None:
+    """`xdistill benchmark`."""
+    config = tyro.cli(Config, prog="xdistill benchmark", description="Encoders x tasks x seeds -> success rates.")
+    if config.suite is not None:
+        print(NOTES[config.suite])
+    try:
+        if config.plan:
+            processes = config.processes or processes_of(config)
+            print(describe_plan(planned_runs(config), results_path(config), config.jobs, processes, config.experts))
+            return
+        outcome = run_benchmark(config)
+    except (ValueError, RenderingError) as error:
+        raise SystemExit(f"xdistill benchmark: {error}") from error
+    if outcome.stopped:
+        print(f"stopped after {outcome.finished} of {outcome.runs} runs; the same command goes on.", file=sys.stderr)
+        sys.exit(130)
+    if outcome.failed:
+        print(f"{len(outcome.failed)} of {outcome.runs} runs failed:", file=sys.stderr)
+        for failure in outcome.failed:
+            print(f"  {failure['run']}\n    {failure['reason']}\n    {failure['log']}", file=sys.stderr)
+        sys.exit(1)
+    print(f"all {outcome.runs} runs have their rows; sum them up: xdistill table {results_path(config)}")
+
+
+if __name__ == "__main__":
+    main()

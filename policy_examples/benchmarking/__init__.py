@@ -1,0 +1,1 @@
+"""The parts of `xdistill benchmark` beside its commands."""

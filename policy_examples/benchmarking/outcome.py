@@ -1,0 +1,85 @@
+"""What came of a run, as rows."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from policy_examples.benchmarking.protocols import PROTOCOLS
+from policy_examples.benchmarking.results import Row
+from policy_examples.benchmarking.runfiles import describe_machine, spent_minutes
+from policy_examples.benchmarking.runs import EncoderChoice, Run
+from policy_examples.encoders import describe
+from policy_examples.envs.tasks import difficulty
+from policy_examples.policy import DiffusionPolicy
+from policy_examples.rollout import Episode, success_rate
+from xdistill_encoder.checkpoints import DEFAULT_CHECKPOINTS
+from xdistill_encoder.norms import share_weights
+
+TOP = 5
+
+
+def row_of_training(run: Run, suite: str, folder: Path, policy: DiffusionPolicy, commit: str | None) -> Row:
+    """The row of a finished training: its evaluations, what it took, what its encoder costs on this machine."""
+    lines = [json.loads(line) for line in (folder / "evaluations.jsonl").read_text().splitlines()]
+    rates = [line["success"] for line in lines]
+    protocol, encoder = PROTOCOLS[run.preset], policy.encoder_of(0)
+    frame_px = protocol.image_size_px(run.task)
+    facts = describe(encoder, frame_px=frame_px, points=protocol.points)
+    return Row(
+        suite=suite,
+        task=run.task,
+        difficulty=difficulty(run.task),
+        encoder=run.encoder.name,
+        checkpoint=checkpoint_name(run.encoder, encoder.norm),
+        norm=encoder.norm or "",
+        readout=run.encoder.readout,
+        seed=run.seed,
+        preset=run.preset,
+        demonstrations=run.demonstrations or protocol.demonstrations,
+        best=max(rates),
+        last=rates[-1],
+        top5=mean_of_best(rates),
+        evaluations=len(rates),
+        episodes=lines[-1]["episodes"],
+        shift="",
+        steps=lines[-1]["step"],
+        minutes=round(spent_minutes(folder), 2),
+        parameters=facts.parameters,
+        ms_per_frame=None if encoder.reads is None else round(facts.frame_ms, 3),
+        image_size_px=(facts.image_size_px or frame_px) if encoder.reads == "image" else None,
+        machine=describe_machine(),
+        command=run.command(),
+        commit=commit or "",
+    )
+
+
+def row_of_shift(
+    trained: Row, run: Run, suite: str, shift: str, episodes: list[Episode], minutes: float, commit: str | None
+) -> Row:
+    """The row of a finished policy under a shift; `trained` is the row of its training."""
+    rate = success_rate(episodes)
+    changed: dict[str, Any] = {
+        "suite": suite,
+        "best": None,
+        "last": rate,
+        "top5": None,
+        "evaluations": 1,
+        "episodes": len(episodes),
+    }
+    changed |= {"shift": shift, "minutes": round(minutes, 2), "machine": describe_machine()}
+    return replace(trained, **changed, command=run.command(shift), commit=commit or "")
+
+
+def mean_of_best(rates: list[float]) -> float:
+    """The mean of the five best evaluations, or of all where there are fewer."""
+    best = sorted(rates)[-TOP:]
+    return sum(best) / len(best)
+
+
+def checkpoint_name(choice: EncoderChoice, norm: str | None) -> str:
+    """What the weights are called; empty where they are random or the encoder's own published ones."""
+    if choice.name != "xdistill" or choice.checkpoint is not None:
+        return choice.checkpoint or ""
+    fitting: list[Any] = [name for trained, name in DEFAULT_CHECKPOINTS.items() if share_weights(norm, trained)]  # type: ignore[arg-type]
+    return fitting[0]

@@ -1,0 +1,118 @@
+"""Runs commands side by side on the machines of a Ray cluster."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from policy_examples.benchmarking.launchers import GRACE_S, Finished, Job
+
+LEAVING_S = 30
+"""How long an error or a second Ctrl-C waits for jobs to end."""
+
+
+def run_on_ray(
+    jobs: Sequence[Job], cpus_per_job: float, gpus_per_job: float, stop_file: Path, stopping: Callable[[], bool]
+) -> Iterator[Finished]:
+    """Run the jobs wherever the cluster has room; yields each as it finishes.
+
+    Every machine needs the same Python, and the folders of the logs and of `stop_file` at the same path. A fraction of
+    a GPU puts several jobs on one. Once `stopping()` says so, `stop_file` appears and every machine asks its jobs to
+    end.
+
+    Raises:
+        ValueError: Ray is not installed, or no machine of the cluster has what a job asks for.
+    """
+    stop_file.parent.mkdir(parents=True, exist_ok=True)
+    stop_file.unlink(missing_ok=True)
+    with connected() as ray:
+        _require_room(ray.nodes(), cpus_per_job, gpus_per_job)
+        remote = ray.remote(num_cpus=cpus_per_job, num_gpus=gpus_per_job, max_retries=0)(_job_runner())
+        running = {remote.remote(job.command, str(job.log), str(stop_file), GRACE_S): job for job in jobs}
+        try:
+            while running:
+                if stopping():
+                    stop_file.touch()
+                for reference in ray.wait(list(running), timeout=0.2)[0]:
+                    job = running.pop(reference)
+                    try:
+                        status = ray.get(reference)
+                    except ray.exceptions.RayError as error:  # the machine is gone, or out of memory
+                        _append(job.log, f"ray: {error}")
+                        status = 1
+                    if status is not None:
+                        yield Finished(job.name, status)
+        finally:
+            if running:  # leaving by an exception
+                stop_file.touch()
+                ray.wait(list(running), num_returns=len(running), timeout=LEAVING_S)
+            stop_file.unlink(missing_ok=True)
+
+
+@contextmanager
+def connected() -> Iterator[Any]:
+    """Ray, connected to the cluster of RAY_ADDRESS, or to one that lasts on this machine as long as the context.
+
+    Raises:
+        ValueError: Ray is not installed.
+    """
+    try:
+        import ray
+        import ray.exceptions
+    except ModuleNotFoundError as error:
+        raise ValueError("launcher: 'ray' needs the package ray; pip install ray, or choose 'local'.") from error
+    if ray.is_initialized():  # by whoever called
+        yield ray
+        return
+    ray.init(log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def _job_runner() -> Callable[[tuple[str, ...], str, str, float], int | None]:
+    """A closure, which Ray sends by value: a machine that runs it needs nothing of ours but the command."""
+
+    def run(command: tuple[str, ...], log: str, stop_file: str, grace_s: float) -> int | None:
+        import os
+        import signal
+        import subprocess
+        import time
+        from pathlib import Path
+
+        if Path(stop_file).exists():
+            return None
+        Path(log).parent.mkdir(parents=True, exist_ok=True)
+        with open(log, "ab") as output:
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            )
+        deadline = None
+        while process.poll() is None:
+            time.sleep(0.2)
+            if deadline is None and Path(stop_file).exists():
+                process.terminate()
+                deadline = time.monotonic() + grace_s
+            if deadline is not None and time.monotonic() > deadline:
+                os.killpg(process.pid, signal.SIGKILL)
+        return process.returncode
+
+    return run
+
+
+def _require_room(nodes: list[dict[str, Any]], cpus: float, gpus: float) -> None:
+    machines = [node["Resources"] for node in nodes if node["Alive"]]
+    if not any(machine.get("CPU", 0) >= cpus and machine.get("GPU", 0) >= gpus for machine in machines):
+        found = "; ".join(f"{machine.get('CPU', 0):g} CPUs, {machine.get('GPU', 0):g} GPUs" for machine in machines)
+        raise ValueError(
+            f"launcher: expected a machine with {cpus:g} CPUs and {gpus:g} GPUs for a run, the cluster has {found}; "
+            "lower --ray-cpus or --ray-gpus."
+        )
+
+
+def _append(log: Path, line: str) -> None:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a") as file:
+        file.write(line + "\n")

@@ -1,0 +1,115 @@
+"""The CSV in which every finished run has a row."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+
+@dataclass(frozen=True)
+class Row:
+    """One policy, evaluated during training, or after it under a shift; success is in [0, 1]."""
+
+    suite: str
+    """The suite that was asked for; empty where tasks were named without one."""
+    task: str
+    difficulty: str
+    """easy, medium, hard, very hard; adroit for Adroit's tasks."""
+    encoder: str
+    checkpoint: str
+    """Empty for encoders without one."""
+    norm: str
+    """Empty for encoders without a choice."""
+    readout: str
+    seed: int
+    preset: str
+    demonstrations: int
+    best: float | None
+    """The best evaluation during training, the paper's number; None under a shift."""
+    last: float
+    """The evaluation of the finished policy."""
+    top5: float | None
+    """The mean of the five best evaluations, or of all where there are fewer; None under a shift."""
+    evaluations: int
+    """How many there were."""
+    episodes: int
+    """Of each evaluation."""
+    shift: str
+    """What differed from the demonstrations' scene; empty for nothing."""
+    steps: int
+    """Optimizer steps."""
+    minutes: float
+    """Training with its evaluations, or the evaluation under the shift; collecting demonstrations is not in it."""
+    parameters: int
+    """Of the encoder."""
+    ms_per_frame: float | None
+    """The encoder's median latency for one frame; None for the one that reads none."""
+    image_size_px: int | None
+    """Side of the image that the encoder computes on; None where it reads no image."""
+    machine: str
+    command: str
+    """Repeats this run."""
+    commit: str
+    """Empty outside a checkout."""
+
+
+COLUMNS = tuple(field.name for field in fields(Row))
+
+
+def append_rows(path: Path, rows: Sequence[Row]) -> None:
+    """Add rows to the file, which is created where it is missing; None is an empty cell.
+
+    Raises:
+        ValueError: the file has other columns.
+    """
+    exists = path.exists()
+    if exists:
+        read_rows(path)  # raises for another file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        if not exists:
+            writer.writeheader()
+        writer.writerows(asdict(row) for row in rows)
+
+
+def read_rows(path: Path) -> list[Row]:
+    """All rows of the file.
+
+    Raises:
+        ValueError: there is no such file, it has other columns, or a cell is not what its column holds.
+    """
+    if not path.is_file():
+        raise ValueError(f"csv: expected a file of results, got {path}; `xdistill benchmark` writes one.")
+    with path.open(newline="") as file:
+        reader = csv.DictReader(file)
+        if tuple(reader.fieldnames or ()) != COLUMNS:
+            raise ValueError(
+                f"csv: expected the columns {', '.join(COLUMNS)}, got {reader.fieldnames} in {path}; name another file."
+            )
+        return [_parse(cells, f"{path}:{reader.line_num}") for cells in reader]
+
+
+def adopt_rows(source: Path, target: Path) -> set[str]:
+    """Add to `target` the rows of `source` whose commands it lacks; returns all commands that it has then."""
+    known = {row.command for row in read_rows(target)} if target.exists() else set()
+    missing = [row for row in read_rows(source) if row.command not in known] if source.exists() else []
+    if missing:
+        append_rows(target, missing)
+    return known | {row.command for row in missing}
+
+
+def _parse(cells: dict[Any, Any], place: str) -> Row:
+    if None in cells or None in cells.values():
+        raise ValueError(f"csv: expected {len(COLUMNS)} cells in {place}, got another number; mend the line.")
+    kinds: dict[str, Any] = get_type_hints(Row)
+    values: dict[str, Any] = {}
+    for name, text in cells.items():
+        kind = kinds[name]
+        optional, number = kind in (float | None, int | None), int if kind in (int, int | None) else float
+        try:
+            values[name] = text if kind is str else None if optional and text == "" else number(text)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"csv: expected a number for {name} in {place}, got {text!r}; mend the line.") from error
+    return Row(**values)

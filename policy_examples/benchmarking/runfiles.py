@@ -1,0 +1,67 @@
+"""The files of a run's folder that say what it was and how long it took."""
+
+import json
+import os
+import platform
+from dataclasses import asdict
+from importlib.metadata import distributions
+from pathlib import Path
+
+from policy_examples.benchmarking.runs import EncoderChoice, Run
+from policy_examples.provenance import commit
+
+
+def write_run(run: Run, folder: Path) -> None:
+    """Note what the run is, on what it runs: run.json, which a session that goes on leaves as the first wrote it.
+
+    Raises:
+        ValueError: another run lies there.
+    """
+    path = folder / "run.json"
+    if path.exists():
+        found = read_run(folder)
+        if found != run:
+            raise ValueError(f"output: expected {folder} to be free for {run}, got {found}; name another folder.")
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    described = {
+        "run": asdict(run),
+        "command": run.command(),
+        "commit": commit(),
+        "machine": describe_machine(),
+        "python": platform.python_version(),
+        "packages": dict(sorted((package.name, package.version) for package in distributions())),
+    }
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(described, indent=2, default=str) + "\n")
+    partial.rename(path)
+
+
+def read_run(folder: Path) -> Run:
+    """The run that run.json describes."""
+    fields = json.loads((folder / "run.json").read_text())["run"]
+    return Run(**{**fields, "encoder": EncoderChoice(**fields["encoder"])})
+
+
+def describe_machine() -> str:
+    """The GPU's name, or the number of cores with what they compute at best."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    matrix_unit = " with AMX" if torch.cpu._is_amx_tile_supported() else ""
+    return f"{os.cpu_count()} cores, {torch.backends.cpu.get_cpu_capability()}{matrix_unit}, {platform.machine()}"
+
+
+def add_minutes(folder: Path, minutes: float) -> None:
+    """Add a session to the time that the run took; a session that was killed is not in it."""
+    path = folder / "minutes.json"
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(spent_minutes(folder) + minutes))
+    partial.rename(path)
+
+
+def spent_minutes(folder: Path) -> float:
+    """All sessions so far."""
+    path = folder / "minutes.json"
+    return json.loads(path.read_text()) if path.exists() else 0.0

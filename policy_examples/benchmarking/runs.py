@@ -1,0 +1,112 @@
+"""The runs of a benchmark: which there are, where they lie, how they are repeated."""
+
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import get_args
+
+from policy_examples.benchmarking.protocols import PROTOCOLS, PresetName
+from policy_examples.encoders import EncoderName
+
+READ_POINTS = ("pointnet-dp3",)
+"""Encoders that need point clouds in the demonstrations."""
+
+
+@dataclass(frozen=True)
+class EncoderChoice:
+    """An encoder as a benchmark's command names it: NAME[,checkpoint=...][,norm=...][,readout=...]."""
+
+    name: str
+    checkpoint: str | None = None
+    norm: str | None = None
+    readout: str = "pooled"
+
+    def __str__(self) -> str:
+        changed = {"checkpoint": self.checkpoint, "norm": self.norm}
+        changed |= {"readout": None if self.readout == "pooled" else self.readout}
+        return ",".join([self.name, *(f"{key}={value}" for key, value in changed.items() if value is not None)])
+
+
+def parse_encoder(text: str) -> EncoderChoice:
+    """Read such a name.
+
+    Raises:
+        ValueError: no encoder of that name, or a setting that encoders do not have.
+    """
+    name, *settings = text.split(",")
+    if name not in get_args(EncoderName):
+        raise ValueError(f"encoders: expected names among {', '.join(get_args(EncoderName))}, got {name!r}.")
+    chosen = {key: value for key, _, value in (setting.partition("=") for setting in settings)}
+    if not all(chosen.values()) or not set(chosen) <= {"checkpoint", "norm", "readout"}:
+        raise ValueError(f"encoders: expected NAME[,checkpoint=...][,norm=...][,readout=...], got {text!r}.")
+    return EncoderChoice(name, **chosen)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A policy to train and to evaluate."""
+
+    task: str
+    encoder: EncoderChoice
+    seed: int
+    preset: PresetName
+    demonstrations: int | None = None
+    """None is the preset's number."""
+    steps: int | None = None
+    """None is the preset's."""
+
+    def command(self, shift: str | None = None) -> str:
+        """What repeats this run alone, or its evaluation under a shift; tells runs apart."""
+        words = ["--tasks", self.task, "--encoders", str(self.encoder), "--seeds", str(self.seed)]
+        words += ["--preset", self.preset]
+        for option, value in (("--demonstrations", self.demonstrations), ("--steps", self.steps), ("--shifts", shift)):
+            words += [] if value is None else [option, str(value)]
+        return shlex.join(["xdistill", "benchmark", *words])
+
+    def folder(self, output: Path) -> Path:
+        """Where its files lie."""
+        steps = "" if self.steps is None else f"-{self.steps}-steps"
+        encoder = re.sub(r"[^\w.=,-]+", "_", str(self.encoder))
+        return output / f"{self._budget()}{steps}" / self.task / encoder / f"seed-{self.seed}"
+
+    def store(self, output: Path, points: bool) -> Path:
+        """The demonstrations, shared by all encoders; with point clouds where one of them needs these."""
+        name = f"seed-{self.seed}{'-points' if points else ''}.zarr"
+        return output / self._budget() / self.task / "demonstrations" / name
+
+    def _budget(self) -> str:
+        asked = self.demonstrations
+        return self.preset if asked is None else f"{self.preset}-{asked}-demonstrations"
+
+
+def plan_runs(
+    tasks: Sequence[str],
+    encoders: Sequence[str],
+    seeds: Sequence[int],
+    preset: PresetName,
+    demonstrations: int | None = None,
+    steps: int | None = None,
+) -> list[Run]:
+    """Every seed of every task with every encoder; a task's encoders follow each other, so that they compare early.
+
+    Raises:
+        ValueError: nothing to run, or an encoder, preset, seed or number that does not exist.
+    """
+    if preset not in PROTOCOLS:
+        raise ValueError(f"preset: expected one of {', '.join(PROTOCOLS)}, got {preset!r}.")
+    for name, values in (("tasks", tasks), ("encoders", encoders), ("seeds", seeds)):
+        if not values or len(set(values)) < len(values):
+            raise ValueError(f"{name}: expected one or more, each once, got {', '.join(map(str, values)) or 'none'}.")
+    if min(seeds) < 0:
+        raise ValueError(f"seeds: expected 0 or more, got {min(seeds)}.")
+    for name, number in (("demonstrations", demonstrations), ("steps", steps)):
+        if number is not None and number < 1:
+            raise ValueError(f"{name}: expected 1 or more, got {number}.")
+    choices = [parse_encoder(text) for text in encoders]
+    return [
+        Run(task, encoder, seed, preset, demonstrations, steps)
+        for seed, task, encoder in product(seeds, tasks, choices)
+    ]

@@ -1,0 +1,93 @@
+"""The stages of a run: demonstrations, training, film."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from policy_examples import demos, rollout, train
+from policy_examples.benchmarking.protocols import PROTOCOLS
+from policy_examples.benchmarking.runs import Run
+from policy_examples.envs.tasks import open_environment
+from policy_examples.policy import DiffusionPolicy
+from policy_examples.store import open_demonstrations
+from policy_examples.windows import steps_per_epoch, window_rows
+
+SEEDS_APART = 1_000
+"""Two seeds of the benchmark share no demonstration."""
+
+
+def collect_once(run: Run, store: Path, points: bool, processes: int, experts: Path | None) -> None:
+    """Collect the demonstrations, unless another run of the same task and seed did; waits for one that does."""
+    from filelock import FileLock
+
+    protocol = PROTOCOLS[run.preset]
+    store.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(store.with_suffix(".lock")):
+        if store.exists():
+            return
+        demos.collect_store(
+            demos.Config(
+                task=run.task,
+                output=store,
+                episodes=run.demonstrations or protocol.demonstrations,
+                seed=run.seed * SEEDS_APART,
+                image_size_px=protocol.image_size_px(run.task),
+                render=protocol.render,
+                points=protocol.points if points else None,
+                steps_after_success=protocol.cut(run.task),
+                experts=experts,
+                processes=processes,
+            )
+        )
+
+
+def train_config(run: Run, store: Path, output: Path, processes: int) -> train.Config:
+    """The preset's training on this run's demonstrations, which must be there."""
+    protocol = PROTOCOLS[run.preset]
+    choice: dict[str, Any] = {"encoder": run.encoder.name, "checkpoint": run.encoder.checkpoint}
+    choice |= {"norm": run.encoder.norm, "readout": run.encoder.readout}
+    training = replace(
+        train.PRESETS[protocol.training],
+        **choice,
+        demos=store,
+        output=output,
+        seed=run.seed,
+        eval_episodes=protocol.episodes,
+        eval_processes=processes,
+    )
+    steps = run.steps or protocol.steps
+    if steps is not None:
+        training = replace(training, epochs=None, steps=steps)
+    every = protocol.eval_every_epochs
+    if every is None:
+        every = -(-total_steps(training) // (epoch_steps(training) * (protocol.evaluations or 1)))  # rounded up
+    return replace(training, eval_every_epochs=every)
+
+
+def epoch_steps(training: train.Config) -> int:
+    """Optimizer steps of an epoch."""
+    ends = open_demonstrations(training.demos).episode_ends
+    windows = window_rows(ends, training.horizon, training.observation_steps - 1, training.action_steps - 1)
+    return steps_per_epoch(len(windows), training.batch_size)
+
+
+def total_steps(training: train.Config) -> int:
+    """Optimizer steps of the whole training."""
+    return training.steps or (training.epochs or 0) * epoch_steps(training)
+
+
+def load_policy(folder: Path) -> DiffusionPolicy:
+    """The policy of a finished training, where it computes fastest."""
+    policy, _ = DiffusionPolicy.load(folder / "policy")
+    return policy.to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def film(run: Run, policy: DiffusionPolicy, folder: Path) -> None:
+    """Write success.mp4 and failure.mp4 of the last evaluation's episodes, as far as it had such."""
+    raw = max(folder.glob("episodes-*.jsonl"), key=lambda path: int(path.stem.removeprefix("episodes-")))
+    episodes = [rollout.Episode(**json.loads(line)) for line in raw.read_text().splitlines()]
+    with open_environment(PROTOCOLS[run.preset].scene(run.task, "point_cloud" in policy.reads)) as env:
+        rollout.record(policy, env, episodes, folder)

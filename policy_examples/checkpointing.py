@@ -1,0 +1,51 @@
+"""The file from which an interrupted run goes on."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+
+class Stateful(Protocol):
+    """What has a state that a checkpoint keeps."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> Any: ...
+
+
+def save_checkpoint(path: Path, settings: dict[str, Any], step: int, parts: dict[str, Stateful], more: Any) -> None:
+    """Write all that a continued run needs, complete or not at all.
+
+    Args:
+        settings: JSON-compatible; those that a continued run must share.
+        more: what belongs to the step besides the parts' states.
+    """
+    states = {name: part.state_dict() for name, part in parts.items()}
+    state = {"settings": json.dumps(settings), "step": step, "parts": states, "more": more}
+    torch.save(state, path.with_suffix(".partial"))
+    os.replace(path.with_suffix(".partial"), path)
+
+
+def load_checkpoint(path: Path, settings: dict[str, Any], parts: dict[str, Stateful]) -> tuple[int, Any]:
+    """Fill the parts from the checkpoint, if there is one; returns its step (0 without one), with its `more`.
+
+    Raises:
+        ValueError: it belongs to a run with other settings, or is damaged.
+    """
+    if not path.exists():
+        return 0, None
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        found, asked = json.loads(state["settings"]), json.loads(json.dumps(settings))
+    except Exception as error:  # torch, pickle and zipfile each raise their own on damaged bytes
+        raise ValueError(f"output: {path} cannot be read ({error!r}); delete it to begin again.") from error
+    differing = [name for name in {**found, **asked} if found.get(name) != asked.get(name)]
+    if differing:
+        changes = ", ".join(f"{name} {found.get(name)!r} -> {asked.get(name)!r}" for name in differing)
+        raise ValueError(f"output: {path.parent} holds a run that began otherwise ({changes}); name another folder.")
+    for name, part in parts.items():
+        part.load_state_dict(state["parts"][name])
+    return state["step"], state["more"]

@@ -1,0 +1,81 @@
+"""How often a policy succeeds while it learns."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from policy_examples import rollout
+from policy_examples.demos import FIRST_EVALUATION_SEED
+from policy_examples.envs.tasks import TaskConfig
+from policy_examples.policy import DiffusionPolicy
+
+
+@dataclass
+class Evaluations:
+    """Plays the averaged policy every so many steps, always the same episodes; keeps the best.
+
+    Writes evaluations.jsonl {"step", "epoch", "success", "episodes"}, a line an evaluation, raw episodes in
+    episodes-<step>.jsonl, and best/: the policy that succeeded most, at a tie the later one, which learned more.
+    """
+
+    folder: Path
+    """Of the run."""
+    task: TaskConfig
+    """What is played."""
+    every: int
+    """Steps between evaluations; the last step is always followed by one."""
+    steps: int
+    """Of the whole run."""
+    steps_per_epoch: int
+    """Optimizer steps of one pass over the windows."""
+    episodes: int
+    """Of an evaluation."""
+    processes: int
+    """That simulate them."""
+    lines: list[dict[str, Any]] = field(default_factory=list)
+    """Of evaluations.jsonl."""
+
+    def resume(self, step: int) -> None:
+        """Go on from a step; evaluations after it are forgotten, the run comes to them again."""
+        log = self.folder / "evaluations.jsonl"
+        found = [json.loads(line) for line in log.read_text().splitlines()] if step and log.exists() else []
+        self.lines = [line for line in found if line["step"] <= step]
+
+    def due(self, step: int) -> bool:
+        """Whether the policy of this step is to be evaluated, and was not."""
+        noted = any(line["step"] == step for line in self.lines)
+        return step > 0 and not noted and (step % self.every == 0 or step == self.steps)
+
+    def run(self, step: int, policy: DiffusionPolicy, origin: dict[str, Any], stop: Callable[[], bool]) -> None:
+        """Play, note, keep the policy if it is the best so far.
+
+        Args:
+            origin: what a saved policy says about where it comes from.
+            stop: asked while playing; an evaluation that it ended early is not noted.
+        """
+        seeds = range(FIRST_EVALUATION_SEED, FIRST_EVALUATION_SEED + self.episodes)
+        log = self.folder / f"episodes-{step}.jsonl"
+        played = rollout.evaluate(policy, self.task, seeds, processes=self.processes, log=log, stop=stop)
+        if len(played) < self.episodes:
+            return
+        success, epoch = rollout.success_rate(played), round(step / self.steps_per_epoch, 2)
+        if all(success >= line["success"] for line in self.lines):
+            policy.save(self.folder / "best", {**origin, "step": step, "epoch": epoch, "success": success})
+        self.lines.append({"step": step, "epoch": epoch, "success": success, "episodes": self.episodes})
+        partial = self.folder / "evaluations.partial"
+        partial.write_text("".join(json.dumps(line) + "\n" for line in self.lines))
+        partial.rename(self.folder / "evaluations.jsonl")
+
+
+def learned_task(origin: dict[str, Any], reads: tuple[str, ...]) -> TaskConfig:
+    """The task as the demonstrations show it; raises ValueError where they do not say it."""
+    needed = ["task", "image_size_px", "render", *["points"] * ("point_cloud" in reads)]
+    missing = [name for name in needed if origin.get(name) is None]
+    if missing:
+        raise ValueError(
+            f"eval_every_epochs: the demonstrations do not say their {', '.join(missing)}, so that nothing can be "
+            "evaluated while training; leave it out, then use xdistill rollout."
+        )
+    return TaskConfig(**{name: origin[name] for name in needed})

@@ -1,0 +1,1 @@
+"""Demonstrations as other projects keep them, one file a format."""

@@ -1,0 +1,51 @@
+"""Finds out which format lies at a path."""
+
+from pathlib import Path
+
+from policy_examples.formats.episodes import Episodes, Selection
+
+ACCEPTED = (
+    "accepted are zarr stores of `xdistill demos`, Diffusion Policy or DP3 (folder or .zarr.zip), robomimic HDF5 files "
+    "and LeRobotDataset folders"
+)
+
+
+def open_episodes(path: Path, selection: Selection) -> Episodes:
+    """The demonstrations at a path, opened but not read.
+
+    Raises:
+        ValueError: nothing there, none of the formats, or what the format's own reader finds wrong.
+    """
+    if not path.exists():
+        raise ValueError(f"demonstrations: there is no {path}; {ACCEPTED}.")
+    name = _format(path)
+    if selection.filter is not None and name != "robomimic":
+        raise ValueError(f"filter: lists of demonstrations are robomimic's, {path} is {name}; leave it out.")
+    if name == "lerobot":
+        from policy_examples.formats.lerobot import open_lerobot
+
+        return open_lerobot(path, selection)
+    if name == "robomimic":
+        from policy_examples.formats.robomimic import open_robomimic
+
+        return open_robomimic(path, selection)
+    from policy_examples.formats.diffusion_policy import open_zarr
+
+    return open_zarr(path, selection)
+
+
+def _format(path: Path) -> str:
+    if path.is_dir():
+        if (path / "meta" / "info.json").is_file():
+            return "lerobot"
+        if any((path / name).is_file() for name in (".zgroup", "zarr.json")):
+            return "zarr"
+        listing = ", ".join(sorted(entry.name for entry in path.iterdir())[:8]) or "nothing"
+        raise ValueError(f"demonstrations: {path} holds {listing}; {ACCEPTED}.")
+    with path.open("rb") as file:
+        beginning = file.read(8)
+    if beginning == b"\x89HDF\r\n\x1a\n":
+        return "robomimic"
+    if beginning[:4] == b"PK\x03\x04":
+        return "zarr"
+    raise ValueError(f"demonstrations: {path} begins with {beginning!r}, which is neither HDF5 nor zip; {ACCEPTED}.")

@@ -1,0 +1,77 @@
+"""Sums up the results of a benchmark with intervals, beside the paper's numbers."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from policy_examples.benchmarking.comparison import Comparison, Metric, compare
+from policy_examples.benchmarking.figure import draw_comparison
+from policy_examples.benchmarking.markdown import write_markdown
+from policy_examples.benchmarking.results import read_rows
+from policy_examples.benchmarking.suites import SuiteName, suite_tasks
+
+
+@dataclass(frozen=True)
+class Config:
+    """Which results, and how to show them."""
+
+    results: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """CSV files that `xdistill benchmark` wrote."""
+    suite: SuiteName | None = None
+    """Only tasks of this suite."""
+    encoders: tuple[str, ...] = ()
+    """Only these; a mean holds only tasks and seeds that all of them have. None: all."""
+    preset: str | None = None
+    """Only rows of this preset; needed where the files have several."""
+    metric: Metric = "best"
+    """The evaluation of a run that counts: the paper's `best`, `last`, or `top5`, the mean of the five best."""
+    reference: str = "xdistill"
+    """The encoder that the others are compared with."""
+    output: Path | None = None
+    """Base of the files .md and .png; None is the first CSV's name without its ending."""
+
+
+def write_tables(config: Config) -> tuple[Path, Path]:
+    """Write the Markdown and the PNG; returns their paths.
+
+    Raises:
+        ValueError: see `compare` and `read_rows`, or no row of the reference encoder.
+    """
+    if not config.results:
+        raise ValueError("results: expected at least one CSV, got none; `xdistill benchmark` writes one.")
+    rows = [row for path in config.results for row in read_rows(path)]
+    if config.suite is not None:
+        rows = [row for row in rows if row.task in suite_tasks(config.suite)]
+    comparison = compare(rows, config.encoders, config.preset)
+    reference = _reference(comparison, config.reference)
+    base = config.output or config.results[0].with_suffix("")
+    base.parent.mkdir(parents=True, exist_ok=True)
+    markdown, picture = Path(f"{base}.md"), Path(f"{base}.png")
+    markdown.write_text(write_markdown(comparison, config.metric, reference))
+    draw_comparison(comparison, config.metric, reference, picture)
+    return markdown, picture
+
+
+def _reference(comparison: Comparison, name: str) -> str:
+    """The label of the first encoder that is called so."""
+    for identity, label in comparison.labels.items():
+        if name in (identity[0], label):
+            return label
+    raise ValueError(f"reference: expected one of {', '.join(comparison.encoders)}, got {name!r}.")
+
+
+def main() -> None:
+    """`xdistill table`."""
+    config = tyro.cli(Config, prog="xdistill table", description="Results of a benchmark -> Markdown and PNG.")
+    try:
+        markdown, picture = write_tables(config)
+    except ValueError as error:
+        raise SystemExit(f"xdistill table: {error}") from error
+    print(markdown.read_text())
+    print(f"{markdown}\n{picture}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+import os
+import sys
+from importlib.util import find_spec
+
+import pytest
+
+from policy_examples.benchmarking.launchers import Job
+from policy_examples.benchmarking.ray_launcher import connected, run_on_ray
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO:FutureWarning")
+
+
+def test_without_ray_the_launcher_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ValueError, match="launcher: 'ray' needs the package ray; pip install ray, or choose 'local'"):
+        next(run_on_ray([], 1, 0, tmp_path / "stop", lambda: False))
+
+
+@pytest.fixture(scope="module")
+def ray(tmp_path_factory):
+    """A cluster of this machine, its session files where pytest removes them; sockets below allow no long path."""
+    if find_spec("ray") is None and not os.environ.get("XDISTILL_NO_SKIPS"):
+        pytest.skip("the package ray is not installed")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("RAY_TMPDIR", str(tmp_path_factory.mktemp("r")))
+        environment.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        with connected() as ray:
+            yield ray
+
+
+def test_jobs_run_on_a_cluster_of_this_machine(ray, tmp_path):
+    program = "import sys; print('job', sys.argv[1]); sys.exit(int(sys.argv[1]))"
+    jobs = [Job(f"{i}", (sys.executable, "-c", program, f"{i}"), tmp_path / f"{i}/log") for i in range(2)]
+    ended = list(run_on_ray(jobs, 1, 0, tmp_path / "stop", lambda: False))
+    assert {each.name: each.status for each in ended} == {"0": 0, "1": 1}
+    assert (tmp_path / "1/log").read_text() == "job 1\n"
+
+
+def test_stopping_reaches_every_machine_and_what_waits_never_starts(ray, tmp_path):
+    program = "import pathlib, sys, time; pathlib.Path(sys.argv[1]).touch(); time.sleep(60)"
+    jobs = [
+        Job(f"{i}", (sys.executable, "-c", program, f"{tmp_path}/began{i}"), tmp_path / f"{i}/log") for i in range(3)
+    ]
+    cores = ray.cluster_resources()["CPU"]  # of all, so that one job runs at a time
+    ended = list(run_on_ray(jobs, cores, 0, tmp_path / "stop", lambda: any(tmp_path.glob("began*"))))
+    assert [each.status for each in ended] == [-15]
+    assert len(list(tmp_path.glob("began*"))) == 1
+    assert not (tmp_path / "stop").exists()
+
+
+def test_what_no_machine_offers_is_refused(ray, tmp_path):
+    with pytest.raises(ValueError, match=r"a machine with 1 CPUs and 99 GPUs for a run, the cluster has .* CPUs"):
+        next(run_on_ray([], 1, 99, tmp_path / "stop", lambda: False))

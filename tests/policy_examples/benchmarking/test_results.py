@@ -1,0 +1,58 @@
+from dataclasses import replace
+
+import pytest
+
+from policy_examples.benchmarking.results import COLUMNS, adopt_rows, append_rows, read_rows
+from tests.policy_examples.benchmarking.rows import PLAIN
+
+SHIFTED = replace(PLAIN, shift="light", best=None, top5=None, ms_per_frame=None, image_size_px=None, command="other")
+
+
+def test_rows_come_back_as_they_were_written(tmp_path):
+    append_rows(tmp_path / "folder/results.csv", [PLAIN])
+    append_rows(tmp_path / "folder/results.csv", [SHIFTED])
+    assert read_rows(tmp_path / "folder/results.csv") == [PLAIN, SHIFTED]
+    assert (tmp_path / "folder/results.csv").read_text().count("suite,task") == 1
+
+
+def test_the_columns_are_those_that_results_promise():
+    promised = "suite task difficulty encoder checkpoint norm seed preset best last top5 episodes shift command commit"
+    assert set(promised.split()) < set(COLUMNS)
+
+
+def test_rows_are_adopted_once(tmp_path):
+    append_rows(tmp_path / "run.csv", [PLAIN, SHIFTED])
+    append_rows(tmp_path / "all.csv", [PLAIN])
+    for _ in range(2):
+        assert adopt_rows(tmp_path / "run.csv", tmp_path / "all.csv") == {PLAIN.command, "other"}
+    assert read_rows(tmp_path / "all.csv") == [PLAIN, SHIFTED]
+    assert adopt_rows(tmp_path / "missing.csv", tmp_path / "neither.csv") == set()
+
+
+def test_a_file_with_other_columns_is_refused_and_left_alone(tmp_path):
+    (tmp_path / "demo.csv").write_text("task,encoder\nreach,xdistill\n")
+    with pytest.raises(ValueError, match=r"csv: expected the columns suite, task, .*, got \['task', 'encoder'\]"):
+        append_rows(tmp_path / "demo.csv", [PLAIN])
+    assert (tmp_path / "demo.csv").read_text() == "task,encoder\nreach,xdistill\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        (",600,", ",many,", "expected a number for steps in .*results.csv:2, got 'many'"),
+        (",0.5,", ",,", "expected a number for last|expected a number for best"),
+        ("paper34,", "", "expected 24 cells in .*results.csv:2, got another number"),
+        ("paper34,", "a,b,", "expected 24 cells in .*results.csv:2, got another number"),
+    ],
+)
+def test_a_damaged_cell_is_named_with_its_line(tmp_path, before, after, message):
+    path = tmp_path / "results.csv"
+    append_rows(path, [replace(PLAIN, best=None)])
+    path.write_text(path.read_text().replace(before, after, 1))
+    with pytest.raises(ValueError, match=message):
+        read_rows(path)
+
+
+def test_a_missing_file_says_what_writes_one(tmp_path):
+    with pytest.raises(ValueError, match=r"csv: expected a file of results, got .*; `xdistill benchmark` writes one"):
+        read_rows(tmp_path / "none.csv")

@@ -1,0 +1,71 @@
+from pathlib import Path
+
+import pytest
+
+from policy_examples.benchmarking.runs import EncoderChoice, Run, parse_encoder, plan_runs
+
+
+@pytest.mark.parametrize(
+    "text", ["xdistill", "xdistill,checkpoint=runs/mine,norm=group", "resnet18-scratch,readout=spatial_softmax"]
+)
+def test_an_encoders_name_comes_back_as_it_was_read(text):
+    assert str(parse_encoder(text)) == text
+
+
+def test_settings_of_an_encoder_are_read():
+    assert parse_encoder("xdistill,norm=group") == EncoderChoice("xdistill", norm="group")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("r3m", "encoders: expected names among xdistill, .*blind.*, got 'r3m'"),
+        ("xdistill,size=3", r"encoders: expected NAME\[,checkpoint=...\].*, got 'xdistill,size=3'"),
+        ("xdistill,norm", r"encoders: expected NAME\[,checkpoint=...\].*, got 'xdistill,norm'"),
+    ],
+)
+def test_what_is_no_encoder_is_refused(text, message):
+    with pytest.raises(ValueError, match=message):
+        parse_encoder(text)
+
+
+def test_every_seed_of_every_task_meets_every_encoder():
+    runs = plan_runs(["reach", "sweep"], ["xdistill", "blind"], [0, 1], "cpu")
+    assert len(set(runs)) == 8
+    assert [(run.seed, run.task, run.encoder.name) for run in runs[:3]] == [
+        (0, "reach", "xdistill"), (0, "reach", "blind"), (0, "sweep", "xdistill")
+    ]  # fmt: skip
+
+
+def test_a_run_is_repeated_by_its_command_alone():
+    run = Run("reach", EncoderChoice("xdistill", checkpoint="a folder"), 1, "cpu", steps=50)
+    assert run.command() == (
+        "xdistill benchmark --tasks reach --encoders 'xdistill,checkpoint=a folder' --seeds 1 --preset cpu --steps 50"
+    )
+    assert run.command("light") == run.command() + " --shifts light"
+
+
+def test_encoders_share_demonstrations_but_no_folder():
+    runs = plan_runs(["reach"], ["xdistill", "xdistill,norm=group", "blind"], [0, 1], "cpu")
+    runs += plan_runs(["reach"], ["blind"], [0], "cpu", demonstrations=5) + plan_runs(["reach"], ["blind"], [0], "dp3")
+    runs += plan_runs(["reach"], ["blind"], [0], "cpu", steps=5)
+    output = Path("out")
+    assert len({run.folder(output) for run in runs}) == len(runs) == 9
+    assert len({run.store(output, points=False) for run in runs}) == 4  # two seeds; five demonstrations; another preset
+    assert runs[0].store(output, points=True) != runs[0].store(output, points=False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seeds": [0, 0]}, "seeds: expected one or more, each once, got 0, 0"),
+        ({"encoders": []}, "encoders: expected one or more, each once, got none"),
+        ({"seeds": [-1]}, "seeds: expected 0 or more, got -1"),
+        ({"preset": "gpu"}, "preset: expected one of dp3, dp3-paper, cpu, smoke, got 'gpu'"),
+        ({"steps": 0}, "steps: expected 1 or more, got 0"),
+        ({"demonstrations": 0}, "demonstrations: expected 1 or more, got 0"),
+    ],
+)
+def test_impossible_plans_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        plan_runs(**{"tasks": ["reach"], "encoders": ["blind"], "seeds": [0], "preset": "cpu"} | changes)

@@ -1,0 +1,82 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from policy_examples.benchmarking.outcome import checkpoint_name, mean_of_best
+from policy_examples.benchmarking.protocols import PROTOCOLS, PresetName
+from policy_examples.benchmarking.runs import EncoderChoice, Run
+from policy_examples.benchmarking.stages import epoch_steps, train_config
+from policy_examples.store import Demonstrations, save_demonstrations
+from xdistill_encoder.checkpoints import bundled_checkpoints
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """Ten episodes of 100 steps without pictures to speak of."""
+    path = tmp_path_factory.mktemp("demonstrations") / "demonstrations.zarr"
+    rows = 1000
+    images, states = np.zeros((rows, 1, 1, 3), np.uint8), np.zeros((rows, 9), np.float32)
+    ends = np.arange(100, rows + 1, 100)
+    save_demonstrations(Demonstrations(images, states, np.zeros((rows, 4), np.float32), ends), path)
+    return path
+
+
+def settings(store: Path, preset: str, **changes: object):
+    run = replace(Run("reach", EncoderChoice("blind"), 2, preset), **changes)  # type: ignore[arg-type]
+    return train_config(run, store, Path("out"), processes=4)
+
+
+def test_the_published_protocol_evaluates_twenty_episodes_every_200_epochs(store):
+    expected: dict[PresetName, tuple[int, int, int]] = {"dp3": (16, 2, 8), "dp3-paper": (4, 2, 3)}
+    for preset, sizes in expected.items():
+        config = settings(store, preset)
+        assert (config.eval_every_epochs, config.eval_episodes, config.epochs) == (200, 20, 1500)
+        assert (config.horizon, config.observation_steps, config.action_steps) == sizes
+        assert (PROTOCOLS[preset].demonstrations, PROTOCOLS[preset].image_size_px("adroit-pen")) == (10, 84)
+        assert PROTOCOLS[preset].scene("reach", points=False).image_size_px == 128
+
+
+def test_the_cpu_preset_evaluates_three_times(store):
+    """Evaluations come after every so many epochs and after the last step."""
+    config = settings(store, "cpu")
+    every = (config.eval_every_epochs or 0) * epoch_steps(config)
+    assert config.steps is not None
+    evaluated = {*range(every, config.steps + 1, every), config.steps}
+    assert len(evaluated) == 3
+    assert min(evaluated) < config.steps / 2
+
+
+def test_a_run_has_its_own_length_seed_and_encoder(store):
+    choice = EncoderChoice("xdistill", "folder", "group", "spatial_softmax")
+    config = settings(store, "dp3", steps=7, encoder=choice)
+    assert (config.steps, config.epochs, config.seed, config.eval_processes) == (7, None, 2, 4)
+    assert (config.encoder, config.checkpoint, config.norm, config.readout) == (
+        "xdistill", "folder", "group", "spatial_softmax"
+    )  # fmt: skip
+
+
+def test_adroits_demonstrations_are_never_cut():
+    assert PROTOCOLS["cpu"].cut("drawer-open") == 10
+    assert PROTOCOLS["cpu"].cut("adroit-door") is None
+    assert PROTOCOLS["dp3"].cut("drawer-open") is None
+
+
+def test_points_are_in_the_scene_of_encoders_that_read_them_alone():
+    assert PROTOCOLS["dp3"].scene("reach", points=True).points == 512
+    assert PROTOCOLS["dp3"].scene("reach", points=False, shift="light") == replace(
+        PROTOCOLS["dp3"].scene("reach", points=False), shift="light"
+    )
+    assert PROTOCOLS["dp3"].scene("reach", points=False).points is None
+
+
+def test_top5_is_the_mean_of_the_five_best_or_of_all():
+    assert mean_of_best([0.0, 1.0, 0.2, 0.4, 0.6, 0.8]) == pytest.approx(0.6)  # without 0.0
+    assert mean_of_best([0.5, 1.0]) == 0.75
+
+
+def test_a_default_checkpoint_is_named():
+    assert checkpoint_name(EncoderChoice("xdistill"), "frozen") in bundled_checkpoints()
+    assert checkpoint_name(EncoderChoice("xdistill", checkpoint="mine"), "frozen") == "mine"
+    assert checkpoint_name(EncoderChoice("blind"), None) == ""

@@ -1,0 +1,87 @@
+from dataclasses import replace
+
+from policy_examples.benchmarking import tables
+from policy_examples.benchmarking.comparison import compare
+from policy_examples.benchmarking.markdown import MEASURED, PUBLISHED, write_markdown
+from tests.policy_examples.benchmarking.rows import row
+
+ROWS = [
+    *[row("xdistill", task, seed, 0.9 + 0.1 * seed) for task in ("reach", "sweep") for seed in (0, 1)],
+    *[row("resnet18-scratch", "reach", seed, 0.5) for seed in (0, 1)],
+    *[row("resnet18-scratch", "sweep", seed, 0.2, last=0.1) for seed in (0, 1)],
+    *[row("blind", "reach", seed, 0.9, parameters=0, ms_per_frame=None, image_size_px=None) for seed in (0, 1)],
+    *[row("blind", "sweep", seed, 0.0, parameters=0, ms_per_frame=None, image_size_px=None) for seed in (0, 1)],
+]
+
+
+def cells(table: str, first: str) -> list[str]:
+    """The cells of the row that begins so, without its first."""
+    (line,) = [line for line in table.splitlines() if line.startswith(f"| {first} |")]
+    return [cell.strip() for cell in line.strip("|").split("|")][1:]
+
+
+def test_means_are_given_by_difficulty_over_all_and_without_what_blind_solves():
+    """blind reaches 0.9 on reach, 90 % of anything up to 1.0: reach says nothing; sweep alone is left."""
+    table = tables.by_difficulty(compare(ROWS), "best")
+    assert cells(table, "encoder") == ["easy (1)", "medium (1)", "all (2)", "all without ° (1)"]
+    assert cells(table, "resnet18-scratch") == [
+        "50.0 [50.0, 50.0]", "20.0 [20.0, 20.0]", "35.0 [35.0, 35.0]", "20.0 [20.0, 20.0]"
+    ]  # fmt: skip
+    assert cells(table, "xdistill")[2].startswith("95.0 [")
+
+
+def test_pairs_have_a_signed_difference_and_the_tasks_won():
+    table = tables.paired(compare(ROWS), "best", "xdistill")
+    everything, unmarked, won = cells(table, "resnet18-scratch")
+    assert everything.startswith("+60.0 [+5")
+    assert unmarked.startswith("+75.0 [+70.0, +80.0")
+    assert won == "2 / 0 / 0"
+
+
+def test_a_task_that_blind_solves_is_marked_beside_published_numbers():
+    table = tables.by_task(compare(ROWS), "best")
+    assert cells(table, "reach°") == ["easy", "95", "50", "90", "24", "18"]
+    assert cells(table, "sweep") == ["medium", "95", "20", "0", "96", "18"]
+
+
+def test_best_is_shown_beside_last():
+    assert cells(tables.by_metric(compare(ROWS)), "resnet18-scratch") == [
+        "35.0 [35.0, 35.0]", "35.0 [35.0, 35.0]", "30.0 [30.0, 30.0]"
+    ]  # fmt: skip
+
+
+def test_a_shift_is_shown_beside_the_last_evaluation_of_the_same_policies():
+    shifted = replace(ROWS[0], shift="light", best=None, top5=None, last=0.45)
+    table = tables.by_shift(compare([*ROWS, shifted]))
+    assert cells(table, "xdistill") == ["45.0 of 90.0"]  # seed 0 of reach alone
+    assert cells(table, "blind") == [""]
+
+
+def test_encoders_have_parameters_image_size_and_latency():
+    table = tables.encoders(compare(ROWS))
+    assert cells(table, "xdistill")[:6] == ["bundled", "frozen", "pooled", "11.00", "96", "6.5"]
+    assert cells(table, "blind")[:6] == ["", "", "pooled", "0.00", "", ""]
+
+
+def test_published_numbers_stand_in_a_table_of_their_own():
+    text = write_markdown(compare(ROWS), "best", "xdistill")
+    measured, published = text.split(f"## {PUBLISHED}")
+    assert measured.startswith(f"## {MEASURED}: the best evaluation of each seed")
+    assert "87.2" in published
+    assert "87.2" not in measured
+    assert "arXiv 2601.11269" in published
+    assert "arXiv 2108.13264" in measured
+    assert "resnet18-scratch" not in published
+
+
+def test_the_document_says_what_the_numbers_rest_on():
+    lonely = row("xdistill", "assembly", 0, 0.1)
+    text = write_markdown(compare([*ROWS, lonely]), "best", "xdistill")
+    assert (
+        "Preset cpu: 10 demonstrations, 20 episodes an evaluation, 3 evaluations a run. 2 tasks, seeds 0, 1, 12 runs"
+        in text
+    )
+    assert "because not every encoder has their task and seed: 1." in text
+    assert "reach 90% of those of the best encoder: reach°." in text
+    without = write_markdown(compare([each for each in ROWS if each.encoder != "blind"]), "best", "xdistill")
+    assert "It was not run on reach, sweep." in without

@@ -1,0 +1,47 @@
+import sys
+
+import numpy as np
+import pytest
+
+from policy_examples.formats import convert
+from policy_examples.store import open_demonstrations, save_demonstrations
+
+
+@pytest.fixture
+def ours(tmp_path, demonstrations):
+    save_demonstrations(demonstrations, tmp_path / "ours.zarr")
+    return tmp_path / "ours.zarr"
+
+
+def run(monkeypatch, *arguments: object) -> None:
+    monkeypatch.setattr(sys, "argv", ["xdistill convert", *map(str, arguments)])
+    convert.main()
+
+
+def test_a_store_goes_to_lerobot_and_back(ours, tmp_path, monkeypatch, demonstrations):
+    run(monkeypatch, ours, tmp_path / "lerobot", "--format", "lerobot", "--fps", 80)
+    run(monkeypatch, tmp_path / "lerobot", tmp_path / "back.zarr")
+    back = open_demonstrations(tmp_path / "back.zarr")
+    for name in ("images", "agent_pos", "actions", "episode_ends"):
+        assert np.array_equal(getattr(back, name), getattr(demonstrations, name))
+    assert back.origin == {**demonstrations.origin, "fps": 80}
+
+
+def test_arrays_can_be_named_on_the_command_line(ours, tmp_path, monkeypatch, demonstrations):
+    names = ("--cameras", "img", "--state", "state[:3]", "action[1:2]", "--action", "action", "--image-size-px", 8)
+    run(monkeypatch, ours, tmp_path / "out.zarr", *names)
+    loaded = open_demonstrations(tmp_path / "out.zarr")
+    assert loaded.images.shape == (21, 8, 8, 3)
+    assert np.array_equal(loaded.agent_pos[:, :3], demonstrations.agent_pos[:, :3])
+    assert np.array_equal(loaded.agent_pos[:, 3:], demonstrations.actions[:, 1:2])
+
+
+def test_what_lerobot_needs_and_the_input_does_not_say_is_asked_for(ours, tmp_path, monkeypatch):
+    with pytest.raises(SystemExit, match="fps: .* does not say how many steps a second it has; give --fps"):
+        run(monkeypatch, ours, tmp_path / "lerobot", "--format", "lerobot")
+    import zarr
+
+    zarr.open_group(str(ours), mode="a").attrs["origin"] = {}
+    with pytest.raises(SystemExit, match="instruction: .* does not name its task; give --instruction"):
+        run(monkeypatch, ours, tmp_path / "lerobot", "--format", "lerobot", "--fps", 80)
+    assert not (tmp_path / "lerobot").exists()

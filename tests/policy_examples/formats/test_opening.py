@@ -1,0 +1,39 @@
+import pytest
+
+from policy_examples.formats.episodes import Selection
+from policy_examples.store import open_demonstrations, save_demonstrations
+
+
+def test_a_path_where_nothing_is_says_what_is_accepted(tmp_path):
+    with pytest.raises(
+        ValueError, match=r"there is no .*nowhere; accepted are zarr .*DP3 .*robomimic .*LeRobotDataset"
+    ):
+        open_demonstrations(tmp_path / "nowhere")
+
+
+def test_a_folder_of_something_else_is_named_by_what_it_holds(tmp_path):
+    with pytest.raises(ValueError, match="holds nothing; accepted are"):
+        open_demonstrations(tmp_path)
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(ValueError, match=r"holds notes\.txt; accepted are"):
+        open_demonstrations(tmp_path)
+
+
+def test_a_file_of_something_else_is_named_by_its_beginning(tmp_path):
+    path = tmp_path / "demonstrations.hdf5"
+    path.write_bytes(b"<html>not found</html>")
+    with pytest.raises(ValueError, match=r"begins with b'<html>no', which is neither HDF5 nor zip; accepted are"):
+        open_demonstrations(path)
+
+
+def test_a_zip_of_something_else_is_refused(tmp_path):
+    path = tmp_path / "demonstrations.zarr.zip"
+    path.write_bytes(b"PK\x03\x04 and then nothing")
+    with pytest.raises(ValueError, match="is not a zarr group .*`xdistill demos` writes one"):
+        open_demonstrations(path)
+
+
+def test_a_filter_is_refused_where_there_are_no_lists_of_demonstrations(tmp_path, demonstrations):
+    save_demonstrations(demonstrations, tmp_path / "ours.zarr")
+    with pytest.raises(ValueError, match="filter: lists of demonstrations are robomimic's, .* is zarr; leave it out"):
+        open_demonstrations(tmp_path / "ours.zarr", Selection(filter="train"))

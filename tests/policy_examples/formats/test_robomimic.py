@@ -1,0 +1,142 @@
+import json
+import sys
+
+import h5py
+import numpy as np
+import pytest
+
+from policy_examples.formats.episodes import Selection
+from policy_examples.store import open_demonstrations
+
+LENGTHS = {"demo_0": 3, "demo_10": 5, "demo_2": 4}
+"""HDF5 lists them in this order."""
+
+
+def observations(demo: str) -> dict[str, np.ndarray]:
+    random, steps = np.random.default_rng(len(demo) + LENGTHS[demo]), LENGTHS[demo]
+    return {
+        "agentview_image": random.integers(0, 256, (steps, 8, 8, 3), dtype=np.uint8),
+        "robot0_eye_in_hand_image": random.integers(0, 256, (steps, 6, 6, 3), dtype=np.uint8),
+        "robot0_eef_pos": random.normal(size=(steps, 3)),
+        "robot0_eef_quat": random.normal(size=(steps, 4)),
+        "robot0_gripper_qpos": random.normal(size=(steps, 2)),
+        "object": random.normal(size=(steps, 10)),
+    }
+
+
+def actions(demo: str) -> np.ndarray:
+    return np.random.default_rng(LENGTHS[demo]).uniform(-1, 1, (LENGTHS[demo], 7))
+
+
+@pytest.fixture
+def path(tmp_path):
+    """A file as robomimic's dataset_states_to_obs.py leaves it."""
+    path = tmp_path / "image.hdf5"
+    with h5py.File(path, "w") as file:
+        data = file.create_group("data")
+        data.attrs["env_args"] = json.dumps({"env_name": "Lift", "type": 1, "env_kwargs": {}})
+        for demo, steps in LENGTHS.items():
+            group = data.create_group(demo)
+            group.attrs["num_samples"] = steps
+            group["actions"] = actions(demo)
+            group["dones"] = np.zeros(steps)
+            for name, values in observations(demo).items():
+                group[f"obs/{name}"] = values
+                group[f"next_obs/{name}"] = values
+        file["mask/train"] = np.array([b"demo_2", b"demo_0"])
+        file["mask/valid"] = np.array([b"demo_10"])
+    return path
+
+
+def test_demonstrations_come_in_the_order_of_their_numbers(path):
+    loaded = open_demonstrations(path)
+    assert loaded.episode_ends.tolist() == [3, 7, 12]
+    in_order = ["demo_0", "demo_2", "demo_10"]
+    assert np.array_equal(loaded.images, np.concatenate([observations(demo)["agentview_image"] for demo in in_order]))
+    assert np.allclose(loaded.actions, np.concatenate([actions(demo) for demo in in_order]))
+
+
+def test_every_camera_is_taken_and_the_robot_but_not_the_object(path):
+    loaded = open_demonstrations(path)
+    assert list(loaded.cameras) == ["robot0_eye_in_hand"]
+    robot = [observations("demo_0")[f"robot0_{part}"] for part in ("eef_pos", "eef_quat", "gripper_qpos")]
+    assert np.allclose(loaded.agent_pos[:3], np.concatenate(robot, axis=1))
+    assert loaded.origin["recorded_task"] == "Lift"
+
+
+def test_cameras_and_states_can_be_named(path):
+    chosen = Selection(cameras=("robot0_eye_in_hand",), state=("object[:3]", "robot0_eef_pos"))
+    loaded = open_demonstrations(path, chosen)
+    first = observations("demo_0")
+    assert np.array_equal(loaded.images[:3], first["robot0_eye_in_hand_image"])
+    assert loaded.cameras == {}
+    assert np.allclose(loaded.agent_pos[:3], np.concatenate([first["object"][:, :3], first["robot0_eef_pos"]], axis=1))
+
+
+def test_a_filter_takes_the_demonstrations_of_a_list(path):
+    assert open_demonstrations(path, Selection(filter="train")).episode_ends.tolist() == [3, 7]
+    assert open_demonstrations(path, Selection(filter="valid")).episode_ends.tolist() == [5]
+    with pytest.raises(ValueError, match="no mask/test; it has train, valid; leave the filter out"):
+        open_demonstrations(path, Selection(filter="test"))
+
+
+@pytest.mark.parametrize(
+    ("lost", "message"),
+    [
+        ("data", "no groups data/demo_<i>, as robomimic's files have; at its top: mask"),
+        ("data/demo_0/obs", "no data/demo_0/obs; robomimic's dataset_states_to_obs.py renders them"),
+        ("data/demo_2/actions", "no data/demo_2/actions"),
+        ("data/demo_2/obs/agentview_image", "no data/demo_2/obs/agentview_image; data/demo_2/obs holds object"),
+    ],
+)
+def test_what_a_file_lacks_is_named(path, lost, message):
+    with h5py.File(path, "a") as file:
+        del file[lost]
+    with pytest.raises(ValueError, match=message):
+        open_demonstrations(path)
+
+
+def test_a_file_without_pictures_or_a_known_robot_asks_for_names(path):
+    with pytest.raises(ValueError, match=r"cameras: .* has no wrist_image among its observations \(agentview_image, "):
+        open_demonstrations(path, Selection(cameras=("wrist",)))
+    with h5py.File(path, "a") as file:
+        for demo in LENGTHS:
+            for part in ("eef_pos", "eef_quat", "gripper_qpos"):
+                del file[f"data/{demo}/obs/robot0_{part}"]
+    with pytest.raises(ValueError, match=r"name what it has instead \(--state\): object \(3, 10\)"):
+        open_demonstrations(path)
+    with h5py.File(path, "a") as file:
+        for demo in LENGTHS:
+            del file[f"data/{demo}/obs/agentview_image"], file[f"data/{demo}/obs/robot0_eye_in_hand_image"]
+    with pytest.raises(ValueError, match=r"no <camera>_image among its observations \(object\).*renders cameras"):
+        open_demonstrations(path)
+
+
+def test_steps_that_do_not_match_the_actions_are_refused(path):
+    with h5py.File(path, "a") as file:
+        del file["data/demo_2/obs/agentview_image"]
+        file["data/demo_2/obs/agentview_image"] = np.zeros((3, 8, 8, 3), np.uint8)
+    with pytest.raises(ValueError, match="agentview_image in .* has 3 steps, its actions have 4"):
+        open_demonstrations(path)
+
+
+def test_a_camera_that_changes_its_size_is_refused(path):
+    with h5py.File(path, "a") as file:
+        del file["data/demo_2/obs/agentview_image"]
+        file["data/demo_2/obs/agentview_image"] = np.zeros((4, 9, 9, 3), np.uint8)
+    with pytest.raises(
+        ValueError, match=r"episode 1 has arrays of shapes .*\(9, 9, 3\).*, the first has .*\(8, 8, 3\)"
+    ):
+        open_demonstrations(path)
+
+
+def test_a_truncated_file_is_refused(path):
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(ValueError, match=r"is no whole HDF5 file .*; copy it again"):
+        open_demonstrations(path)
+
+
+def test_without_h5py_the_error_says_what_to_install(path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(ValueError, match="is HDF5, which the package h5py reads: pip install h5py"):
+        open_demonstrations(path)

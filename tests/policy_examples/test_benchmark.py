@@ -1,0 +1,92 @@
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from policy_examples import benchmark, table
+from policy_examples.benchmarking.results import append_rows, read_rows
+from tests.policy_examples.benchmarking.rows import row
+
+
+def test_a_sweep_leaves_rows_for_what_ran_and_reasons_for_what_failed(rendering, tmp_path, monkeypatch, capsys):
+    """The real thing: demonstrations, training, evaluation, a shift, each run in a process of its own."""
+    missing = f"xdistill,checkpoint={tmp_path}/none"
+    arguments = ["--suite", "smoke", "--preset", "smoke", "--seeds", "0", "--encoders", missing, "resnet18-scratch"]
+    arguments += ["--shifts", "light", "--output", str(tmp_path / "out"), "--jobs", "2"]
+    monkeypatch.setattr(sys, "argv", ["xdistill benchmark", *arguments])
+    with pytest.raises(SystemExit) as end:
+        benchmark.main()
+    assert end.value.code == 1
+
+    trained, shifted = read_rows(tmp_path / "out/results.csv")
+    assert (trained.encoder, trained.suite, trained.shift, trained.steps) == ("resnet18-scratch", "smoke", "", 2)
+    assert (trained.evaluations, trained.episodes, trained.image_size_px) == (1, 1, 32)
+    assert trained.parameters > 11e6
+    assert shifted.shift == "light"
+    (failure,) = [json.loads(line) for line in (tmp_path / "out/failed.jsonl").read_text().splitlines()]
+    assert "none" in failure["reason"]
+    assert failure["run"].startswith("xdistill benchmark --tasks drawer-close --encoders")
+    assert Path(failure["log"]).read_text().strip().endswith(failure["reason"])
+    printed = capsys.readouterr()
+    assert "smoke is one easy task" in printed.out
+    assert "[1/2] drawer-close, resnet18-scratch, seed 0: best" in printed.out
+    assert failure["reason"] in printed.err
+    assert len(list((tmp_path / "out/smoke/drawer-close/demonstrations").glob("*.zarr"))) == 1
+    markdown, _ = table.write_tables(table.Config((tmp_path / "out/results.csv",), reference="resnet18-scratch"))
+    assert "| resnet18-scratch |" in markdown.read_text()
+
+
+@pytest.fixture
+def config(tmp_path):
+    return benchmark.Config(tasks=("reach", "sweep"), encoders=("blind",), seeds=(0, 1), output=tmp_path, preset="cpu")
+
+
+def write_rows(config: benchmark.Config, path: Path, run, **changes) -> None:
+    made = row(run.encoder.name, run.task, run.seed, 0.5, command=run.command(), **changes)
+    append_rows(path, [made])
+
+
+def test_what_has_its_row_is_not_repeated(config):
+    """Half of the rows are in the CSV, half still in the folders of their runs, as a killed sweep leaves them."""
+    first, second, third, fourth = benchmark.planned_runs(config)
+    for run in (first, second):
+        write_rows(config, benchmark.results_path(config), run)
+    for run in (third, fourth):
+        write_rows(config, run.folder(config.output) / "rows.csv", run)
+    outcome = benchmark.run_benchmark(config)
+    assert (outcome.runs, outcome.finished, outcome.failed, outcome.stopped) == (4, 4, [], False)
+    assert len(read_rows(benchmark.results_path(config))) == 4
+    assert not benchmark.is_finished(first, replace(config, shifts=("light",)))
+
+
+def test_a_row_counts_whatever_suite_it_was_made_for(config):
+    (run,) = benchmark.planned_runs(replace(config, suite="paper34", tasks=("reach",), seeds=(0,)))
+    write_rows(config, config.output / "elsewhere.csv", run, suite="metaworld50")
+    assert benchmark.is_finished(run, replace(config, csv=config.output / "elsewhere.csv"))
+
+
+def test_a_plan_runs_nothing(config, monkeypatch, capsys):
+    for run in benchmark.planned_runs(config):
+        write_rows(config, benchmark.results_path(config), run)
+    tasks = ["--tasks", *config.tasks, "--encoders", "blind", "--seeds", "0", "1", "--preset", "cpu"]
+    monkeypatch.setattr(sys, "argv", ["xdistill benchmark", *tasks, "--output", str(config.output), "--plan"])
+    benchmark.main()
+    assert "4 runs, 4 finished, 0 to go" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"tasks": ()}, "suite: expected one of paper34, .*, or --tasks, got neither"),
+        ({"tasks": ("raech",)}, "task: unknown task 'raech'. Did you mean 'reach'"),
+        ({"suite": "adroit3"}, "tasks: expected tasks of adroit3, got reach, sweep; leave --suite out"),
+        ({"jobs": 0}, "jobs: expected 1 or more, got 0"),
+        ({"processes": 0}, "processes: expected 1 or more, got 0"),
+    ],
+)
+def test_impossible_settings_are_refused_before_anything_runs(config, changes, message):
+    with pytest.raises(ValueError, match=message):
+        benchmark.run_benchmark(replace(config, **changes))
+    assert not list(config.output.iterdir())

@@ -1,0 +1,39 @@
+import subprocess
+import sys
+from pathlib import Path
+
+from policy_examples.provenance import commit
+
+GIT = ["git", "-c", "user.name=t", "-c", "user.email=t@t"]
+
+
+def test_the_commit_of_a_checkout_is_named_and_a_change_marks_it(tmp_path):
+    file = tmp_path / "code.py"
+    file.write_text("1")
+    for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "one"]):
+        subprocess.run([*GIT, *arguments], cwd=tmp_path, check=True)
+    head = subprocess.run([*GIT, "rev-parse", "HEAD"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert commit(file) == head[:12]
+    file.write_text("2")
+    assert commit(file) == head[:12] + "-dirty"
+
+
+def test_a_folder_without_tracked_files_has_no_commit(tmp_path):
+    installed = tmp_path / "environment" / "code.py"
+    installed.parent.mkdir()
+    installed.write_text("1")
+    assert commit(installed) is None
+    subprocess.run([*GIT, "init", "-q"], cwd=tmp_path, check=True)
+    assert commit(installed) is None
+
+
+def test_the_command_is_what_one_types():
+    code = "from policy_examples.provenance import command; print(command())"
+    printed = subprocess.run(
+        [sys.executable, "-c", code, "--name", "two words"],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert printed.strip().endswith("--name 'two words'")

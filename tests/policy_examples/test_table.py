@@ -1,0 +1,46 @@
+import sys
+
+import pytest
+
+from policy_examples import table
+from policy_examples.benchmarking.results import append_rows
+from tests.policy_examples.benchmarking.rows import row
+
+ROWS = [row(name, task, seed, 0.5) for name in ("xdistill", "blind") for task in ("reach", "sweep") for seed in (0, 1)]
+
+
+@pytest.fixture
+def results(tmp_path):
+    append_rows(tmp_path / "results.csv", ROWS)
+    return tmp_path / "results.csv"
+
+
+def test_the_command_writes_markdown_and_a_picture_and_prints_the_tables(results, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["xdistill table", str(results)])
+    table.main()
+    assert results.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+    text = results.with_suffix(".md").read_text()
+    assert "| xdistill | 50.0 [50.0, 50.0] |" in text
+    assert text in capsys.readouterr().out
+
+
+def test_one_seed_alone_is_drawn_without_intervals(tmp_path):
+    append_rows(tmp_path / "results.csv", ROWS[:1])
+    markdown, picture = table.write_tables(table.Config((tmp_path / "results.csv",), output=tmp_path / "a/b.c"))
+    assert (markdown, picture) == (tmp_path / "a/b.c.md", tmp_path / "a/b.c.png")
+    assert "| xdistill | 50.0 | 50.0 | 50.0 |" in markdown.read_text()
+    assert picture.exists()
+
+
+def test_several_files_are_one_comparison_limited_to_a_suite(results, tmp_path):
+    append_rows(tmp_path / "more.csv", [row(name, "push-back", 0, 0.0) for name in ("xdistill", "blind")])
+    markdown, _ = table.write_tables(table.Config((results, tmp_path / "more.csv")))
+    assert "push-back" in markdown.read_text()
+    markdown, _ = table.write_tables(table.Config((results, tmp_path / "more.csv"), suite="paper34"))
+    assert "push-back" not in markdown.read_text()
+
+
+def test_a_reference_without_rows_lists_the_encoders(results, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["xdistill table", str(results), "--reference", "dinov2-s"])
+    with pytest.raises(SystemExit, match="^xdistill table: reference: expected one of xdistill, blind, got 'dinov2-s'"):
+        table.main()
