@@ -10,13 +10,14 @@ import tyro
 
 from policy_examples import demos, rollout, train
 from policy_examples.encoders import EncoderName, PolicyNorm
-from policy_examples.envs.camera import RenderingError
-from policy_examples.envs.metaworld import MetaWorld
+from policy_examples.envs.camera import Render, RenderingError
+from policy_examples.envs.tasks import TaskConfig, open_environment
 from policy_examples.policy import DiffusionPolicy
-from policy_examples.store import Demonstrations, load_demonstrations, save_demonstrations
+from policy_examples.store import open_demonstrations
 
 DEMONSTRATIONS = 10
 STEPS_AFTER_SUCCESS = 10
+RENDER: Render = "fast"
 SEEDS_APART = 1_000
 """Two values of --seed share no demonstration."""
 
@@ -26,7 +27,7 @@ class Config:
     """What to show."""
 
     task: str = "drawer-open"
-    """MetaWorld task, without the -v3."""
+    """MetaWorld's, without the -v3, or adroit-door, adroit-hammer, adroit-pen."""
     seed: int = 0
     """Of demonstrations and training; the evaluation episodes are the same for every seed."""
     output: Path = Path("xdistill-demo")
@@ -37,7 +38,7 @@ class Config:
     """For xdistill: a bundled name, a folder or a Hub id; None is the bundled default."""
     norm: PolicyNorm | None = None
     """None is `frozen` for xdistill, `group` for resnet18-scratch."""
-    steps: int = train.PRESETS["cpu"].steps
+    steps: int = 600
     """Optimizer steps."""
     episodes: int = 20
     """Evaluation episodes."""
@@ -51,11 +52,11 @@ def run(config: Config) -> float | None:
     config.output.mkdir(parents=True, exist_ok=True)
     training = train_config(config)
 
-    print(f"[1/4] {DEMONSTRATIONS} demonstrations of {config.task} by its scripted expert", flush=True)
-    demonstrations = collect_once(config, training.demos)
+    print(f"[1/4] {DEMONSTRATIONS} demonstrations of {config.task} by its expert", flush=True)
+    collect_once(config, training.demos)
 
     print(f"[2/4] fine-tuning {config.encoder} with a diffusion policy head, {training.steps} steps", flush=True)
-    if train.train(training) < training.steps:
+    if not train.train(training):
         return None
 
     print(f"[3/4] {config.episodes} episodes with objects placed as in no demonstration", flush=True)
@@ -63,11 +64,12 @@ def run(config: Config) -> float | None:
     policy.to("cuda" if torch.cuda.is_available() else "cpu")
     seeds = range(demos.FIRST_EVALUATION_SEED, demos.FIRST_EVALUATION_SEED + config.episodes)
     rollout.require_unseen(seeds, origin)
-    with MetaWorld(config.task, config.image_size_px, demonstrations.origin["render"]) as env:
-        episodes = rollout.evaluate(policy, env, seeds, config.output / "episodes.jsonl")
+    task = TaskConfig(config.task, config.image_size_px, RENDER)
+    episodes = rollout.evaluate(policy, task, seeds, log=config.output / "episodes.jsonl")
 
-        print("[4/4] video of one episode", flush=True)
-        rollout.record(policy, env, episodes, config.output / "episode.mp4")
+    print("[4/4] videos of a solved episode, of a failed one", flush=True)
+    with open_environment(task) as env:
+        rollout.record(policy, env, episodes, config.output)
 
     success = rollout.success_rate(episodes)
     report(config, training, success, time.monotonic() - began)
@@ -88,7 +90,7 @@ def train_config(config: Config) -> train.Config:
     )
 
 
-def collect_once(config: Config, path: Path) -> Demonstrations:
+def collect_once(config: Config, path: Path) -> None:
     """Collect the demonstrations, unless an earlier demo in this folder did.
 
     Raises:
@@ -97,27 +99,26 @@ def collect_once(config: Config, path: Path) -> Demonstrations:
     asked = {
         "task": config.task,
         "image_size_px": config.image_size_px,
-        "render": "fast",
+        "render": RENDER,
         "first_seed": config.seed * SEEDS_APART,
         "steps_after_success": STEPS_AFTER_SUCCESS,
     }
     if not path.exists():
-        collected = demos.collect(
+        demos.collect_store(
             demos.Config(
                 task=config.task,
+                output=path,
                 episodes=DEMONSTRATIONS,
                 seed=config.seed * SEEDS_APART,
                 image_size_px=config.image_size_px,
-                render="fast",
+                render=RENDER,
                 steps_after_success=STEPS_AFTER_SUCCESS,
             )
         )
-        save_demonstrations(collected, path)
-    demonstrations = load_demonstrations(path)
-    found = {name: demonstrations.origin.get(name) for name in asked}
+    origin = open_demonstrations(path).origin
+    found = {name: origin.get(name) for name in asked}
     if found != asked:
         raise ValueError(f"output: {path} holds demonstrations of {found}, not of {asked}; name another folder.")
-    return demonstrations
 
 
 def report(config: Config, training: train.Config, success: float, seconds: float) -> None:
@@ -125,14 +126,16 @@ def report(config: Config, training: train.Config, success: float, seconds: floa
     print(f"\nsuccess: {success:.0%} of {config.episodes} episodes, {seconds / 60:.1f} minutes in all\n")
     print(f"results in {config.output.resolve()}:")
     files = {
-        "episode.mp4": "one evaluation episode",
+        "success.mp4": "a solved evaluation episode",
+        "failure.mp4": "a failed one",
         "learning_curve.png": "denoising error over training",
         "episodes.jsonl": "every evaluation episode: seed, success, steps",
         "policy/": "the policy, for `xdistill rollout --policy`",
         training.demos.name + "/": "the demonstrations",
     }
     for name, meaning in files.items():
-        print(f"  {name:<22} {meaning}")
+        if (config.output / name).exists():
+            print(f"  {name:<22} {meaning}")
 
 
 def main() -> None:
@@ -140,7 +143,7 @@ def main() -> None:
     config = tyro.cli(Config, prog="xdistill demo", description="Encoder to working policy in minutes.")
     try:
         success = run(config)
-    except (ValueError, FloatingPointError, RenderingError) as error:
+    except (ValueError, FloatingPointError, ChildProcessError, RenderingError) as error:
         raise SystemExit(f"xdistill demo: {error}") from error
     if success is None:
         print("stopped; the same command continues.", file=sys.stderr)

@@ -128,8 +128,3 @@ def gather(episodes: Episodes) -> Demonstrations:
         point_clouds=arrays.pop("point_cloud", None),
         cameras={name.removeprefix("img_"): images for name, images in arrays.items()},
     )
-
-
-def load_demonstrations(path: Path) -> Demonstrations:
-    """`open_demonstrations` with all that the format names plainly."""
-    return open_demonstrations(path)

@@ -6,7 +6,7 @@ from policy_examples.benchmarking.comparison import BLIND, BLIND_SHARE, Comparis
 METHOD = (
     "Success in percent. A mean over tasks of means over seeds, with its 95 % interval in brackets: percentile "
     "bootstrap, seeds drawn again within each task, tasks kept (stratified; Agarwal et al. 2021, arXiv 2108.13264). "
-    "No interval: no task has two seeds."
+    "With n seeds a task it is too narrow by a factor of about sqrt(1 - 1/n). No interval: no task has two seeds."
 )
 METRICS: dict[Metric, str] = {
     "best": "the best evaluation of each seed",
@@ -32,7 +32,8 @@ def write_markdown(comparison: Comparison, metric: Metric, reference: str) -> st
         ("Best, five best, last", tables.by_metric(comparison)),
         (
             "",
-            "`best` is the paper's number; the best of several evaluations is higher than one of them would be again.",
+            "`best` is the paper's number; the best of several evaluations is higher than one of them would be again. "
+            "Of fewer than five evaluations, the mean of the five best is that of all.",
         ),
         ("Task by task", tables.by_task(comparison, metric)),
         (

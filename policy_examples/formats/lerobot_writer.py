@@ -90,7 +90,8 @@ class _RowWriter:
     """Rows in files of at most `FILE_BYTES`, one row group an episode."""
 
     def __init__(self, root: Path) -> None:
-        self._root, self._writer, self._bytes, self._file_index = root, None, 0, -1
+        self._root, self._bytes, self._file_index = root, 0, -1
+        self._writer: Any = None
 
     def write(self, named: Episode, counters: Episode) -> dict[str, int]:
         """Append an episode; returns where it lies."""
@@ -102,7 +103,7 @@ class _RowWriter:
         table = pa.table(columns | {name: pa.array(values) for name, values in counters.items()})
         viewer = {"info": {"features": {name: {"_type": "Image"} for name in cameras}}}  # for the library `datasets`
         table = table.replace_schema_metadata({"huggingface": json.dumps(viewer)})
-        full = self._writer is None or self._bytes + table.nbytes > FILE_BYTES
+        full = self._file_index < 0 or self._bytes + table.nbytes > FILE_BYTES
         self._file_index += full
         chunk_index, file_index = divmod(self._file_index, _FILES_PER_CHUNK)
         if full:

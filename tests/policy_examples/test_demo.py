@@ -18,7 +18,8 @@ def test_the_demo_leaves_policy_episodes_curve_and_video_in_the_folder_it_names(
     assert all(f"[{stage}/4]" in printed for stage in (1, 2, 3, 4))
     episodes = [json.loads(line) for line in (tmp_path / "demo/episodes.jsonl").read_text().splitlines()]
     assert success == episodes[0]["success"]
-    for name in ("learning_curve.png", "episode.mp4", "policy/model.safetensors", "demonstrations.zarr/.zgroup"):
+    video = "success.mp4" if success else "failure.mp4"
+    for name in ("learning_curve.png", video, "policy/model.safetensors", "demonstrations.zarr/.zgroup"):
         assert (tmp_path / "demo" / name).exists()
 
     store = tmp_path / "demo/demonstrations.zarr"

@@ -104,7 +104,8 @@ def compare_rollouts(bench: Bench) -> Iterator[Row]:
     with ExitStack() as opened:
         every_step = opened.enter_context(EveryStep(bench.task, bench.image_size_px, "reference"))
         contenders = {PEER: lambda: [play(policy, every_step, seed) for seed in seeds]}
-        for render, processes in (("reference", 1), ("fast", 1), ("fast", bench.processes)):
+        settings: list[tuple[Render, int]] = [("reference", 1), ("fast", 1), ("fast", bench.processes)]
+        for render, processes in settings:
             what = f"frames that are read, {render} setting, {processes} process{'es' * (processes > 1)}"
             contenders[what] = opened.enter_context(ours(bench, policy, render, processes, seeds))
         for name, contender in contenders.items():

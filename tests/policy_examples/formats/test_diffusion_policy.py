@@ -111,15 +111,18 @@ def test_a_zip_is_read_as_the_folder_is(write, images, tmp_path):
         ({"action": None}, "no array data/action or data/actions; name what it has instead .*--action.*state"),
         ({"img": None}, "no array 'data/img', and 0 others look like images; name them"),
         ({"action": np.zeros((20, 2))}, r"different lengths: \{'data/action': 20\}, .* ends at 21"),
-        ({"state": np.full((21, 5), np.nan)}, r"data/state in .* \(N, D\) finite numbers, got .* with 60 others"),
-        ({"state": np.zeros((21, 2, 2))}, r"data/state in .* \(N, D\) finite numbers, got \(12, 2, 2\)"),
+        ({"state": np.full((21, 5), np.nan)}, r"state in data/ of .* \(N, D\) finite numbers, got .* with 60 others"),
+        ({"state": np.zeros((21, 2, 2))}, r"state in data/ of .* \(N, D\) finite numbers, got \(12, 2, 2\)"),
         ({"img": np.full((21, 8, 8, 3), -0.5)}, r"uint8, or float in \[0, 1\] or \[0, 255\], got values from -0.5"),
         (
             {"img": np.full((21, 8, 8, 3), 1.5)},
             r"uint8, or float in \[0, 1\] or \[0, 255\], got values from 1.5 to 1.5",
         ),
         ({"img": np.zeros((21, 8, 8, 3), np.int32)}, r"data/img in .* got \(21, 8, 8, 3\) int32"),
-        ({"img": np.zeros((21, 8, 8, 4), np.uint8)}, r"data/img in .* must be \(N, H, W, 3\) .* got \(12, 8, 8, 4\)"),
+        (
+            {"img": np.zeros((21, 8, 8, 4), np.uint8)},
+            r"img in data/ of .* must be \(N, H, W, 3\) .* got \(12, 8, 8, 4\)",
+        ),
         ({"point_cloud": np.zeros((21, 8, 2))}, r"must be \(N, points, 3 or more\) floats, got \(12, 8, 2\)"),
         ({"ends": np.array([12, 12, 21])}, r"whole numbers that rise, got \[12, 12, 21\]"),
         ({"ends": np.array([12, 22])}, r"different lengths: .*'data/action': 21.* ends at 22"),
@@ -134,7 +137,7 @@ def test_a_name_that_is_not_there_is_answered_with_those_that_are(write, images)
     path = write(img=images)
     with pytest.raises(ValueError, match=r"no array 'data/wrist'. In data/: action \(21, 2\) .*, img .*, state"):
         open_demonstrations(path, Selection(cameras=("wrist",)))
-    with pytest.raises(ValueError, match=r"data/state in .* has 5 columns, none of which is asked for"):
+    with pytest.raises(ValueError, match=r"state in data/ of .* has 5 columns, none of which is asked for"):
         open_demonstrations(path, Selection(state=("state[5:]",)))
 
 
