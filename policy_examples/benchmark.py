@@ -55,7 +55,7 @@ class Config:
     plan: bool = False
     """Only say how many runs there are and how long they take."""
     launcher: Literal["local", "ray"] = "local"
-    """`ray` spreads runs over the machines of RAY_ADDRESS, which must share the output folder."""
+    """`ray` spreads runs over the machines of RAY_ADDRESS, which must share the working folder and the output."""
     jobs: int = 1
     """local: runs at the same time; GPUs are dealt out in turn."""
     ray_cpus: float = 2

@@ -60,7 +60,7 @@ def play_all(
     while playing and not stop():
         acting = [slot for slot in playing if slot not in ended]  # the step takes the ended to their next seed
         if acting:
-            with one_thread(len(acting)):
+            with few_threads(len(acting)):
                 chunks = policy.predict_action(to_tensors(observations, acting, device), [noise[i] for i in acting])
             actions[acting] = chunks.float().cpu().numpy()  # (B, Ta, A)
         observations, _, solved, late, info = vector.step(actions)
@@ -75,10 +75,10 @@ def play_all(
 
 
 @contextmanager
-def one_thread(batch: int) -> Iterator[None]:
-    """A batch of one is too small to share: on busy cores, waiting for a second thread costs far more than it saves."""
+def few_threads(batch: int) -> Iterator[None]:
+    """A thread for every four observations: on busy cores, waiting for others costs far more than they save."""
     threads = torch.get_num_threads()
-    torch.set_num_threads(1 if batch == 1 else threads)
+    torch.set_num_threads(min(threads, max(1, batch // 4)))
     try:
         yield
     finally:

@@ -17,7 +17,7 @@ def run_on_ray(
 ) -> Iterator[Finished]:
     """Run the jobs wherever the cluster has room; yields each as it finishes.
 
-    Every machine needs the same Python, and the folders of the logs and of `stop_file` at the same path. A fraction of
+    Every machine needs the same Python, and this working folder, the logs and `stop_file` at the same paths. A fraction of
     a GPU puts several jobs on one. Once `stopping()` says so, `stop_file` appears and every machine asks its jobs to
     end.
 
@@ -29,7 +29,9 @@ def run_on_ray(
     with connected() as ray:
         _require_room(ray.nodes(), cpus_per_job, gpus_per_job)
         remote = ray.remote(num_cpus=cpus_per_job, num_gpus=gpus_per_job, max_retries=0)(_job_runner())
-        running = {remote.remote(job.command, str(job.log), str(stop_file), GRACE_S): job for job in jobs}
+        running = {
+            remote.remote(job.command, str(Path.cwd()), str(job.log), str(stop_file), GRACE_S): job for job in jobs
+        }
         try:
             while running:
                 if stopping():
@@ -72,10 +74,10 @@ def connected() -> Iterator[Any]:
         ray.shutdown()
 
 
-def _job_runner() -> Callable[[tuple[str, ...], str, str, float], int | None]:
+def _job_runner() -> Callable[[tuple[str, ...], str, str, str, float], int | None]:
     """A closure, which Ray sends by value: a machine that runs it needs nothing of ours but the command."""
 
-    def run(command: tuple[str, ...], log: str, stop_file: str, grace_s: float) -> int | None:
+    def run(command: tuple[str, ...], folder: str, log: str, stop_file: str, grace_s: float) -> int | None:
         import os
         import signal
         import subprocess
@@ -87,7 +89,7 @@ def _job_runner() -> Callable[[tuple[str, ...], str, str, float], int | None]:
         Path(log).parent.mkdir(parents=True, exist_ok=True)
         with open(log, "ab") as output:
             process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+                command, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
             )
         deadline = None
         while process.poll() is None:

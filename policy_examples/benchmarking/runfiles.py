@@ -30,7 +30,7 @@ def write_run(run: Run, folder: Path) -> None:
         "commit": commit(),
         "machine": describe_machine(),
         "python": platform.python_version(),
-        "packages": dict(sorted((package.name, package.version) for package in distributions())),
+        "packages": dict(sorted((found.name, found.version) for found in distributions() if found.name)),
     }
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(described, indent=2, default=str) + "\n")

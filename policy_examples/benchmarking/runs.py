@@ -105,6 +105,8 @@ def plan_runs(
     for name, number in (("demonstrations", demonstrations), ("steps", steps)):
         if number is not None and number < 1:
             raise ValueError(f"{name}: expected 1 or more, got {number}.")
+    if demonstrations == PROTOCOLS[preset].demonstrations:
+        demonstrations = None  # the same run, however it was asked for
     choices = [parse_encoder(text) for text in encoders]
     return [
         Run(task, encoder, seed, preset, demonstrations, steps)

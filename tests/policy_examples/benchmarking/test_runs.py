@@ -55,6 +55,11 @@ def test_encoders_share_demonstrations_but_no_folder():
     assert runs[0].store(output, points=True) != runs[0].store(output, points=False)
 
 
+def test_the_presets_own_number_of_demonstrations_makes_no_other_run():
+    asked, default = (plan_runs(["reach"], ["blind"], [0], "cpu", demonstrations=number) for number in (10, None))
+    assert asked == default
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
