@@ -35,13 +35,11 @@ class Config:
     tasks: tuple[str, ...] = ()
     """Tasks by name, such as drawer-open or adroit-door; with a suite, only these of it."""
     encoders: tuple[str, ...] = ("xdistill", "resnet18-scratch", "blind")
-    """NAME[,checkpoint=...][,norm=...][,readout=...], such as xdistill,norm=group; `blind` marks tasks without need of
-    eyes."""
+    """NAME[,checkpoint=...][,norm=...][,readout=...], such as xdistill,norm=group. `blind` reads no image."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Each has demonstrations of its own, which all encoders share."""
     preset: PresetName = "dp3"
-    """dp3 (T / To / Ta 16 / 2 / 8) and dp3-paper (4 / 2 / 3) are for GPUs; cpu: minutes a run on two cores; smoke:
-    seconds."""
+    """dp3 (T / To / Ta 16 / 2 / 8), dp3-paper (4 / 2 / 3): GPUs. cpu: minutes a run on two cores. smoke: seconds."""
     shifts: tuple[ShiftName, ...] = ()
     """Evaluate each finished policy under these shifts too, a row each; names as in `xdistill rollout --shift`."""
     demonstrations: int | None = None
@@ -63,11 +61,11 @@ class Config:
     ray_gpus: float = 0
     """ray: GPUs of a run; 0.25 puts four runs on one."""
     processes: int | None = None
-    """Environments that a run plays side by side, which changes no result; None: as many as it has cores, up to 10."""
+    """Environments that a run plays side by side, at most a matter of rounding; None: one a core, up to 10."""
     experts: Path | None = None
     """Folder of Adroit's experts; None downloads them."""
     keep_policies: bool = True
-    """Leave the policies in the runs' folders; a billion bytes each at the published sizes."""
+    """Leave the best and the last policy of a run in its folder: 2 GB at the published sizes. Shifts need the last."""
 
 
 @dataclass

@@ -52,7 +52,7 @@ class Protocol:
 PROTOCOLS: dict[PresetName, Protocol] = {
     "dp3": Protocol("dp3"),
     "dp3-paper": Protocol("dp3-paper"),
-    "cpu": Protocol(
+    "cpu": Protocol(  # the sizes of `xdistill demo`; three evaluations, rendered without a GPU, are a fifth of a run
         "cpu",
         steps_after_success=10,
         metaworld_px=96,

@@ -17,8 +17,8 @@ def run_on_ray(
 ) -> Iterator[Finished]:
     """Run the jobs wherever the cluster has room; yields each as it finishes.
 
-    Every machine needs the same Python, and this working folder, the logs and `stop_file` at the same paths. A fraction of
-    a GPU puts several jobs on one. Once `stopping()` says so, `stop_file` appears and every machine asks its jobs to
+    Every machine needs the same Python, and this working folder, the logs and `stop_file` at the same paths. A fraction
+    of a GPU puts several jobs on one. Once `stopping()` says so, `stop_file` appears and every machine asks its jobs to
     end.
 
     Raises:

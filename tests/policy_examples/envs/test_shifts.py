@@ -104,15 +104,24 @@ def test_a_pushed_episode_repeats_exactly():
     assert not np.allclose(places[0], places[1], atol=1e-3)
 
 
-def test_distractors_lie_apart_on_the_table_and_reach_the_point_cloud():
-    with Shifted(MetaWorld("reach", image_size_px=96, render="fast", points=512), "distractors") as env:
+def test_distractors_lie_apart_on_the_table_and_are_part_of_the_point_cloud():
+    with Shifted(MetaWorld("reach", image_size_px=96, render="fast", points=2048), "distractors") as env:
         env.reset(SEED)
         places = np.array([decoration.position_m for decoration in env.decorations])
-        env.observe()
+        with_distractors = env.observe()["point_cloud"]
+        env.decorations.clear()
+        without = env.observe()["point_cloud"]
     assert len(places) == 5
     assert np.all((places[:, 2] > 0) & (places[:, 2] < 0.05))
     distances = np.linalg.norm(places[:, None, :2] - places[None, :, :2], axis=-1)
     assert distances[~np.eye(5, dtype=bool)].min() > 0.07
+
+    def seen(cloud):
+        """Distractors with a point of the cloud within 3 cm of their centre."""
+        return (np.linalg.norm(cloud[:, None] - places[None], axis=-1).min(axis=0) < 0.03).sum()
+
+    assert seen(with_distractors) >= 3
+    assert seen(without) == 0
 
 
 def test_objects_that_looked_alike_still_do_and_others_still_differ():
