@@ -41,7 +41,7 @@ class Augmentation:
         if self.crop_px is not None:
             pixels = random_crop(pixels, self.crop_px, draws[:, :2])
         if self.colour > 0:
-            pixels = recolour(pixels, self.colour, draws[:, 2:].to(images.device))
+            pixels = recolour(pixels, self.colour, draws[:, 2:])
         return pixels.movedim(-1, -3)
 
 
@@ -59,7 +59,7 @@ def random_crop(pixels: Tensor, size_px: int, draws: Tensor) -> Tensor:
 
 
 def recolour(pixels: Tensor, strength: float, draws: Tensor) -> Tensor:
-    """(B, To, H, W, 3) uint8, (B, 4) in [0, 1) -> the same with other colours.
+    """(B, To, H, W, 3) uint8, (B, 4) in [0, 1) on the CPU -> the same with other colours.
 
     Brightness and contrast scale, saturation and hue act on chrominance: together one affine map of RGB a window, in
     which grey stays grey.
@@ -67,18 +67,18 @@ def recolour(pixels: Tensor, strength: float, draws: Tensor) -> Tensor:
     factors = 1 + strength * (2 * draws - 1)  # (B, 4), of which the last serves as an angle
     brightness, contrast, saturation = factors[:, 0, None, None], factors[:, 1, None, None], factors[:, 2]
     angle = 2 * math.pi * HUE_TURN * (factors[:, 3] - 1)
-    turned = torch.zeros(len(draws), 3, 3, device=draws.device)
+    turned = torch.zeros(len(draws), 3, 3)
     turned[:, 0, 0] = 1
     turned[:, 1, 1] = turned[:, 2, 2] = saturation * angle.cos()
     turned[:, 2, 1] = saturation * angle.sin()
     turned[:, 1, 2] = -turned[:, 2, 1]
-    to_yiq = torch.tensor(YIQ, device=draws.device)
-    chroma = torch.linalg.inv(to_yiq) @ turned @ to_yiq  # (B, 3, 3)
+    to_yiq = torch.tensor(YIQ)
+    mixing = brightness * contrast * (torch.linalg.inv(to_yiq) @ turned @ to_yiq)  # (B, 3, 3)
 
-    values = pixels.flatten(1, 3).float()  # (B, To * H * W, 3)
-    luminance = (values.mean(1, keepdim=True) * to_yiq[0]).sum(-1, keepdim=True)  # (B, 1, 1)
-    offset = (1 - contrast) * brightness * luminance
-    mapped = torch.baddbmm(offset, values, (brightness * contrast * chroma).transpose(1, 2))
+    values, device = pixels.flatten(1, 3).float(), pixels.device  # (B, To * H * W, 3)
+    luminance = (values.mean(1, keepdim=True) * to_yiq[0].to(device)).sum(-1, keepdim=True)  # (B, 1, 1)
+    offset = ((1 - contrast) * brightness).to(device) * luminance
+    mapped = torch.baddbmm(offset, values, mixing.transpose(1, 2).to(device))
     return mapped.round_().clamp_(0, 255).to(torch.uint8).view_as(pixels)
 
 

@@ -52,6 +52,10 @@ class Latency:
         """Actions a second, where the policy decides anew as soon as a chunk is executed."""
         return 1000 * self.action_steps / self.median_ms
 
+    def __str__(self) -> str:
+        times = f"{self.median_ms:.1f} ms per chunk of {self.action_steps} actions (p95 {self.p95_ms:.1f} ms)"
+        return f"{times}, {self.control_hz:.0f} Hz of control"
+
 
 def measure(policy: DiffusionPolicy, observation: dict[str, Tensor], chunks: int, warmup: int) -> Latency:
     """Time `chunks` decisions, after `warmup` that do not count, on the device of the policy.
@@ -101,12 +105,7 @@ def run(config: Config) -> None:
                 policy.compile_networks()
             latency = measure(policy, made_up_observation(policy, origin), config.chunks, config.warmup)
             name = torch.cuda.get_device_name() if device == "cuda" else f"CPU, {torch.get_num_threads()} threads"
-            print(
-                f"{name}, {'torch.compile' if compiled else 'eager'}: "
-                f"{latency.median_ms:.1f} ms per chunk of {latency.action_steps} actions (p95 {latency.p95_ms:.1f} ms), "
-                f"{latency.control_hz:.0f} Hz of control",
-                flush=True,
-            )
+            print(f"{name}, {'torch.compile' if compiled else 'eager'}: {latency}", flush=True)
 
 
 def main() -> None:

@@ -52,7 +52,7 @@ class Config:
     readout: Readout = "pooled"
     """What is read from a feature map: its mean, where each channel peaks, or the estimated teacher embedding."""
     encoder_image_size_px: int | None = None
-    """Side to which frames are resized for it; None: what it was pretrained on, or, where that is any, none."""
+    """Side to which frames are resized for it; None: the size of its pretraining, or none where it takes any."""
     cameras: tuple[str, ...] | None = None
     """Observation keys that are read, such as `image image_wrist`; None: the main camera, the points, or blind none."""
     separate_encoders: bool = False

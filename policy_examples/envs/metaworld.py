@@ -1,5 +1,6 @@
 """MetaWorld's 50 tasks, seen and acted on as in 3D Diffusion Policy (DP3)."""
 
+import importlib
 import warnings
 from typing import Any
 
@@ -54,8 +55,17 @@ class MetaWorld:
     def reset(self, seed: int) -> None:
         """Place the objects and the goal; the same seed gives the same episode, whatever was played before."""
         self.simulator.seed(seed)
-        self._full_state, _ = self.simulator.reset()
+        self.simulator.reset()
+        self._follow_placement()
         self._expert = self._expert_policy()
+
+    def _follow_placement(self) -> None:
+        # MetaWorld's reset moves bodies after it computed where they are: until the first step, frames and the state
+        # that the expert reads would show an earlier placement.
+        mujoco: Any = importlib.import_module("mujoco")
+        mujoco.mj_kinematics(self.simulator.model, self.simulator.data)
+        self.simulator._prev_obs = self.simulator._get_curr_obs_combined_no_goal()
+        self._full_state = self.simulator._get_obs()
 
     def step(self, action: np.ndarray) -> bool:
         """Act for 12.5 ms of simulated time.

@@ -24,9 +24,11 @@ def open_vector(task: TaskConfig, interface: Interface, processes: int) -> Itera
     overwritten by the next step. No process is left after the with statement, however it is left.
 
     Raises:
-        ValueError: unknown task or setting, a policy of other sizes.
+        ValueError: unknown task or setting, a policy of other sizes, fewer than 0 processes.
         ChildProcessError: a process died.
     """
+    if processes < 0:
+        raise ValueError(f"processes: expected 0 or more, got {processes}.")
     suite_of(task.task)  # an unknown task fails here, not in every process
     if "point_cloud" not in interface.reads:
         task = replace(task, points=None)

@@ -69,9 +69,8 @@ def test_batch_norm_is_accepted_where_the_trap_is_asked_for_and_nothing_else_is(
 def test_the_trap_is_that_the_average_keeps_the_statistics_from_before_training():
     policy = policy_with("batch").train()
     average = Average(policy, 0.75, 0.9999)
-    images = torch.randint(0, 256, (2, 2, 3, 32, 32), dtype=torch.uint8)
-    policy.encoders[0](images)
+    policy.encoder_of(0)(torch.randint(0, 256, (2, 2, 3, 32, 32), dtype=torch.uint8))
     average.update(policy)
-    learned, kept = (p.encoders[0].network.resnet.trunk.bn1.running_mean for p in (policy, average.policy))
+    learned, kept = (p.encoder_of(0).network.resnet.trunk.bn1.running_mean for p in (policy, average.policy))
     assert learned.abs().max() > 0
     assert torch.equal(kept, torch.zeros(64))

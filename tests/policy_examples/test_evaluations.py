@@ -73,5 +73,7 @@ def test_the_task_is_that_of_the_demonstrations_with_points_where_they_are_read(
     origin = {**ORIGIN, "points": 512}
     assert learned_task(origin, ("image", "agent_pos")) == TaskConfig("reach", 32, "fast", None)
     assert learned_task(origin, ("point_cloud", "agent_pos")) == TaskConfig("reach", 32, "fast", 512)
-    with pytest.raises(ValueError, match="the demonstrations do not say their points, so that nothing can be evaluated"):
+    with pytest.raises(
+        ValueError, match="the demonstrations do not say their points, so that nothing can be evaluated"
+    ):
         learned_task(ORIGIN, ("point_cloud", "agent_pos"))

@@ -201,9 +201,9 @@ def test_an_epoch_is_all_whole_batches_of_windows(config):
 
 
 def test_the_length_is_either_steps_or_epochs():
-    for length in ({"steps": 5, "epochs": 5}, {"steps": None, "epochs": None}):
-        with pytest.raises(ValueError, match="epochs, steps: expected one of them, got"):
-            Config(**length)
+    for length in (5, None):
+        with pytest.raises(ValueError, match=f"epochs, steps: expected one of them, got {length} and {length}"):
+            Config(steps=length, epochs=length)
 
 
 def test_a_length_on_the_command_line_replaces_the_presets():

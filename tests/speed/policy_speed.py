@@ -4,10 +4,10 @@
 
 prints each comparison, then appends it to policy_examples/results/speed.csv. `peer` and `ours` are windows per second
 unless the row names another unit; `ratio` is ours / peer. Sizes are those of LeRobot's `DiffusionPolicy` by default:
-T / To / Ta 16 / 2 / 8, UNet 512, 1024, 2048, ResNet-18 with group norm, frames of 84 px cropped to 76, batch 64. Ours is
-what `xdistill finetune` does, with batches, crops, the average of the weights; theirs is forward, backward, optimizer
-(peers/lerobot_step.py). Theirs has 263 M parameters, ours 289 M: it reads 512 features a frame where theirs reads 64.
-The contenders take turns, each in a process of its own; first steps do not count.
+T / To / Ta 16 / 2 / 8, UNet 512, 1024, 2048, ResNet-18 with group norm, frames of 84 px cropped to 76, batch 64. Ours
+is what `xdistill finetune` does, with batches, crops, the average of the weights; theirs is forward, backward,
+optimizer (peers/lerobot_step.py). Theirs has 263 M parameters, ours 289 M: it reads 512 features a frame where theirs
+reads 64. The contenders take turns, each in a process of its own; first steps do not count.
 """
 
 import json
@@ -117,7 +117,15 @@ def our_steps(bench: Bench, precision: Precision, output: Path) -> list[float]:
     Raises:
         RuntimeError: it failed; the message holds the end of what it printed.
     """
-    command = [sys.executable, "-m", "policy_examples.train", "--preset", "dp3", "--demos", str(output.parent / "demos.zarr")]
+    command = [
+        sys.executable,
+        "-m",
+        "policy_examples.train",
+        "--preset",
+        "dp3",
+        "--demos",
+        str(output.parent / "demos.zarr"),
+    ]
     command += ["--output", str(output), "--encoder", "resnet18-scratch", "--crop-px", str(CROP_PX)]
     command += ["--batch-size", str(bench.batch_size), "--bf16", str(precision == "bf16"), "--log-every", "1"]
     command += ["--save-every", "1000000", *["--compile"] * bench.compile]

@@ -1,3 +1,4 @@
+import mujoco
 import numpy as np
 import pytest
 
@@ -56,6 +57,17 @@ def test_the_same_seed_gives_the_same_episode_whatever_was_played_before(env):
     assert np.array_equal(first["image"], again["image"])
     assert np.array_equal(first["agent_pos"], again["agent_pos"])
     assert not np.array_equal(first["image"], other["image"])
+
+
+@pytest.mark.parametrize("task", ["window-close", "assembly", "peg-insert-side", "drawer-open", "push"])
+def test_a_reset_shows_objects_where_they_are(task, rendering):
+    with MetaWorld(task, 32, "fast") as env:
+        for seed in (0, 1):
+            env.reset(seed)
+            shown = env.simulator.data.geom_xpos.copy()  # what a frame draws
+            mujoco.mj_forward(env.simulator.model, env.simulator.data)
+            np.testing.assert_allclose(shown, env.simulator.data.geom_xpos, atol=1e-9)
+            np.testing.assert_array_equal(env._full_state, env.simulator._get_obs())
 
 
 def test_a_second_environment_gives_the_same_episode_for_the_same_seed(env):

@@ -89,3 +89,8 @@ def test_an_unknown_task_is_refused_before_any_process_starts(processes):
     with pytest.raises(ValueError, match="unknown task 'raech'. Did you mean 'reach'"):  # noqa: SIM117
         with open_vector(TaskConfig("raech"), BLIND, processes):
             pass
+
+
+def test_a_negative_number_of_processes_is_refused():
+    with pytest.raises(ValueError, match="processes: expected 0 or more, got -1"), open_vector(TASK, BLIND, -1):
+        pass

@@ -1,9 +1,9 @@
 """Time a training step of LeRobot's `DiffusionPolicy`, in an environment that holds it.
 
-`python3.11 -m venv ENV && ENV/bin/pip install lerobot==0.4.4` makes the environment. The policy is built from its public
-configuration; a step is what its trainer does but for data loading, normalisation, clipping, scheduling, all in its
-favour: forward, backward, its own optimizer, gradients set to None. The last line printed is JSON: version, parameters,
-seconds_per_step (a list).
+`python3.11 -m venv ENV && ENV/bin/pip install lerobot==0.4.4` makes the environment. The policy is built from its
+public configuration; a step is what its trainer does but for data loading, normalisation, clipping, scheduling, all in
+its favour: forward, backward, its own optimizer, gradients set to None. The last line printed is JSON: version,
+parameters, seconds_per_step (a list).
 """
 
 import argparse
