@@ -15,7 +15,7 @@ COMMANDS = {  # command: (module, what it does)
     "scorecard": ("distillation.scorecard", "k-NN, linear probe, agreement with the teacher, robustness of an encoder"),
     "publish": ("distillation.publish", "encoder checkpoint -> Hub folder with model card; upload"),
     "demos": ("policy_examples.demos", "a task's expert -> demonstrations"),
-    "convert": ("policy_examples.formats.convert", "demonstrations of robomimic, LeRobot, Diffusion Policy -> zarr or LeRobot"),
+    "convert": ("policy_examples.formats.convert", "demonstrations of other projects -> zarr or LeRobotDataset"),
     "finetune": ("policy_examples.train", "encoder + demonstrations -> diffusion policy"),
     "rollout": ("policy_examples.rollout", "policy -> success rate, video"),
     "benchmark": ("policy_examples.benchmark", "encoders x tasks x seeds -> success rates, one row a run"),
