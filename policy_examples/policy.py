@@ -40,7 +40,7 @@ class DiffusionPolicy(nn.Module):
         require_matching(shape.cameras, encoders)
         self.shape = shape
         self.reads: tuple[str, ...] = (*shape.cameras, "agent_pos")
-        self.encoders = nn.ModuleList(encoders)
+        self.encoders = nn.ModuleList(encoders).to(memory_format=torch.channels_last)
         self.agent_pos = LimitsNormalizer(shape.state_size)
         self.actions = LimitsNormalizer(shape.action_size)
         features = sum(self.encoder_of(camera).num_features for camera in range(len(shape.cameras)))

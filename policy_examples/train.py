@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import math
 import sys
 import time
 from dataclasses import asdict, dataclass, field, replace
@@ -25,6 +24,7 @@ from policy_examples.envs.camera import RenderingError
 from policy_examples.evaluations import Evaluations, learned_task
 from policy_examples.formats.episodes import Selection
 from policy_examples.interrupts import StopRequest
+from policy_examples.optimization import param_groups, warmup_cosine
 from policy_examples.policy import DiffusionPolicy
 from policy_examples.policy_shape import PolicyShape, Prediction, Sampler, is_camera
 from policy_examples.progress import Log, require_finite
@@ -171,10 +171,11 @@ def train(config: Config) -> bool:
     demonstrations = open_demonstrations(config.demos, config.selection)
     torch.manual_seed(config.seed)
     policy = build_policy(config, demonstrations).to(device)
-    policy.to(memory_format=torch.channels_last)  # of the 4-D weights alone
     require_fixed_statistics(policy, config.show_batch_norm_trap)
     shape, cameras = policy.shape, [key for key in policy.reads if is_camera(key)]
     windows = Windows(demonstrations, shape.horizon, shape.observation_steps, shape.action_steps, policy.reads)
+    settings = {name: value for name, value in asdict(config).items() if name not in MAY_DIFFER}
+    settings |= {"windows": windows.fingerprint()}
     windows.to(device)
     augmentation = Augmentation(config.crop_px, config.colour)
     an_epoch = steps_per_epoch(len(windows), config.batch_size)
@@ -183,9 +184,8 @@ def train(config: Config) -> bool:
     evaluations = plan_evaluations(config, policy.reads, demonstrations.origin, steps, an_epoch)
 
     average = Average(policy, config.ema_power, config.ema_max_decay)
-    optimizer = torch.optim.AdamW(param_groups(policy, config), betas=(0.95, 0.999), eps=1e-8, fused=True)
-    settings = {name: value for name, value in asdict(config).items() if name not in MAY_DIFFER}
-    settings |= {"windows": windows.fingerprint()}
+    groups = param_groups(policy, config.lr, config.encoder_multiplier, config.weight_decay)
+    optimizer = torch.optim.AdamW(groups, betas=(0.95, 0.999), eps=1e-8, fused=True)
     parts = {"policy": policy, "optimizer": optimizer, "average": average}
     config.output.mkdir(parents=True, exist_ok=True)
     checkpoint = config.output / "checkpoint.pt"
@@ -205,7 +205,8 @@ def train(config: Config) -> bool:
 
     with StopRequest() as stop:
         while True:
-            if evaluations is not None and evaluations.due(step):
+            evaluating = evaluations is not None and evaluations.due(step)
+            if evaluations is not None and evaluating:
                 began = time.monotonic()
                 if accelerator.is_main_process:
                     save_checkpoint(checkpoint, settings, step, parts, require_finite(step, losses))
@@ -213,7 +214,7 @@ def train(config: Config) -> bool:
                 accelerator.wait_for_everyone()
                 evaluations.resume(step)
                 log.pause(since=began)
-            if step == steps or all_leave(accelerator, stop.requested, step, config.log_every):
+            if step == steps or all_leave(accelerator, stop.requested, evaluating or step % config.log_every == 0):
                 break
             generator.manual_seed((config.seed << 40) + step)
             noise, level = policy.draw_noise(config.batch_size, generator)
@@ -311,15 +312,6 @@ def plan_evaluations(
     )
 
 
-def param_groups(policy: DiffusionPolicy, config: Config) -> list[dict[str, Any]]:
-    """The encoders' groups, then the head's."""
-    lr = config.lr * config.encoder_multiplier
-    encoders: Any = policy.encoders
-    groups = [group for encoder in encoders for group in encoder.param_groups(lr, config.weight_decay)]
-    head = {"params": list(policy.unet.parameters()), "lr": config.lr, "weight_decay": config.weight_decay}
-    return [{**group, "full_lr": group["lr"]} for group in (*groups, head)]
-
-
 def describe_policy(config: Config, demonstrations: Demonstrations) -> dict[str, Any]:
     """What a saved policy says about where it comes from."""
     trap = {"batch_norm_trap": True} if config.show_batch_norm_trap else {}
@@ -335,18 +327,11 @@ def write_settings(config: Config) -> None:
     )
 
 
-def warmup_cosine(step: int, warmup_steps: int, steps: int) -> float:
-    """The share of the full learning rate at a step: a linear rise, then a cosine to 0."""
-    if step < warmup_steps:
-        return (step + 1) / warmup_steps
-    return 0.5 * (1 + math.cos(math.pi * (step - warmup_steps) / max(1, steps - warmup_steps)))
-
-
-def all_leave(accelerator: Accelerator, requested: bool, step: int, every: int) -> bool:
-    """Whether to stop before this step: a single process decides alone, several ask each other every few steps."""
+def all_leave(accelerator: Accelerator, requested: bool, ask: bool) -> bool:
+    """Whether to stop before this step: a single process decides alone, several ask each other where `ask` says so."""
     if accelerator.num_processes == 1:
         return requested
-    if step % every:
+    if not ask:
         return False
     requests: Any = accelerator.reduce(torch.tensor(float(requested), device=accelerator.device))
     return bool(requests > 0)

@@ -12,11 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch._inductor import config as inductor
 
 from policy_examples.policy import DiffusionPolicy
 from policy_examples.store import save_demonstrations
-from policy_examples.train import PRESETS, Config, build_policy, main, param_groups, preset_for, train, warmup_cosine
+from policy_examples.train import PRESETS, Config, build_policy, main, preset_for, train
 
 
 @pytest.fixture
@@ -94,7 +93,7 @@ def stopped_and_continued(config, log, lines):
 
 @pytest.mark.parametrize("log_every", [1, 2])
 def test_a_run_that_sigterm_stopped_continues_to_the_same_weights_bit_for_bit(config, log_every):
-    config = replace(config, steps=60, log_every=log_every)
+    config = replace(config, steps=150, log_every=log_every)
     undisturbed, disturbed = stopped_and_continued(config, "log.jsonl", lines=2)
     require_same(weights(disturbed), weights(undisturbed))
     assert losses(disturbed) == losses(undisturbed)
@@ -221,16 +220,6 @@ def test_a_frozen_encoder_stays_as_it_was_while_the_head_learns(config, demonstr
     assert changed == {"unet"}
 
 
-def test_the_encoder_learns_at_its_own_rate(config, demonstrations):
-    config = replace(config, encoder="resnet18-scratch", lr=1e-3, encoder_multiplier=0.1)
-    policy = build_policy(config, demonstrations)
-    *encoder, head = param_groups(policy, config)
-    assert [group["full_lr"] for group in encoder] == pytest.approx([1e-4] * len(encoder))
-    assert head["full_lr"] == 1e-3
-    grouped = sum(len(group["params"]) for group in (*encoder, head))
-    assert grouped == len(list(policy.parameters()))
-
-
 def test_two_cameras_have_an_encoder_each_where_it_is_asked_for(config):
     cameras = ("image", "image_wrist")
     train(replace(config, **SEEING, steps=1, cameras=cameras, separate_encoders=True))
@@ -267,19 +256,20 @@ def test_bfloat16_training_keeps_float32_weights(config):
     assert {tensor.dtype for tensor in weights(config.output).values()} <= {torch.float32, torch.int64}
 
 
-def test_compiled_training_comes_to_about_the_same_losses(config):
-    config = replace(config, channels=(8,), steps=3)
+def test_a_policy_that_learned_through_torch_compile_loads_without_it(config):
+    config = replace(config, steps=2)
     train(replace(config, output=config.output / "plain"))
-    with inductor.patch(compile_threads=1):  # without a pool of processes, which takes long to start
+    with torch.compiler.set_stance("force_eager"):  # compiling a training step takes half a minute
         train(replace(config, output=config.output / "compiled", compile=True))
-    assert losses(config.output / "compiled") == pytest.approx(losses(config.output / "plain"), rel=1e-3)
-    weights(config.output / "compiled")  # loads without torch.compile
+    require_same(weights(config.output / "compiled"), weights(config.output / "plain"))
 
 
+@pytest.mark.usefixtures("rendering")
 def test_two_processes_share_a_batch_and_learn_what_one_learns(config):
-    config = replace(config, **SEEING, steps=3, lr=1e-3)
+    config = replace(config, **SEEING, steps=3, lr=1e-3, eval_every_epochs=1, eval_episodes=1)
     train(config)
-    options = [f"--{name.replace('_', '-')}={value}" for name, value in SEEING.items()]
+    options = ["--eval-every-epochs=1", "--eval-episodes=1"]
+    options += [f"--{name.replace('_', '-')}={value}" for name, value in SEEING.items()]
     options += [f"--demos={config.demos}", f"--output={config.output}/two", "--channels", "16", "32", "--bf16=False"]
     options += ["--horizon=4", "--action-steps=3", "--steps=3", "--batch-size=4", "--warmup-steps=2", "--lr=1e-3"]
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
@@ -288,13 +278,7 @@ def test_two_processes_share_a_batch_and_learn_what_one_learns(config):
     done = subprocess.run(command, cwd=Path(__file__).parents[2], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert losses(config.output / "two") == pytest.approx(losses(config.output), rel=1e-3)
-
-
-def test_the_learning_rate_rises_linearly_then_falls_to_zero():
-    shares = [warmup_cosine(step, warmup_steps=4, steps=12) for step in range(13)]
-    assert shares[:5] == [0.25, 0.5, 0.75, 1.0, 1.0]
-    assert shares[8] == pytest.approx(0.5)
-    assert shares[12] == pytest.approx(0)
+    assert [line["step"] for line in read(config.output / "two" / "evaluations.jsonl")] == [3]
 
 
 def test_the_published_presets_have_the_sizes_of_dp3():
