@@ -109,7 +109,7 @@ def run(config: Config) -> None:
 
 
 def main() -> None:
-    """`python -m policy_examples.latency`."""
+    """`xdistill latency`."""
     try:
         run(tyro.cli(Config, description="Time a policy's decisions."))
     except ValueError as error:

@@ -16,20 +16,20 @@ from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs
 
 from policy_examples.augmentation import Augmentation
-from policy_examples.averaging import Average, require_fixed_statistics
-from policy_examples.checkpointing import load_checkpoint, save_checkpoint
-from policy_examples.curve import draw_curves
 from policy_examples.encoders import EncoderName, PolicyEncoder, PolicyNorm, Readout, load_encoder
 from policy_examples.envs.camera import RenderingError
-from policy_examples.evaluations import Evaluations, learned_task
 from policy_examples.formats.episodes import Selection
 from policy_examples.interrupts import StopRequest
-from policy_examples.optimization import param_groups, warmup_cosine
 from policy_examples.policy import DiffusionPolicy
 from policy_examples.policy_shape import PolicyShape, Prediction, Sampler, is_camera
-from policy_examples.progress import Log, require_finite
 from policy_examples.provenance import command, commit
 from policy_examples.store import Demonstrations, open_demonstrations
+from policy_examples.training.averaging import Average, require_fixed_statistics
+from policy_examples.training.checkpointing import load_checkpoint, save_checkpoint
+from policy_examples.training.curve import draw_curves
+from policy_examples.training.evaluations import Evaluations, learned_task
+from policy_examples.training.optimization import param_groups, warmup_cosine
+from policy_examples.training.progress import Log, require_finite
 from policy_examples.windows import Windows, batch_indices, observed_array, steps_per_epoch
 
 

@@ -18,6 +18,7 @@ COMMANDS = {  # command: (module, what it does)
     "convert": ("policy_examples.formats.convert", "demonstrations of other projects -> zarr or LeRobotDataset"),
     "finetune": ("policy_examples.train", "encoder + demonstrations -> diffusion policy"),
     "rollout": ("policy_examples.rollout", "policy -> success rate, video"),
+    "latency": ("policy_examples.latency", "policy -> ms an action chunk, Hz of control on this machine"),
     "benchmark": ("policy_examples.benchmark", "encoders x tasks x seeds -> success rates, one row a run"),
     "table": ("policy_examples.table", "rows of a benchmark -> Markdown and figure with confidence intervals"),
 }

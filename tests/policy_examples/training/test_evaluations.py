@@ -5,9 +5,9 @@ import torch
 
 from policy_examples.encoders import load_encoder
 from policy_examples.envs.tasks import TaskConfig
-from policy_examples.evaluations import Evaluations, learned_task
 from policy_examples.policy import DiffusionPolicy
 from policy_examples.policy_shape import PolicyShape
+from policy_examples.training.evaluations import Evaluations, learned_task
 
 ORIGIN = {"task": "reach", "image_size_px": 32, "render": "fast", "seeds": [0]}
 

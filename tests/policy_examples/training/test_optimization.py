@@ -1,9 +1,9 @@
 import pytest
 
 from policy_examples.encoders import load_encoder
-from policy_examples.optimization import param_groups, warmup_cosine
 from policy_examples.policy import DiffusionPolicy
 from policy_examples.policy_shape import PolicyShape
+from policy_examples.training.optimization import param_groups, warmup_cosine
 
 SHAPE = PolicyShape(9, 4, horizon=4, observation_steps=2, action_steps=3, channels=(16,))
 

@@ -2,10 +2,10 @@ import pytest
 import torch
 from diffusers.training_utils import EMAModel
 
-from policy_examples.averaging import Average, require_fixed_statistics
 from policy_examples.encoders import load_encoder
 from policy_examples.policy import DiffusionPolicy
 from policy_examples.policy_shape import PolicyShape
+from policy_examples.training.averaging import Average, require_fixed_statistics
 
 SIZES = {"state_size": 9, "action_size": 4, "horizon": 4, "observation_steps": 2, "action_steps": 3, "channels": (16,)}
 
