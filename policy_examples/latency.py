@@ -111,9 +111,9 @@ def run(config: Config) -> None:
 def main() -> None:
     """`xdistill latency`."""
     try:
-        run(tyro.cli(Config, description="Time a policy's decisions."))
+        run(tyro.cli(Config, prog="xdistill latency", description="Time a policy's decisions."))
     except ValueError as error:
-        raise SystemExit(f"latency: {error}") from error
+        raise SystemExit(f"xdistill latency: {error}") from error
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ def test_the_command_prints_a_line_a_device(tmp_path, monkeypatch, capsys):
 
 def test_a_folder_without_a_policy_is_named_in_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["latency", "--policy", str(tmp_path)])
-    with pytest.raises(SystemExit, match=r"^latency: policy: .* holds no policy"):
+    with pytest.raises(SystemExit, match=r"^xdistill latency: policy: .* holds no policy"):
         latency.main()
 
 
