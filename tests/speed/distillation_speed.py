@@ -9,10 +9,7 @@ which workers start and kernels are chosen, do not count. The defaults suit two 
 """
 
 import os
-import platform
-import shlex
 import statistics
-import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
@@ -25,11 +22,10 @@ import torch
 import tyro
 from bare_loops import bare_student, bare_teacher, seconds_a_call
 from bench_inputs import at_least, first_images, image_files, parquet_files, random_teacher
+from bench_rows import Row, append
 from bench_runs import Run, build_targets, distill, lightly_distill
 
-from distillation.provenance import commit
-from distillation.scoring.results_csv import append_row
-
+SCRIPT = "distillation_speed.py"
 CSV = Path(__file__).resolve().parents[2] / "distillation" / "results" / "speed.csv"
 SIZE_PX = 224
 SLOW_TEACHERS = {"ViT-S/14": ("vit_small_patch14_dinov2", 2), "ViT-L/14": ("vit_large_patch14_dinov2", 4)}
@@ -87,15 +83,6 @@ class Bench:
             raise ValueError(
                 f"cached_images: expected a multiple of 8, {self.batch_size} or more, got {self.cached_images}"
             )
-
-
-@dataclass(frozen=True)
-class Row:
-    """One comparison; without a peer, a number that the issue bounds by itself."""
-
-    what: str
-    peer: float | None
-    ours: float
 
 
 def compare_rates(bench: Bench, work: Path, device: torch.device) -> Iterator[Row]:
@@ -225,44 +212,26 @@ def quick_teacher(work: Path) -> Path:
     return random_teacher("vit_tiny_patch16_224", work / "quick-teacher", img_size=32, depth=1)
 
 
-def append(bench: Bench, rows: Iterator[Row], device: torch.device) -> None:
-    """Print rows and add them to the CSV as they come."""
-    where = torch.cuda.get_device_name() if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
-    settings = f"batch {bench.batch_size}, {bench.precision}, {bench.workers} workers"
-    settings += ", compiled" * bench.compile
-    for row in rows:
-        ratio = None if row.peer is None else f"{row.ours / row.peer:.3f}"
-        cells = {
-            "what": f"{row.what}; {settings}",
-            "peer": None if row.peer is None else f"{row.peer:.4g}",
-            "ours": f"{row.ours:.4g}",
-            "ratio": ratio,
-            "machine": f"{os.cpu_count()} cores, {where}, {platform.machine()}, torch {torch.__version__}",
-            "command": f"python tests/speed/distillation_speed.py {shlex.join(sys.argv[1:])}",
-            "commit": commit(Path(__file__)),
-        }
-        print(", ".join(f"{name} {cells[name]}" for name in ("what", "peer", "ours", "ratio")), flush=True)
-        append_row(bench.csv, cells)
-
-
 def main() -> None:
     """Read the command line; measure part after part."""
     try:
         bench = tyro.cli(Bench, description=(__doc__ or "").partition("\n")[0])
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        settings = f"; batch {bench.batch_size}, {bench.precision}, {bench.workers} workers"
+        settings += ", compiled" * bench.compile
         with tempfile.TemporaryDirectory(prefix="distillation-speed-") as temporary:
             work = (bench.work or Path(temporary)).absolute()
             if bench.work and work.exists():
                 raise ValueError(f"work: {work} exists; give a folder that does not")
             work.mkdir(parents=True, exist_ok=True)
             if "rates" in bench.parts:
-                append(bench, compare_rates(bench, work, device), device)
+                append(bench.csv, SCRIPT, compare_rates(bench, work, device), settings)
             if "slow-teachers" in bench.parts:
-                append(bench, compare_slow_teachers(bench, work), device)
+                append(bench.csv, SCRIPT, compare_slow_teachers(bench, work), settings)
             if "start" in bench.parts:
-                append(bench, measure_start(bench, work), device)
+                append(bench.csv, SCRIPT, measure_start(bench, work), settings)
             if "memory" in bench.parts:
-                append(bench, measure_memory(bench, work), device)
+                append(bench.csv, SCRIPT, measure_memory(bench, work), settings)
     except ValueError as error:
         raise SystemExit(f"distillation_speed: {error}") from error
 

@@ -12,8 +12,6 @@ reads 64. The contenders take turns, each in a process of its own; first steps d
 
 import json
 import os
-import platform
-import shlex
 import statistics
 import subprocess
 import sys
@@ -27,14 +25,14 @@ from typing import Literal
 import numpy as np
 import torch
 import tyro
+from bench_rows import Row, append
 
-from distillation.scoring.results_csv import append_row
 from policy_examples.latency import made_up_observation, measure
-from policy_examples.provenance import commit
 from policy_examples.store import Demonstrations, save_demonstrations
 from policy_examples.train import PRESETS, build_policy
 
 ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = "policy_speed.py"
 CSV = ROOT / "policy_examples" / "results" / "speed.csv"
 PEER = Path(__file__).resolve().parent / "peers" / "lerobot_step.py"
 STATE_SIZE, ACTION_SIZE, FRAME_PX, CROP_PX = 9, 4, 84, 76
@@ -69,15 +67,6 @@ class Bench:
     def __post_init__(self):
         if self.steps <= self.skip:
             raise ValueError(f"steps: expected more than skip {self.skip}, got {self.steps}")
-
-
-@dataclass(frozen=True)
-class Row:
-    """One comparison; without a peer, a number by itself."""
-
-    what: str
-    peer: float | None
-    ours: float
 
 
 def compare_steps(bench: Bench, work: Path) -> Iterator[Row]:
@@ -177,23 +166,6 @@ def made_up_demonstrations(episodes: int) -> Demonstrations:
     )
 
 
-def append(bench: Bench, rows: Iterator[Row]) -> None:
-    """Print rows and add them to the CSV as they come."""
-    where = torch.cuda.get_device_name() if torch.cuda.is_available() else torch.backends.cpu.get_cpu_capability()
-    for row in rows:
-        cells = {
-            "what": row.what,
-            "peer": None if row.peer is None else f"{row.peer:.4g}",
-            "ours": f"{row.ours:.4g}",
-            "ratio": None if row.peer is None else f"{row.ours / row.peer:.3f}",
-            "machine": f"{os.cpu_count()} cores, {where}, {platform.machine()}, torch {torch.__version__}",
-            "command": f"python tests/speed/policy_speed.py {shlex.join(sys.argv[1:])}".rstrip(),
-            "commit": commit(Path(__file__)),
-        }
-        print(", ".join(f"{name} {cells[name]}" for name in ("what", "peer", "ours", "ratio")), flush=True)
-        append_row(bench.csv, cells)
-
-
 def main() -> None:
     """Read the command line; measure part after part."""
     try:
@@ -204,9 +176,9 @@ def main() -> None:
         work = Path(temporary)
         save_demonstrations(made_up_demonstrations(episodes=4), work / "demos.zarr")
         if "step" in bench.parts:
-            append(bench, compare_steps(bench, work))
+            append(bench.csv, SCRIPT, compare_steps(bench, work))
         if "chunk" in bench.parts:
-            append(bench, time_chunks(bench, work))
+            append(bench.csv, SCRIPT, time_chunks(bench, work))
 
 
 if __name__ == "__main__":

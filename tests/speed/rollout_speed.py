@@ -9,7 +9,6 @@ what starts them does not count: a first episode each is played before.
 """
 
 import os
-import platform
 import shlex
 import statistics
 import subprocess
@@ -26,8 +25,8 @@ from typing import Literal
 import numpy as np
 import torch
 import tyro
+from bench_rows import Row, append
 
-from distillation.scoring.results_csv import append_row
 from policy_examples.demos import FIRST_EVALUATION_SEED
 from policy_examples.encoders import load_encoder
 from policy_examples.envs.camera import Render
@@ -38,9 +37,9 @@ from policy_examples.envs.vector import open_vector
 from policy_examples.playing import Episode, interface_of, play, play_all
 from policy_examples.policy import DiffusionPolicy
 from policy_examples.policy_shape import PolicyShape
-from policy_examples.provenance import commit
 from policy_examples.train import PRESETS
 
+SCRIPT = "rollout_speed.py"
 CSV = Path(__file__).resolve().parents[2] / "policy_examples" / "results" / "speed.csv"
 ROOT = Path(__file__).resolve().parents[2]
 PEER = "every step rendered at the reference setting, one process"
@@ -69,15 +68,6 @@ class Bench:
     def __post_init__(self):
         if self.episodes % self.processes:
             raise ValueError(f"episodes: expected a multiple of processes {self.processes}, got {self.episodes}")
-
-
-@dataclass(frozen=True)
-class Row:
-    """One comparison; without a peer, a number that the issue bounds by itself."""
-
-    what: str
-    peer: float | None
-    ours: float
 
 
 class EveryStep(MetaWorld):
@@ -168,31 +158,14 @@ def time_demonstrations(bench: Bench) -> Iterator[Row]:
         yield Row(f"xdistill demos {shlex.join(settings)}, s", None, time.perf_counter() - start)
 
 
-def append(bench: Bench, rows: Iterator[Row]) -> None:
-    """Print rows and add them to the CSV as they come."""
-    where = torch.cuda.get_device_name() if torch.cuda.is_available() else torch.backends.cpu.get_cpu_capability()
-    for row in rows:
-        cells = {
-            "what": row.what,
-            "peer": None if row.peer is None else f"{row.peer:.4g}",
-            "ours": f"{row.ours:.4g}",
-            "ratio": None if row.peer is None else f"{row.ours / row.peer:.3f}",
-            "machine": f"{os.cpu_count()} cores, {where}, {platform.machine()}, torch {torch.__version__}",
-            "command": f"python tests/speed/rollout_speed.py {shlex.join(sys.argv[1:])}".strip(),
-            "commit": commit(Path(__file__)),
-        }
-        print(", ".join(f"{name} {cells[name]}" for name in ("what", "peer", "ours", "ratio")), flush=True)
-        append_row(bench.csv, cells)
-
-
 def main() -> None:
     """Read the command line; measure part after part."""
     try:
         bench = tyro.cli(Bench, description=(__doc__ or "").partition("\n")[0])
         if "rollouts" in bench.parts:
-            append(bench, compare_rollouts(bench))
+            append(bench.csv, SCRIPT, compare_rollouts(bench))
         if "demonstrations" in bench.parts:
-            append(bench, time_demonstrations(bench))
+            append(bench.csv, SCRIPT, time_demonstrations(bench))
     except ValueError as error:
         raise SystemExit(f"rollout_speed: {error}") from error
 
