@@ -1,6 +1,7 @@
 """Evaluates a policy over seeded episodes of its task."""
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
@@ -18,6 +19,7 @@ from policy_examples.envs.contract import Environment
 from policy_examples.envs.shifts import ShiftName
 from policy_examples.envs.tasks import TaskConfig, open_environment
 from policy_examples.envs.vector import open_vector
+from policy_examples.interrupts import StopRequest
 from policy_examples.playing import Episode, interface_of, play, play_all
 from policy_examples.policy import DiffusionPolicy
 from policy_examples.video import write_video
@@ -146,6 +148,7 @@ def run(config: Config) -> list[Episode]:
     Raises:
         ValueError: no policy there, an evaluation seed that a demonstration had, an unknown task, or results of
             another rollout in the output folder.
+        KeyboardInterrupt: it was asked to stop; the episodes that had ended are on disk.
     """
     policy, origin = DiffusionPolicy.load(config.policy)
     policy.to("cuda" if torch.cuda.is_available() else "cpu")
@@ -155,7 +158,10 @@ def run(config: Config) -> list[Episode]:
     if log.exists():
         raise ValueError(f"output: {config.output} holds the episodes of another rollout; name another folder.")
     config.output.mkdir(parents=True, exist_ok=True)
-    episodes = evaluate(policy, task, seeds, processes=config.processes, log=log)
+    with StopRequest() as stop:
+        episodes = evaluate(policy, task, seeds, processes=config.processes, log=log, stop=lambda: stop.requested)
+    if stop.requested:
+        raise KeyboardInterrupt
     if config.video:
         with open_environment(task) as env:
             record(policy, env, episodes, config.output)
@@ -169,6 +175,9 @@ def main() -> None:
         episodes = run(config)
     except (ValueError, RenderingError, ChildProcessError) as error:
         raise SystemExit(f"xdistill rollout: {error}") from error
+    except KeyboardInterrupt:
+        print("\nxdistill rollout: interrupted", file=sys.stderr)
+        sys.exit(130)
     print(f"success: {success_rate(episodes):.0%} of {len(episodes)} episodes; {config.output}")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
+from multiprocessing import resource_tracker
 from types import ModuleType
 
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
@@ -56,6 +57,7 @@ def start(make: partial[Episodes], processes: int) -> AsyncVectorEnv:
     Python would first run the caller's main module in each: torch, mostly, seconds and hundreds of MB for nothing.
     """
     main = sys.modules["__main__"]
+    resource_tracker.ensure_running()  # its start would unblock the signal again
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # the processes inherit it
     sys.modules["__main__"] = ModuleType("__main__")
     try:
