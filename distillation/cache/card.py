@@ -32,20 +32,16 @@ def _same_but_scale(one: Augmentation, other: Augmentation) -> bool:
 
 def cache_card(facts: Facts, repo_id: str) -> str:
     """README.md of a cache: metadata, what it holds, how to train from it, whose terms apply."""
+    return "\n".join((_metadata(facts), _usage(facts, repo_id), _contents(facts), _terms(facts)))
+
+
+def _metadata(facts: Facts) -> str:
     views = facts.views or 0
     splits = "\n".join(f"  - split: view_{view:03}\n    path: view-{view:03}/shard-*.parquet" for view in range(views))
-    names = " + ".join(teacher.name for teacher in facts.teachers)
-    teachers = "\n".join(
-        f"| {teacher.name} | {teacher.revision or '-'} | {teacher.fingerprint} | {teacher.embedding} | "
-        f"{teacher.width} | {teacher.image_size} px, {teacher.interpolation} |"
-        for teacher in facts.teachers
-    )
-    sources = " ".join(facts.sources) or "<the images>"
-    patches = "" if facts.patch_shape is None else f", patch tokens pooled to {facts.patch_shape} (`patches`)"
     return f"""---
 license: other
 license_name: terms-of-images-and-teacher
-pretty_name: Embeddings by {names}
+pretty_name: Embeddings by {_teachers(facts)}
 task_categories:
 - image-feature-extraction
 tags:
@@ -59,8 +55,11 @@ configs:
   data_files:
 {splits}
 ---
+"""
 
-# {views} views of {facts.images_count:,} images, embedded by {names}
+
+def _usage(facts: Facts, repo_id: str) -> str:
+    return f"""# {facts.views or 0} views of {facts.images_count:,} images, embedded by {_teachers(facts)}
 
 A teacher cache of xdistill-encoder: with it a student is distilled on one
 GPU without running the teacher. It holds no images; the same images are needed to train.
@@ -77,8 +76,17 @@ from distillation.cache.store import TargetCache
 cache = TargetCache.open("{repo_id}")
 embeddings = cache.read(view=0, indices=[0, 1, 2])  # (3, {facts.width}) float32
 ```
+"""
 
-## What it holds
+
+def _contents(facts: Facts) -> str:
+    teachers = "\n".join(
+        f"| {teacher.name} | {teacher.revision or '-'} | {teacher.fingerprint} | {teacher.embedding} | "
+        f"{teacher.width} | {teacher.image_size} px, {teacher.interpolation} |"
+        for teacher in facts.teachers
+    )
+    patches = "" if facts.patch_shape is None else f", patch tokens pooled to {facts.patch_shape} (`patches`)"
+    return f"""## What it holds
 
 Each row of a view is one image: `index`; `valid`, false where the image could not be read; the view's crop box in px of
 the source, flip, colour factors and blur; `embedding`, {facts.width} float16 numbers{patches}.
@@ -89,16 +97,27 @@ the source, flip, colour factors and blur; `embedding`, {facts.width} float16 nu
 
 | fact | value |
 | --- | --- |
-| images | {sources}, {facts.images_count:,}, fingerprint {facts.images_fingerprint} |
-| views an image | {views}, seed {facts.seed} |
+| images | {_sources(facts)}, {facts.images_count:,}, fingerprint {facts.images_fingerprint} |
+| views an image | {facts.views or 0}, seed {facts.seed} |
 | augmentation | {facts.augmentation} |
 | forward pass | {facts.precision} |
 | commit of the recipe | {facts.made.get("commit") or "-"} |
 | libraries | {facts.made.get("versions") or "-"} |
 | date | {facts.made.get("date") or "-"} |
+"""
 
-## Licence terms
+
+def _terms(facts: Facts) -> str:
+    return f"""## Licence terms
 
 The embeddings derive from the images and from the teacher's weights: the terms of both apply to them, and to what is
-trained from them. Read those of {sources} and of {names} before use.
+trained from them. Read those of {_sources(facts)} and of {_teachers(facts)} before use.
 """
+
+
+def _teachers(facts: Facts) -> str:
+    return " + ".join(teacher.name for teacher in facts.teachers)
+
+
+def _sources(facts: Facts) -> str:
+    return " ".join(facts.sources) or "<the images>"

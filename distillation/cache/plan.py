@@ -57,12 +57,12 @@ class TargetsPlan:
         lines = [
             f"rows      {self.images:,} images x {self.views} views = {self.images * self.views:,}, "
             f"{self.missing:,} of them missing",
-            f"disk      {_gigabytes(size)} of shards and as much for the memory map of the first training; "
-            f"{_gigabytes(self.free_bytes)} are free",
+            f"disk      {size / 1e6:,.0f} MB of shards and as much for the memory map of the first training; "
+            f"{self.free_bytes / 1e6:,.0f} MB are free",
             f"decoding  {self.decoding:,.0f} img/s a process",
             f"teacher   {self.teaching:,.0f} img/s a process",
             f"together  {self.rate:,.0f} img/s a process{binds}",
-            f"time      {hours / processes:.2f} hours on {processes} process{'es' if processes > 1 else ''}",
+            f"time      {duration(hours / processes)} on {processes} process{'es' if processes > 1 else ''}",
         ]
         if 2 * size > self.free_bytes:
             lines.append("the disk is too small: fewer --views-per-image, or another --output")
@@ -136,5 +136,6 @@ def _rate(work: Callable[[], bool], images: int, seconds: float) -> float:
     return max(done, images) / (time.perf_counter() - began)
 
 
-def _gigabytes(size: int) -> str:
-    return f"{size / 1e9:,.2f} GB"
+def duration(hours: float) -> str:
+    """Hours, or where they are few, minutes."""
+    return f"{hours:,.1f} hours" if hours >= 2 else f"{60 * hours:.1f} minutes"

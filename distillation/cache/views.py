@@ -1,5 +1,6 @@
 """The views of a teacher cache, decoded and rendered for its teachers shard by shard."""
 
+import os
 import signal
 from collections.abc import Iterator, Sequence
 from typing import Literal
@@ -98,11 +99,11 @@ def view_loader(
     workers: int,
     pin_memory: bool,
 ) -> DataLoader:
-    """Batches of `CacheViews` for some shards, decoded and rendered by `workers` processes."""
+    """Batches of `CacheViews` for some shards, decoded and rendered by `workers` processes, at most one a core."""
     return DataLoader(
         CacheViews(images, cache.facts, sizes),
         batch_sampler=ShardBatches(cache, shards, batch_size),
-        num_workers=workers,
+        num_workers=min(workers, os.cpu_count() or 1),
         pin_memory=pin_memory,
         worker_init_fn=_leave_signals_to_the_main_process,
     )

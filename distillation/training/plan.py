@@ -9,6 +9,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
+from distillation.cache.plan import duration
 from distillation.students import Student
 from distillation.training.batches import Curriculum
 from distillation.training.objective import Objective
@@ -56,8 +57,7 @@ class Plan:
             bound = ", bound by decoding" if not self.shared_cores and whole >= 0.99 * self.decoding else ""
             lines.append(f"together   {whole:8,.0f} img/s{bound}")
         lines.append(f"disk       {self.disk_bytes / 1e6:8,.0f} MB for checkpoint and encoder")
-        duration = f"{self.hours:8.1f} hours" if self.hours >= 2 else f"{60 * self.hours:8.1f} minutes"
-        lines.append(f"time       {duration} on one process")
+        lines.append(f"time       {duration(self.hours)} on one process")
         return "\n".join(lines)
 
 

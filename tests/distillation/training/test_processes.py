@@ -1,0 +1,15 @@
+import pytest
+
+from distillation.training.processes import Process, this_process
+
+
+def test_the_launchers_variables_say_which_process_this_is():
+    torchrun = {"RANK": "9", "WORLD_SIZE": "16", "LOCAL_RANK": "1"}
+    slurm = {"SLURM_STEP_ID": "0", "SLURM_PROCID": "5", "SLURM_NTASKS": "6", "SLURM_LOCALID": "2"}
+    assert this_process(torchrun | slurm) == Process(9, 16, 1)
+    assert this_process(slurm) == Process(5, 6, 2)
+    assert this_process({}) == Process(0, 1, 0)
+    with pytest.raises(ValueError, match="RANK=16, WORLD_SIZE=16, LOCAL_RANK=1"):
+        this_process(torchrun | {"RANK": "16"})
+    with pytest.raises(ValueError, match="RANK=one"):
+        this_process(torchrun | {"RANK": "one"})
