@@ -1,6 +1,7 @@
 """Who may import whom: distillation -> xdistill_encoder <- policy_examples, hubconf -> xdistill_encoder."""
 
 import ast
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,6 +10,11 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ROOMS = ("xdistill_encoder", "distillation", "policy_examples", "hubconf")
 CORE_DEPENDENCIES = {"torch", "torchvision", "huggingface_hub", "safetensors"}
+OF_EXTRAS = {
+    "xdistill_encoder/exporting/onnx_files.py": {"onnx", "onnxruntime"},
+    "xdistill_encoder/exporting/pictures.py": {"PIL"},
+}
+"""File of the product that imports what an extra installs -> that."""
 
 
 def imports(path: Path) -> set[str]:
@@ -40,7 +46,16 @@ def test_every_room_has_files_that_are_read():
 
 def test_the_product_imports_its_four_dependencies_the_standard_library_and_itself():
     allowed = CORE_DEPENDENCIES | sys.stdlib_module_names | {"xdistill_encoder"}
-    assert {file: found - allowed for file, found in packages("xdistill_encoder").items() if found - allowed} == {}
+    foreign = {file: found - allowed for file, found in packages("xdistill_encoder").items() if found - allowed}
+    assert foreign == OF_EXTRAS
+
+
+def test_what_an_extra_installs_is_imported_by_its_command_alone():
+    listing = "import sys, xdistill_encoder, xdistill_encoder.cli, xdistill_encoder.export; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", listing], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    assert {name.partition(".")[0] for name in loaded.split()} & {"onnx", "onnxruntime"} == set()
 
 
 def test_hubconf_imports_the_product_alone():

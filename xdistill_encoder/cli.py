@@ -8,6 +8,10 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parent
 COMMANDS = {  # command: (module, what it does)
     "info": ("xdistill_encoder.info", "bundled checkpoints: provenance, scores, parameters, latency on this machine"),
+    "export": (
+        "xdistill_encoder.export",
+        "encoder -> ONNX or torch.export, float32, float16, int8; how exact it is",
+    ),
     "copy": ("xdistill_encoder.copying", "copy a recipe folder here, to own and to change"),
     "demo": ("policy_examples.demo", "bundled encoder -> demonstrations -> policy -> success rate, in one go"),
     "targets": ("distillation.targets", "teacher + images -> cache of embeddings, computed once"),
@@ -24,6 +28,8 @@ COMMANDS = {  # command: (module, what it does)
 }
 EXTRAS = {"gymnasium_robotics": "adroit", "minari": "adroit", "h5py": "hdf5", "ray": "sweep", "av": "video"}
 """Optional dependency that comes with another extra than `recipes` or `metaworld` -> that extra."""
+EXPORT_PACKAGES = ("onnx", "onnxruntime", "onnxscript")
+"""Optional dependencies of `xdistill export`, which needs no recipe."""
 
 
 def recipes_folder() -> Path:
@@ -73,6 +79,7 @@ def run(module: str) -> None:
         if package in ("xdistill_encoder", "distillation", "policy_examples") or find_spec(package):
             raise  # not an extra that is missing: a mistake in the code that imports
         extras = "recipes,metaworld" + (f",{EXTRAS[package]}" if package in EXTRAS else "")
+        extras = "export" if package in EXPORT_PACKAGES else extras
         raise SystemExit(
             f"{sys.argv[0]}: the package {package!r} is not installed; "
             f"this command needs: pip install 'xdistill-encoder[{extras}]'"

@@ -38,9 +38,9 @@ def spatial_softmax(features: Tensor, temperature: float = 1.0) -> Tensor:
 
 
 def _positions(count: int, like: Tensor) -> Tensor:
-    if count == 1:
-        return torch.zeros(1, device=like.device, dtype=like.dtype)
-    return torch.linspace(-1, 1, count, device=like.device, dtype=like.dtype)
+    last = count - 1
+    centred = 2 * torch.arange(count, device=like.device) - last  # -last, -last + 2, ..., last
+    return (centred / torch.sym_max(last, 1)).to(like.dtype)  # no branch on a size: exported graphs keep it free
 
 
 def map_size(size: tuple[int, int], stride: int) -> tuple[int, int]:

@@ -1,5 +1,6 @@
 """Images through networks: features of a whole collection in memory."""
 
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -78,7 +79,7 @@ def embed(
     loader = DataLoader(
         images,
         batch_size=batch_size,
-        num_workers=workers,
+        num_workers=min(workers, os.cpu_count() or 1),
         pin_memory=device.type == "cuda",
         generator=torch.Generator(),
         worker_init_fn=outlive_sigterm,

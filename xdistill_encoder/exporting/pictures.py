@@ -1,0 +1,44 @@
+"""Images on which an export is compared with PyTorch."""
+
+from pathlib import Path
+
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+from torch.nn import functional as F
+from torchvision.transforms.v2.functional import pil_to_tensor, resize
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+
+
+def drawn_pictures(count: int, image_size: tuple[int, int]) -> Tensor:
+    """(count, 3, H, W) uint8 clouds of every scale, whose spectrum resembles that of photographs."""
+    generator = torch.Generator().manual_seed(0)
+    clouds = torch.zeros(count, 3, *image_size)
+    for cells in (2, 4, 8, 16, 32):
+        noise = torch.randn(count, 3, cells, cells, generator=generator)
+        clouds += F.interpolate(noise, size=image_size, mode="bicubic") / cells**0.5
+    return (255 * clouds.sigmoid()).round().to(torch.uint8)
+
+
+def read_pictures(folder: Path, count: int, image_size: tuple[int, int]) -> Tensor:
+    """(N, 3, H, W) uint8, at most `count` images spread over all of a folder, resized.
+
+    Raises:
+        ValueError: no such folder, no images in it, or one that cannot be read.
+    """
+    if not folder.is_dir():
+        raise ValueError(f"images: no folder {folder}")
+    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
+    if not files:
+        raise ValueError(f"images: no {', '.join(SUFFIXES)} in {folder}")
+    chosen = [files[number * len(files) // min(count, len(files))] for number in range(min(count, len(files)))]
+    return torch.stack([resize(_decode(file), list(image_size), antialias=True) for file in chosen])
+
+
+def _decode(file: Path) -> Tensor:
+    try:
+        with Image.open(file) as image:
+            return pil_to_tensor(image.convert("RGB"))
+    except (UnidentifiedImageError, OSError) as error:
+        raise ValueError(f"images: {file} cannot be read: {error}") from error
