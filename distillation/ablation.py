@@ -33,10 +33,10 @@ VARIANTS: dict[str, dict[str, object]] = {  # name -> settings that differ from 
     "128 px": {"image_size": 128},
     "ema 0.99": {"ema": 0.99},
     "crops from 8 %": {"min_scale": 0.08},
-    "crops from 60 %": {"min_scale": 0.6},
-    "strong views": {"augmentation": "strong"},
-    "avg of patches": {"embedding": "avg"},
     "fresh views": {"views_per_image": None},
+    "strong views": {"augmentation": "strong"},
+    "crops from 60 %": {"min_scale": 0.6},
+    "avg of patches": {"embedding": "avg"},
     "1 view an image": {"views_per_image": 1},
     "4 views an image": {"views_per_image": 4},
 }

@@ -53,6 +53,8 @@ class DiffusionPolicy(nn.Module):
             shape.step_embedding_size,
         )
         self.scheduler = noise_scheduler(shape)
+        self.scheduler.set_timesteps(shape.inference_steps)
+        self.levels: tuple[int, ...] = tuple(self.scheduler.timesteps.tolist())  # of an action chunk, falling
 
     # ---- learning
 
@@ -92,16 +94,26 @@ class DiffusionPolicy(nn.Module):
             generators: of the noise, on the CPU whatever the device: one a row, so that a row's noise does not depend
                 on its neighbours, or one for all rows; None is torch's global one.
         """
-        shape, condition = self.shape, self.condition(observation)
+        condition = self.condition(observation)
         drawing = require_generators(generators, len(condition))
-        size = (len(condition), shape.horizon, shape.action_size)
-        actions = randn_tensor(size, drawing, torch.device("cpu")).to(condition.device)
-        self.scheduler.set_timesteps(shape.inference_steps)
-        for level in self.scheduler.timesteps.tolist():
-            levels = torch.full((len(actions),), level, device=actions.device)
+        size = (len(condition), self.shape.horizon, self.shape.action_size)
+        noise = randn_tensor(size, drawing, torch.device("cpu")).to(condition.device)
+        return self.denoise(noise, condition, drawing)
+
+    def denoise(
+        self, noise: Tensor, condition: Tensor, generators: list[torch.Generator] | torch.Generator | None = None
+    ) -> Tensor:
+        """Noise (B, T, A), condition (B, C) -> the actions to execute, (B, Ta, A), in the data's units.
+
+        Args:
+            generators: of what DDPM draws at each level; DDIM draws nothing.
+        """
+        actions = noise
+        for level in self.levels:
+            levels = torch.full(actions.shape[:1], level, device=actions.device)
             answer = self.unet(actions, levels, condition)
-            actions = self.scheduler.step(answer, level, actions, generator=drawing).prev_sample  # type: ignore
-        executed = slice(shape.first_action, shape.first_action + shape.action_steps)
+            actions = self.scheduler.step(answer, level, actions, generator=generators).prev_sample  # type: ignore
+        executed = slice(self.shape.first_action, self.shape.first_action + self.shape.action_steps)
         return self.actions.denormalize(actions[:, executed])
 
     def condition(self, observation: dict[str, Tensor]) -> Tensor:

@@ -23,6 +23,7 @@ COMMANDS = {  # command: (module, what it does)
     "finetune": ("policy_examples.train", "encoder + demonstrations -> diffusion policy"),
     "rollout": ("policy_examples.rollout", "policy -> success rate, video"),
     "latency": ("policy_examples.latency", "policy -> ms an action chunk, Hz of control on this machine"),
+    "export-policy": ("policy_examples.export", "policy -> ONNX: observation and noise in, next actions out"),
     "benchmark": ("policy_examples.benchmark", "encoders x tasks x seeds -> success rates, one row a run"),
     "table": ("policy_examples.table", "rows of a benchmark -> Markdown and figure with confidence intervals"),
 }
@@ -79,7 +80,8 @@ def run(module: str) -> None:
         if package in ("xdistill_encoder", "distillation", "policy_examples") or find_spec(package):
             raise  # not an extra that is missing: a mistake in the code that imports
         extras = "recipes,metaworld" + (f",{EXTRAS[package]}" if package in EXTRAS else "")
-        extras = "export" if package in EXPORT_PACKAGES else extras
+        if package in EXPORT_PACKAGES:
+            extras = "export" if module == "xdistill_encoder.export" else f"{extras},export"
         raise SystemExit(
             f"{sys.argv[0]}: the package {package!r} is not installed; "
             f"this command needs: pip install 'xdistill-encoder[{extras}]'"

@@ -1,0 +1,103 @@
+import json
+from dataclasses import replace
+
+import onnxruntime
+import pytest
+import torch
+
+from policy_examples import export
+from policy_examples.encoders import load_encoder
+from policy_examples.export import Config, export_policy
+from policy_examples.policy import DiffusionPolicy
+from policy_examples.policy_shape import PolicyShape
+
+SHAPE = PolicyShape(
+    state_size=9,
+    action_size=4,
+    horizon=4,
+    observation_steps=2,
+    action_steps=3,
+    channels=(32, 64),
+    inference_steps=2,
+    step_embedding_size=16,
+)
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """(shape, name of an encoder) -> config that exports a policy of 64 px frames whose actions have units."""
+
+    def save(shape: PolicyShape, encoder: str, **changes) -> Config:
+        torch.manual_seed(0)
+        policy = DiffusionPolicy(shape, [load_encoder(encoder)])
+        policy.agent_pos.fit(torch.randn(20, shape.state_size))
+        policy.actions.fit(5 + 3 * torch.randn(20, shape.action_size))
+        policy.save(tmp_path / "policy", {"image_size_px": 64, "task": "door-open"})
+        return Config(tmp_path / "policy", tmp_path / "policy.onnx", **changes)
+
+    return save
+
+
+def chunk(config: Config, observation: dict, noise: torch.Tensor) -> torch.Tensor:
+    """What ONNX Runtime makes of it."""
+    session = onnxruntime.InferenceSession(str(config.output), providers=["CPUExecutionProvider"])
+    (action,) = session.run(["action"], {**{key: v.numpy() for key, v in observation.items()}, "noise": noise.numpy()})
+    return torch.from_numpy(action)
+
+
+@pytest.mark.parametrize(
+    "shape", [SHAPE, replace(SHAPE, crop_px=48, prediction="epsilon"), replace(SHAPE, horizon=8, action_steps=6)]
+)
+def test_a_file_gives_the_policys_actions_for_any_batch(saved, shape):
+    config = saved(shape, "resnet18-scratch")
+    report = export_policy(config)
+    assert report.relative_error < 1e-4
+    policy, _ = DiffusionPolicy.load(config.policy)
+    for rows in (1, 3):
+        observation = {
+            "image": torch.randint(0, 256, (rows, 2, 3, 64, 64), dtype=torch.uint8),
+            "agent_pos": torch.randn(rows, 2, 9),
+        }
+        noise = torch.randn(rows, shape.horizon, 4)
+        with torch.no_grad():
+            expected = policy.denoise(noise, policy.condition(observation))
+        torch.testing.assert_close(chunk(config, observation, noise), expected, rtol=1e-3, atol=1e-3)
+
+
+def test_half_precision_halves_the_file_and_keeps_float32_outside(saved):
+    sizes = []
+    for precision in ("fp32", "fp16"):
+        config = saved(SHAPE, "xdistill", precision=precision)
+        report = export_policy(config)
+        assert report.relative_error < export.BOUNDS[precision]
+        sizes.append(config.output.stat().st_size)
+    assert sizes[1] < 0.55 * sizes[0]
+    observation = {
+        "image": torch.randint(0, 256, (1, 2, 3, 64, 64), dtype=torch.uint8),
+        "agent_pos": torch.randn(1, 2, 9),
+    }
+    assert chunk(config, observation, torch.randn(1, 4, 4)).dtype == torch.float32
+
+
+def test_a_blind_policy_and_its_report_name_their_inputs(saved):
+    config = saved(replace(SHAPE, cameras=()), "blind")
+    export_policy(config)
+    report = json.loads((config.output.with_name("policy.onnx.json")).read_text())
+    assert report["inputs"] == {
+        "agent_pos": "(batch, 2, 9) float32",
+        "noise": "(batch, 4, 4) float32, mean 0, variance 1",
+    }
+    assert report["origin"]["task"] == "door-open"
+    session = onnxruntime.InferenceSession(str(config.output), providers=["CPUExecutionProvider"])
+    assert json.loads(session.get_modelmeta().custom_metadata_map["origin"])["task"] == "door-open"
+
+
+def test_what_cannot_be_exported_is_told_and_nothing_is_written(saved, monkeypatch, tmp_path):
+    with pytest.raises(ValueError, match="policy: DDPM draws noise at each of its steps"):
+        export_policy(saved(replace(SHAPE, cameras=(), sampler="ddpm"), "blind"))
+    with pytest.raises(ValueError, match=r"output: expected a name that ends in .onnx, got 'policy.pt'"):
+        Config(output=tmp_path / "policy.pt")
+    monkeypatch.setitem(export.BOUNDS, "fp32", 0.0)
+    with pytest.raises(ValueError, match="of their norm away from PyTorch's, more than the 0 accepted for fp32"):
+        export_policy(saved(replace(SHAPE, cameras=()), "blind"))
+    assert [file.name for file in tmp_path.iterdir()] == ["policy"]
