@@ -1,9 +1,9 @@
-# make demo | test | lint | bench | wheel: each creates the environment it needs.
+# make demo | test | test-hosts | lint | bench | wheel: each creates the environments it needs.
 VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench wheel install system
+.PHONY: demo test test-hosts lint bench wheel install system
 .NOTPARALLEL:
 
 demo: install system
@@ -11,6 +11,25 @@ demo: install system
 
 test: install system
 	$(BIN)/python -m pytest
+
+# LeRobot pins an older torch, so it has an environment of its own. TorchRL and robomimic have one on top of $(VENV);
+# robomimic comes without its dependencies: egl_probe, for rendering alone, does not build with CMake 4.
+test-hosts: .venv-lerobot/.installed .venv-hosts/.installed
+	.venv-lerobot/bin/python -m pytest -p no:warnings tests/hosts/test_lerobot.py tests/hosts/test_pages.py
+	.venv-hosts/bin/python -m pytest -p no:warnings tests/hosts/test_torchrl.py tests/hosts/test_robomimic.py tests/hosts/test_pages.py
+
+.venv-lerobot/.installed: pyproject.toml
+	$(PYTHON) -m venv --clear .venv-lerobot
+	.venv-lerobot/bin/python -m pip install --quiet --disable-pip-version-check --editable . lerobot==0.4.4 pytest
+	touch $@
+
+.venv-hosts/.installed: $(VENV)/.installed
+	$(PYTHON) -m venv --clear .venv-hosts
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+		> $$(.venv-hosts/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/beneath.pth
+	.venv-hosts/bin/python -m pip install --quiet --disable-pip-version-check torchrl==0.14.1 six tensorboardX termcolor
+	.venv-hosts/bin/python -m pip install --quiet --disable-pip-version-check --no-deps robomimic==0.3.0
+	touch $@
 
 lint: install
 	$(BIN)/ruff format --check .

@@ -13,6 +13,13 @@ CORE_DEPENDENCIES = {"torch", "torchvision", "huggingface_hub", "safetensors"}
 OF_EXTRAS = {
     "xdistill_encoder/exporting/onnx_files.py": {"onnx", "onnxruntime"},
     "xdistill_encoder/exporting/pictures.py": {"PIL"},
+    "xdistill_encoder/hosts/gymnasium.py": {"gymnasium", "numpy"},
+    "xdistill_encoder/hosts/lerobot/backbones.py": {"lerobot"},
+    "xdistill_encoder/hosts/lerobot/policies.py": {"lerobot"},
+    "xdistill_encoder/hosts/lerobot/stock.py": {"lerobot"},
+    "xdistill_encoder/hosts/robomimic.py": {"robomimic"},
+    "xdistill_encoder/hosts/timm_group_norm.py": {"timm"},
+    "xdistill_encoder/hosts/torchrl.py": {"tensordict", "torchrl"},
 }
 """File of the product that imports what an extra installs -> that."""
 

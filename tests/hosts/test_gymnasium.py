@@ -1,0 +1,80 @@
+import gymnasium
+import numpy as np
+import pytest
+import torch
+from gymnasium.spaces import Box, Dict
+
+from xdistill_encoder.hosts.gymnasium import XDistillObservation, XDistillVectorObservation
+
+CAMERA = Box(0, 255, (48, 64, 3), np.uint8)
+
+
+class Pixels(gymnasium.Env):
+    """Noise from the seed of the reset, three steps an episode."""
+
+    action_space = Box(-1, 1, (2,), np.float32)
+
+    def __init__(self, space=CAMERA):
+        self.observation_space = space
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.steps = 0
+        return self.observe(), {}
+
+    def step(self, action):
+        self.steps += 1
+        return self.observe(), 0.0, self.steps == 3, False, {}
+
+    def observe(self):
+        image = self.np_random.integers(0, 256, (48, 64, 3), dtype=np.uint8)
+        if isinstance(self.observation_space, Dict):
+            return {"camera": image, "joints": np.zeros(3, np.float32)}
+        return image
+
+
+def expected(encoder, image: np.ndarray) -> np.ndarray:
+    with torch.inference_mode():
+        return encoder(torch.from_numpy(image)[None].movedim(-1, 1))[0].numpy()
+
+
+def test_an_image_becomes_its_features_at_reset_and_at_every_step(encoder):
+    env, plain = XDistillObservation(Pixels(), encoder), Pixels()
+    features, _ = env.reset(seed=3)
+    np.testing.assert_allclose(features, expected(encoder, plain.reset(seed=3)[0]), rtol=1e-4, atol=1e-4)
+    features = env.step(np.zeros(2, np.float32))[0]
+    np.testing.assert_allclose(features, expected(encoder, plain.step(None)[0]), rtol=1e-4, atol=1e-4)
+    assert env.observation_space.contains(features)
+
+
+def test_the_other_entries_of_a_dict_stay(encoder):
+    space = Dict(camera=CAMERA, joints=Box(-1, 1, (3,), np.float32))
+    env = XDistillObservation(Pixels(space), encoder, key="camera")
+    observation, _ = env.reset(seed=0)
+    assert env.observation_space.contains(observation)
+    assert observation["camera"].shape == (512,)
+    assert observation["joints"].tolist() == [0, 0, 0]
+
+
+def test_a_vector_environment_gives_what_single_ones_give(encoder):
+    vector = XDistillVectorObservation(gymnasium.vector.SyncVectorEnv([Pixels, Pixels]), encoder)
+    assert vector.observation_space.shape == (2, 512)
+    features, _ = vector.reset(seed=[5, 6])
+    for row, seed in zip(features, (5, 6), strict=True):
+        single, _ = XDistillObservation(Pixels(), encoder).reset(seed=seed)
+        np.testing.assert_allclose(row, single, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("space", "key", "told"),
+    [
+        (Box(0, 1, (48, 64, 3), np.float32), None, r"expected images \(H, W, 3\) uint8"),
+        (Box(0, 255, (3, 48, 64), np.uint8), None, r"expected images \(H, W, 3\) uint8"),
+        (Box(0, 255, (16, 64, 3), np.uint8), None, "H and W from 32 px"),
+        (Dict(camera=CAMERA), None, "name the image with key="),
+        (Dict(camera=CAMERA), "wrist", "key: expected one of the observation's entries, got 'wrist'"),
+    ],
+)
+def test_an_observation_without_such_an_image_is_refused(encoder, space, key, told):
+    with pytest.raises(ValueError, match=told):
+        XDistillObservation(Pixels(space), encoder, key)

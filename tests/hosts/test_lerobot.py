@@ -1,0 +1,284 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from lerobot.configs.policies import PreTrainedConfig
+from lerobot.configs.types import FeatureType, PolicyFeature
+from lerobot.datasets.lerobot_dataset import LeRobotDataset
+from lerobot.policies.act.configuration_act import ACTConfig
+from lerobot.policies.act.modeling_act import ACTPolicy
+from lerobot.policies.diffusion.configuration_diffusion import DiffusionConfig
+from lerobot.policies.diffusion.modeling_diffusion import DiffusionPolicy, _replace_submodules
+from lerobot.policies.factory import get_policy_class, make_pre_post_processors
+from torch import nn
+
+from xdistill_encoder import XDistillResNet18
+from xdistill_encoder.hosts.lerobot import (
+    XDistillACTConfig,
+    XDistillACTPolicy,
+    XDistillDiffusionConfig,
+    XDistillDiffusionPolicy,
+    use_encoder,
+)
+from xdistill_encoder.hosts.lerobot.backbones import sequential_state
+from xdistill_encoder.images import IMAGENET_MEAN, IMAGENET_STD
+
+ROOT = Path(__file__).parents[2]
+CAMERA = "observation.images.front"
+SIZE = (72, 96)
+STATS = {CAMERA: {"mean": torch.tensor(IMAGENET_MEAN).view(3, 1, 1), "std": torch.tensor(IMAGENET_STD).view(3, 1, 1)}}
+FEATURES = {
+    "input_features": {
+        CAMERA: PolicyFeature(FeatureType.VISUAL, (3, *SIZE)),
+        "observation.state": PolicyFeature(FeatureType.STATE, (4,)),
+    },
+    "output_features": {"action": PolicyFeature(FeatureType.ACTION, (4,))},
+    "device": "cpu",
+}
+SMALL_DIFFUSION = {"down_dims": (16, 32, 64), "num_inference_steps": 2, "crop_shape": None}
+SMALL_ACT = {"dim_model": 32, "n_heads": 2, "dim_feedforward": 32, "chunk_size": 8, "n_action_steps": 8}
+TYPES = {"xdistill_diffusion": SMALL_DIFFUSION, "xdistill_act": SMALL_ACT}
+
+
+@pytest.fixture
+def group_checkpoint(random_encoder, tmp_path):
+    return str(random_encoder("group").save_pretrained(tmp_path / "group"))
+
+
+def build(kind: str, **changes):
+    configs = {"xdistill_diffusion": XDistillDiffusionConfig, "xdistill_act": XDistillACTConfig}
+    policies = {"xdistill_diffusion": XDistillDiffusionPolicy, "xdistill_act": XDistillACTPolicy}
+    torch.manual_seed(0)
+    config = configs[kind](**FEATURES, **TYPES[kind], **changes)
+    return policies[kind](config, dataset_stats=STATS).eval()
+
+
+def backbone_map(policy, images: torch.Tensor) -> torch.Tensor:
+    """The last map of a policy's backbone."""
+    with torch.inference_mode():
+        if isinstance(policy, ACTPolicy):
+            return policy.model.backbone(images)["feature_map"]
+        return policy.diffusion.rgb_encoder.backbone(images)
+
+
+def act(policy) -> torch.Tensor:
+    """The first action after a reset, for the same observation and noise."""
+    policy.reset()
+    torch.manual_seed(1)
+    observation = {CAMERA: torch.randn(1, 3, *SIZE), "observation.state": torch.randn(1, 4)}
+    return policy.select_action(observation)
+
+
+# ---- our policy types
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_the_backbone_gives_the_encoders_map_of_images_that_lerobot_has_normalised(kind, encoder, pixels, normalised):
+    found = backbone_map(build(kind), normalised)
+    torch.testing.assert_close(found, encoder.forward_features(pixels), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_group_norm_weights_go_in_where_lerobot_refuses_pretrained_ones(kind, group_checkpoint, pixels, normalised):
+    policy = build(kind, encoder=group_checkpoint, encoder_norm="group")
+    expected = XDistillResNet18.from_pretrained(group_checkpoint).forward_features(pixels)
+    torch.testing.assert_close(backbone_map(policy, normalised), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_the_spatial_softmax_with_its_keypoints_stays_lerobots():
+    policy = build("xdistill_diffusion")
+    assert type(policy.diffusion.rgb_encoder.pool).__module__ == "lerobot.policies.diffusion.modeling_diffusion"
+    assert policy.diffusion.rgb_encoder.pool.nets.out_channels == 32
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_a_saved_policy_acts_the_same_without_the_encoders_checkpoint(kind, group_checkpoint, tmp_path):
+    policy = build(kind, encoder=group_checkpoint, encoder_norm="group", encoder_freeze=("stem",))
+    policy.save_pretrained(tmp_path / "policy")
+    for file in Path(group_checkpoint).iterdir():
+        file.unlink()
+    config = PreTrainedConfig.from_pretrained(tmp_path / "policy")
+    assert config.type == kind
+    loaded = get_policy_class(kind).from_pretrained(tmp_path / "policy", config=config)
+    assert torch.equal(act(loaded), act(policy))
+    conv1 = next(parameter for name, parameter in loaded.named_parameters() if "backbone" in name)
+    assert not conv1.requires_grad
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_frozen_statistics_and_stages_stay_through_training(kind):
+    policy = build(kind, encoder_freeze=("stem", "layer1")).train()
+    buffers = {name: tensor.clone() for name, tensor in policy.named_buffers() if "backbone" in name}
+    assert any("running_mean" in name for name in buffers)
+    groups = policy.get_optim_params()
+    optimizer = torch.optim.AdamW(groups, lr=1e-3)
+    weights = {name: p.clone() for name, p in policy.named_parameters() if "backbone" in name}
+    steps = {"xdistill_diffusion": (2, 16), "xdistill_act": (1, 8)}[kind]
+    lead = (2,) if kind == "xdistill_act" else (2, steps[0])
+    batch = {
+        CAMERA: torch.randn(*lead, 3, *SIZE),
+        "observation.state": torch.randn(*lead, 4),
+        "action": torch.randn(2, steps[1], 4),
+        "action_is_pad": torch.zeros(2, steps[1], dtype=torch.bool),
+    }
+    policy.forward(batch)[0].backward()
+    optimizer.step()
+    assert all(torch.equal(tensor, buffers[name]) for name, tensor in policy.named_buffers() if name in buffers)
+    moved = {name for name, p in policy.named_parameters() if name in weights and not torch.equal(p, weights[name])}
+    held = {name for name, p in policy.named_parameters() if name in weights and not p.requires_grad}
+    assert held
+    assert moved
+    assert not held & moved
+
+
+def test_the_encoder_has_a_learning_rate_of_its_own():
+    rest, encoder = build("xdistill_diffusion", encoder_lr_multiplier=0.1).get_optim_params()
+    assert encoder["lr"] == pytest.approx(1e-5)
+    assert sum(p.numel() for p in encoder["params"]) == sum(p.numel() for p in XDistillResNet18().trunk.parameters())
+    assert "lr" not in rest
+
+
+def test_other_statistics_than_imagenets_and_what_an_encoder_cannot_be_are_refused():
+    config = XDistillDiffusionConfig(**FEATURES, **SMALL_DIFFUSION)
+    own = {CAMERA: {"mean": torch.full((3, 1, 1), 0.5), "std": torch.full((3, 1, 1), 0.2)}}
+    with pytest.raises(ValueError, match=r"dataset_stats: .*front would be .*--dataset.use_imagenet_stats=true"):
+        XDistillDiffusionPolicy(config, dataset_stats=own)
+    with pytest.raises(ValueError, match="encoder_norm: expected one of frozen, group, got 'batch'"):
+        XDistillACTConfig(encoder_norm="batch")
+    with pytest.raises(ValueError, match="stage: expected one of stem, .*got 'layer5'"):
+        XDistillDiffusionConfig(encoder_freeze=("layer5",))
+    with pytest.raises(ValueError, match="vision_backbone: expected 'resnet18', got 'resnet34'"):
+        XDistillACTConfig(vision_backbone="resnet34")
+
+
+# ---- stock policies
+
+
+def test_a_stock_diffusion_policy_takes_group_norm_weights_and_reloads_without_this_package(
+    group_checkpoint, tmp_path, pixels, normalised
+):
+    policy = DiffusionPolicy(DiffusionConfig(**FEATURES, **SMALL_DIFFUSION, use_group_norm=True)).eval()
+    use_encoder(policy, group_checkpoint)
+    expected = XDistillResNet18.from_pretrained(group_checkpoint).forward_features(pixels)
+    torch.testing.assert_close(backbone_map(policy, normalised), expected, rtol=1e-4, atol=1e-4)
+    policy.save_pretrained(tmp_path / "policy")
+    torch.save(normalised, tmp_path / "images.pt")
+    script = (
+        "import sys, torch; from lerobot.policies.diffusion.modeling_diffusion import DiffusionPolicy;"
+        f"policy = DiffusionPolicy.from_pretrained('{tmp_path}/policy', strict=True);"
+        f"maps = policy.diffusion.rgb_encoder.backbone(torch.load('{tmp_path}/images.pt'));"
+        f"torch.save(maps.detach(), '{tmp_path}/maps.pt'); assert 'xdistill_encoder' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path)
+    torch.testing.assert_close(torch.load(tmp_path / "maps.pt"), expected.detach(), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("separate", [False, True])
+def test_a_stock_diffusion_policy_with_batch_norm_takes_them_in_every_camera(encoder, pixels, normalised, separate):
+    config = DiffusionConfig(
+        **FEATURES, **SMALL_DIFFUSION, use_group_norm=False, use_separate_rgb_encoder_per_camera=separate
+    )
+    policy = DiffusionPolicy(config).eval()
+    use_encoder(policy)
+    rgb_encoder = policy.diffusion.rgb_encoder[0] if separate else policy.diffusion.rgb_encoder
+    with torch.inference_mode():
+        found = rgb_encoder.backbone(normalised)
+    torch.testing.assert_close(found, encoder.forward_features(pixels), rtol=1e-4, atol=1e-4)
+
+
+def test_a_stock_act_takes_them_into_its_frozen_batch_norm(encoder, pixels, normalised):
+    policy = ACTPolicy(ACTConfig(**FEATURES, **SMALL_ACT, pretrained_backbone_weights=None)).eval()
+    use_encoder(policy)
+    torch.testing.assert_close(backbone_map(policy, normalised), encoder.forward_features(pixels), rtol=1e-4, atol=1e-4)
+
+
+def test_stock_policies_that_would_come_back_otherwise_are_refused():
+    stock = DiffusionPolicy(DiffusionConfig(**FEATURES, **SMALL_DIFFUSION, use_group_norm=False))
+    stock.config.pretrained_backbone_weights = "ResNet18_Weights.IMAGENET1K_V1"
+    with pytest.raises(ValueError, match="pretrained_backbone_weights: expected None, because LeRobot downloads"):
+        use_encoder(stock)
+    with pytest.raises(ValueError, match="policy: expected LeRobot's DiffusionPolicy or ACTPolicy, got Linear"):
+        use_encoder(nn.Linear(1, 1))
+
+
+def test_lerobots_swap_of_batch_norm_for_group_norm_finds_nothing_in_the_encoder(encoder):
+    trunk = nn.Sequential(*list(encoder.trunk.children())[:-2])
+    before = {key: tensor.clone() for key, tensor in trunk.state_dict().items()}
+    swapped = _replace_submodules(
+        trunk, lambda module: isinstance(module, nn.BatchNorm2d), lambda module: nn.GroupNorm(1, module.num_features)
+    )
+    assert all(torch.equal(tensor, before[key]) for key, tensor in swapped.state_dict().items())
+    assert list(before) == list(sequential_state(encoder.trunk))
+
+
+# ---- lerobot-train
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    """Two episodes of 24 steps of noise whose actions are the states, made by LeRobot itself."""
+    root = tmp_path_factory.mktemp("dataset") / "noise"
+    features = {
+        CAMERA: {"dtype": "image", "shape": (*SIZE, 3), "names": ["height", "width", "channels"]},
+        "observation.state": {"dtype": "float32", "shape": (4,), "names": None},
+        "action": {"dtype": "float32", "shape": (4,), "names": None},
+    }
+    made = LeRobotDataset.create("local/noise", fps=10, features=features, root=root, use_videos=False)
+    random = np.random.default_rng(0)
+    for _ in range(2):
+        for _ in range(24):
+            state = random.uniform(-1, 1, 4).astype(np.float32)
+            image = random.integers(0, 256, (*SIZE, 3), dtype=np.uint8)
+            made.add_frame({CAMERA: image, "observation.state": state, "action": state, "task": "noise"})
+        made.save_episode()
+    if hasattr(made, "finalize"):
+        made.finalize()
+    return root
+
+
+def lerobot_train(*arguments: str) -> subprocess.CompletedProcess:
+    """`lerobot-train` in a process of its own, with nothing but its command line."""
+    plugin = "--discover_packages_path=xdistill_encoder.hosts.lerobot"
+    main = "from lerobot.scripts.lerobot_train import main; main()"
+    command = [sys.executable, "-c", main, plugin, *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment())
+
+
+def environment() -> dict[str, str]:
+    import os
+
+    return os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT), "WANDB_MODE": "disabled"}
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_lerobot_train_trains_saves_and_resumes_a_policy_type_of_ours(kind, dataset, tmp_path):
+    sizes = {
+        "xdistill_diffusion": ["--policy.down_dims=[16,32,64]", "--policy.num_inference_steps=2", "--policy.scheduler_warmup_steps=1"],
+        "xdistill_act": ["--policy.dim_model=32", "--policy.n_heads=2", "--policy.chunk_size=8"],
+    }[kind]
+    sizes += ["--policy.n_action_steps=8", "--policy.optimizer_lr=0.001"]
+    common = ["--batch_size=8", "--num_workers=0", "--log_freq=5", "--save_freq=40", "--eval_freq=0", "--seed=0"]
+    output = tmp_path / "run"
+    done = lerobot_train(
+        f"--policy.type={kind}", "--policy.device=cpu", "--policy.push_to_hub=false", *sizes, *common,
+        "--dataset.repo_id=local/noise", f"--dataset.root={dataset}", f"--output_dir={output}", "--steps=40",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    losses = [float(word.removeprefix("loss:")) for word in done.stderr.split() if word.startswith("loss:")]
+    assert np.mean(losses[-3:]) < np.mean(losses[:3])
+    checkpoint = output / "checkpoints" / "last" / "pretrained_model"
+    config = json.loads((checkpoint / "config.json").read_text())
+    assert (config["type"], config["encoder_norm"]) == (kind, "frozen")
+    policy = get_policy_class(kind).from_pretrained(checkpoint)
+    preprocess, _ = make_pre_post_processors(policy.config, pretrained_path=str(checkpoint))
+    observation = {CAMERA: torch.full((3, *SIZE), 0.5), "observation.state": torch.zeros(4)}
+    image = preprocess(observation)[CAMERA].flatten()
+    expected = (0.5 - torch.tensor(IMAGENET_MEAN)) / torch.tensor(IMAGENET_STD)  # once, not twice
+    torch.testing.assert_close(image.view(3, -1)[:, 0], expected, rtol=1e-4, atol=1e-4)
+    resumed = lerobot_train(f"--config_path={checkpoint}/train_config.json", "--resume=true", "--steps=42")
+    assert resumed.returncode == 0, resumed.stderr[-2000:]
+    assert (output / "checkpoints" / "last").resolve().name.endswith("42")

@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+import torch
+from transformers import AutoBackbone, AutoImageProcessor, AutoModel, ResNetBackbone
+
+from tests.xdistill_encoder.hub_server import serving
+from xdistill_encoder.hosts.transformers import export_transformers
+
+
+@pytest.fixture
+def folder(encoder, tmp_path):
+    return export_transformers(encoder, tmp_path / "transformers")
+
+
+def test_uint8_images_through_processor_and_model_give_the_encoders_features(encoder, folder, pixels):
+    processor = AutoImageProcessor.from_pretrained(folder)
+    model, info = AutoModel.from_pretrained(folder, output_loading_info=True)
+    assert not any(info[name] for name in ("missing_keys", "unexpected_keys", "mismatched_keys"))
+    pictures = [np.ascontiguousarray(picture) for picture in pixels.movedim(1, -1).numpy()]
+    inputs = processor(pictures, return_tensors="pt")
+    assert inputs["pixel_values"].shape == pixels.shape  # no resize, no crop
+    with torch.inference_mode():
+        outputs = model.eval()(**inputs)
+        torch.testing.assert_close(outputs.pooler_output.flatten(1), encoder(pixels), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(outputs.last_hidden_state, encoder.forward_features(pixels), rtol=1e-4, atol=1e-4)
+
+
+def test_a_backbone_gives_the_pyramid_from_a_folder_and_from_the_hub(encoder, folder, pixels, normalised):
+    stages = ["stage1", "stage2", "stage3", "stage4"]
+    with serving() as hub:
+        hub.add("robots/encoder", {file.name: file.read_bytes() for file in folder.iterdir()})
+        backbones = [
+            ResNetBackbone.from_pretrained(folder, out_features=stages),
+            AutoBackbone.from_pretrained(
+                "robots/encoder", out_features=stages
+            ),  # transformers 5 looks on the Hub alone
+        ]
+    with torch.inference_mode():
+        for backbone in backbones:
+            maps = backbone.eval()(normalised).feature_maps
+            for theirs, ours in zip(maps, encoder.forward_pyramid(pixels), strict=True):
+                torch.testing.assert_close(theirs, ours, rtol=1e-4, atol=1e-4)
+
+
+def test_group_norm_is_refused_with_the_way_that_there_is(random_encoder, tmp_path):
+    with pytest.raises(ValueError, match="transformers' ResNet has batch norm alone.*timm folder"):
+        export_transformers(random_encoder("group"), tmp_path / "transformers")
+    assert not (tmp_path / "transformers").exists()

@@ -1,0 +1,109 @@
+"""The encoder as Diffusion Policy's `rgb_model`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.resnet import BasicBlock, ResNet
+
+from xdistill_encoder import finetuning
+from xdistill_encoder.images import IMAGENET_MEAN, IMAGENET_STD, OVERSHOOT
+from xdistill_encoder.model import XDistillResNet18
+from xdistill_encoder.norms import Norm, norm_layer
+
+Pixels = Literal["minus_one_to_one", "minus_one_to_one_imagenet", "zero_to_one", "imagenet"]
+
+
+class HostResNet18(ResNet):
+    """torchvision's ResNet-18, children and keys included, for images in a host's range: (B, 3, H, W) -> (B, 512).
+
+    A host that takes its children apart loses the conversion of the range; only "imagenet" needs none.
+
+    Args:
+        norm: "frozen" or "group".
+        images: what reaches it: "minus_one_to_one", 2 p - 1 of pixels p in [0, 1]; "minus_one_to_one_imagenet", of
+            which ImageNet's mean was subtracted and by whose standard deviation it was divided; "zero_to_one", p;
+            "imagenet", p normalised with ImageNet's.
+
+    Raises:
+        ValueError: another norm or range; from `forward`, pixels outside it.
+    """
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, norm: Norm, images: Pixels):
+        if norm not in ("frozen", "group"):
+            raise ValueError(
+                f"norm: expected 'frozen' or 'group', got {norm!r}; Diffusion Policy swaps live batch norm for fresh "
+                "group norm, and its moving average does not follow live statistics"
+            )
+        if images not in get_args(Pixels):
+            raise ValueError(f"images: expected one of {', '.join(get_args(Pixels))}, got {images!r}")
+        super().__init__(BasicBlock, [2, 2, 2, 2], norm_layer=norm_layer(norm))
+        self.add_module("fc", nn.Identity())
+        self.images = images
+        mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
+        factor, offset = {  # x = factor * p + offset of pixels p in [0, 1]
+            "minus_one_to_one": (torch.tensor(2.0), torch.tensor(-1.0)),
+            "minus_one_to_one_imagenet": (2 / std, (-1 - mean) / std),
+            "zero_to_one": (torch.tensor(1.0), torch.tensor(0.0)),
+            "imagenet": (1 / std, -mean / std),
+        }[images]
+        self.register_buffer("scale", (1 / (factor * std)).expand(1, 3, 1, 1).clone(), persistent=False)
+        self.register_buffer("shift", ((-offset / factor - mean) / std).expand(1, 3, 1, 1).clone(), persistent=False)
+        self._range = [
+            bound.item()
+            for bound in (
+                (factor * -OVERSHOOT + offset).amin(),
+                (factor * (1 + OVERSHOOT) + offset).amax(),
+            )
+        ]
+        self._checked = False
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3, H, W) floats in the host's range -> (B, 512)."""
+        if not self._checked and not torch.compiler.is_compiling():
+            self._check(x)
+        return super().forward(torch.addcmul(self.shift, x, self.scale))
+
+    def _check(self, x: Tensor) -> None:
+        """Look at the first images that are more than one colour; hosts try shapes with zeros."""
+        low, high = (bound.item() for bound in torch.aminmax(x.detach()))
+        if low == high:
+            return
+        if not self._range[0] <= low <= high <= self._range[1]:
+            raise ValueError(
+                f"images: {self.images!r} means values in [{self._range[0]:.2f}, {self._range[1]:.2f}], got "
+                f"[{low:.2f}, {high:.2f}]; name the range that your configuration gives: {', '.join(get_args(Pixels))}"
+            )
+        self._checked = True
+
+
+def resnet18(
+    checkpoint: str | Path | None = None,
+    norm: Norm = "frozen",
+    images: Pixels = "minus_one_to_one",
+    freeze: Sequence[str] = (),
+) -> HostResNet18:
+    """The `_target_` of Diffusion Policy's `rgb_model`.
+
+    Args:
+        checkpoint: as in `XDistillResNet18.from_pretrained`; None: the bundled one for the norm.
+        norm: "frozen" or "group".
+        images: see `HostResNet18`. Diffusion Policy's datasets give "minus_one_to_one"; with `imagenet_norm: True`
+            in its image encoder, "minus_one_to_one_imagenet".
+        freeze: stages that take no gradient: "stem", "layer1" to "layer4".
+
+    Raises:
+        ValueError: see `HostResNet18`; no such checkpoint, an unknown stage.
+    """
+    model = HostResNet18(norm, images)
+    model.load_state_dict(XDistillResNet18.from_pretrained(checkpoint, norm=norm).trunk.state_dict(), strict=True)
+    finetuning.check_stages(tuple(freeze), finetuning.TRUNK_STAGES)
+    for stage in freeze:
+        for module in finetuning.stage_modules(model, None, stage):
+            module.requires_grad_(False)
+    return model

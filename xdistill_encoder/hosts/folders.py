@@ -1,0 +1,49 @@
+"""A folder that another library loads: its files appear whole, or not at all."""
+
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from safetensors.torch import save_file
+from torch import Tensor
+
+from xdistill_encoder.images import IMAGENET_MEAN, IMAGENET_STD
+from xdistill_encoder.model import XDistillResNet18
+
+OURS = '"teacher_features"'
+"""Stands in the config.json of our own checkpoints alone."""
+
+
+def write_folder(folder: str | Path, configs: dict[str, dict[str, Any]], tensors: dict[str, Tensor]) -> Path:
+    """Write JSON files by name beside model.safetensors; what another export left there is replaced.
+
+    Raises:
+        ValueError: the folder holds a checkpoint of this package, which an export would overwrite.
+    """
+    folder = Path(folder)
+    config = folder / "config.json"
+    if config.is_file() and OURS in config.read_text():
+        raise ValueError(f"folder: {folder} holds a checkpoint of this package; give the export a folder of its own")
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder, prefix=".partial-") as partial:
+        whole = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+        save_file(whole, Path(partial) / "model.safetensors", metadata={"format": "pt"})
+        for name, content in configs.items():
+            (Path(partial) / name).write_text(json.dumps(content, indent=2) + "\n")
+        for file in sorted(Path(partial).iterdir(), reverse=True):  # config.json last: without it nothing loads
+            file.replace(folder / file.name)
+    return folder
+
+
+def provenance(encoder: XDistillResNet18) -> dict[str, Any]:
+    """Where the weights come from, for a host's config.json."""
+    checkpoint = encoder.checkpoint
+    if checkpoint is None:
+        return {"name": None}
+    return {"name": checkpoint.name, "sha256": checkpoint.weights_sha256, "provenance": checkpoint.provenance}
+
+
+def normalisation(mean: str, std: str) -> dict[str, list[float]]:
+    """ImageNet's, under the names that a host gives them."""
+    return {mean: list(IMAGENET_MEAN), std: list(IMAGENET_STD)}

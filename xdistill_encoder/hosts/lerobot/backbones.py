@@ -1,0 +1,69 @@
+"""Where LeRobot's policies keep their ResNet, and what goes there."""
+
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from typing import Any
+
+import torch
+from lerobot.policies.act.modeling_act import ACTPolicy
+from lerobot.policies.diffusion.modeling_diffusion import DiffusionPolicy
+from torch import Tensor, nn
+from torchvision.models._utils import IntermediateLayerGetter
+
+from xdistill_encoder.images import IMAGENET_MEAN, IMAGENET_STD
+from xdistill_encoder.model import XDistillResNet18
+
+CHILDREN = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4")
+"""Of a ResNet, in the order of the Sequential that Diffusion Policy makes of them."""
+
+
+def rgb_encoders(policy: DiffusionPolicy) -> Iterator[Any]:
+    """The image encoders of a Diffusion Policy: one that all cameras share, or one a camera."""
+    found: Any = policy.diffusion.rgb_encoder
+    yield from found if isinstance(found, nn.ModuleList) else (found,)
+
+
+def sequential_state(trunk: nn.Module) -> dict[str, Tensor]:
+    """A ResNet's tensors under the names of that Sequential: "layer1.0.conv1.weight" -> "4.0.conv1.weight"."""
+    renamed = {}
+    for key, tensor in trunk.state_dict().items():
+        child, _, rest = key.partition(".")
+        renamed[f"{CHILDREN.index(child)}.{rest}"] = tensor
+    return renamed
+
+
+def place_in_diffusion(policy: DiffusionPolicy, encoder: XDistillResNet18) -> None:
+    """Each image encoder gets a copy of the trunk for its backbone; pooling and projection stay LeRobot's."""
+    for rgb_encoder in rgb_encoders(policy):
+        trunk = deepcopy(encoder.trunk)
+        rgb_encoder.backbone = nn.Sequential(*(trunk.get_submodule(child) for child in CHILDREN))
+
+
+def place_in_act(policy: ACTPolicy, encoder: XDistillResNet18) -> None:
+    """The trunk becomes ACT's backbone, which all cameras share."""
+    policy.model.backbone = IntermediateLayerGetter(encoder.trunk, return_layers={"layer4": "feature_map"})
+
+
+def require_imagenet_normalisation(
+    cameras: Sequence[str], mapping: dict[str, Any], dataset_stats: dict[str, dict[str, Any]] | None
+) -> None:
+    """Raise a ValueError where LeRobot would hand on images that are not normalised with ImageNet's mean and std.
+
+    Args:
+        cameras: keys of the images.
+        mapping: the policy's `normalization_mapping`.
+        dataset_stats: what LeRobot normalises with; None: unknown.
+    """
+    mode = str(getattr(mapping.get("VISUAL"), "value", mapping.get("VISUAL")))
+    if mode != "MEAN_STD":
+        raise ValueError(f"normalization_mapping: the encoder needs VISUAL to be MEAN_STD, got {mode}")
+    for camera in cameras:
+        if dataset_stats is None or camera not in dataset_stats:
+            continue
+        for name, wanted in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
+            found = torch.as_tensor(dataset_stats[camera][name]).flatten().tolist()
+            if len(found) != 3 or any(abs(a - b) > 1e-3 for a, b in zip(found, wanted, strict=True)):
+                raise ValueError(
+                    f"dataset_stats: {camera} would be normalised with the {name} {found}, the encoder needs "
+                    f"ImageNet's {list(wanted)}: train with --dataset.use_imagenet_stats=true, LeRobot's default"
+                )

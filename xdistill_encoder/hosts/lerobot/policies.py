@@ -1,0 +1,164 @@
+"""Policy types of LeRobot with the encoder inside: `xdistill_diffusion`, `xdistill_act`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lerobot.configs.policies import PreTrainedConfig
+from lerobot.policies.act.configuration_act import ACTConfig
+from lerobot.policies.act.modeling_act import ACTPolicy
+from lerobot.policies.act.processor_act import make_act_pre_post_processors
+from lerobot.policies.diffusion.configuration_diffusion import DiffusionConfig
+from lerobot.policies.diffusion.modeling_diffusion import DiffusionPolicy
+from lerobot.policies.diffusion.processor_diffusion import make_diffusion_pre_post_processors
+
+from xdistill_encoder.finetuning import TRUNK_STAGES, check_stages
+from xdistill_encoder.hosts.lerobot.backbones import (
+    place_in_act,
+    place_in_diffusion,
+    require_imagenet_normalisation,
+    rgb_encoders,
+)
+from xdistill_encoder.model import XDistillResNet18
+
+NORMS = ("frozen", "group")
+
+
+@PreTrainedConfig.register_subclass("xdistill_diffusion")
+@dataclass
+class XDistillDiffusionConfig(DiffusionConfig):
+    """LeRobot's DiffusionConfig; its `use_group_norm` and `pretrained_backbone_weights` have no meaning here."""
+
+    encoder: str | None = None
+    """As in `XDistillResNet18.from_pretrained`; None: the bundled checkpoint for the norm."""
+    encoder_norm: str = "frozen"
+    """"frozen" or "group"."""
+    encoder_freeze: tuple[str, ...] = ()
+    """Stages that take no gradient: "stem", "layer1" to "layer4"."""
+    encoder_lr_multiplier: float = 1.0
+    """The encoder's learning rate is this times `optimizer_lr`."""
+
+    def __post_init__(self) -> None:
+        self.use_group_norm = False
+        self.pretrained_backbone_weights = None
+        check_encoder(self)
+        super().__post_init__()
+
+
+class XDistillDiffusionPolicy(DiffusionPolicy):
+    """LeRobot's Diffusion Policy; crop, spatial softmax and everything after the backbone are LeRobot's.
+
+    Args:
+        config: of the type `xdistill_diffusion`.
+        dataset_stats: what LeRobot normalises with; images must get ImageNet's mean and std.
+        load_encoder: False leaves the encoder random, for weights that come from a checkpoint of the policy.
+
+    Raises:
+        ValueError: another normalisation, no such checkpoint.
+    """
+
+    config_class = XDistillDiffusionConfig
+    name = "xdistill_diffusion"
+
+    def __init__(
+        self,
+        config: XDistillDiffusionConfig,
+        dataset_stats: dict[str, dict[str, Any]] | None = None,
+        load_encoder: bool = True,
+        **kwargs: Any,
+    ):
+        super().__init__(config, **kwargs)
+        require_imagenet_normalisation(list(config.image_features), config.normalization_mapping, dataset_stats)
+        place_in_diffusion(self, build_encoder(config, load_encoder))
+
+    def get_optim_params(self) -> Any:
+        """Two groups: the encoder at its own learning rate, the rest."""
+        encoder = {id(p) for rgb_encoder in rgb_encoders(self) for p in rgb_encoder.backbone.parameters()}
+        learning = [p for p in self.parameters() if p.requires_grad]
+        return [
+            {"params": [p for p in learning if id(p) not in encoder]},
+            {
+                "params": [p for p in learning if id(p) in encoder],
+                "lr": self.config.optimizer_lr * self.config.encoder_lr_multiplier,
+            },
+        ]
+
+    @classmethod
+    def from_pretrained(cls, pretrained_name_or_path: str | Path, **kwargs: Any) -> Any:
+        """LeRobot's, strict; the encoder's own checkpoint is not needed again."""
+        return super().from_pretrained(pretrained_name_or_path, **{"strict": True, **kwargs, "load_encoder": False})
+
+
+def make_xdistill_diffusion_pre_post_processors(config: Any, dataset_stats: Any = None) -> Any:
+    """Those of LeRobot's Diffusion Policy; LeRobot looks for this name."""
+    return make_diffusion_pre_post_processors(config, dataset_stats=dataset_stats)
+
+
+@PreTrainedConfig.register_subclass("xdistill_act")
+@dataclass
+class XDistillACTConfig(ACTConfig):
+    """LeRobot's ACTConfig; its `pretrained_backbone_weights` has no meaning here."""
+
+    encoder: str | None = None
+    """As in `XDistillResNet18.from_pretrained`; None: the bundled checkpoint for the norm."""
+    encoder_norm: str = "frozen"
+    """"frozen" or "group"."""
+    encoder_freeze: tuple[str, ...] = ()
+    """Stages that take no gradient: "stem", "layer1" to "layer4"."""
+
+    def __post_init__(self) -> None:
+        self.pretrained_backbone_weights = None
+        check_encoder(self)
+        if self.replace_final_stride_with_dilation:
+            raise ValueError("replace_final_stride_with_dilation: the encoder was distilled with strides, set it to 0")
+        super().__post_init__()
+
+
+class XDistillACTPolicy(ACTPolicy):
+    """LeRobot's ACT; the encoder learns at `optimizer_lr_backbone`.
+
+    Args and errors are those of `XDistillDiffusionPolicy`.
+    """
+
+    config_class = XDistillACTConfig
+    name = "xdistill_act"
+
+    def __init__(
+        self,
+        config: XDistillACTConfig,
+        dataset_stats: dict[str, dict[str, Any]] | None = None,
+        load_encoder: bool = True,
+        **kwargs: Any,
+    ):
+        super().__init__(config, **kwargs)
+        require_imagenet_normalisation(list(config.image_features), config.normalization_mapping, dataset_stats)
+        place_in_act(self, build_encoder(config, load_encoder))
+
+    @classmethod
+    def from_pretrained(cls, pretrained_name_or_path: str | Path, **kwargs: Any) -> Any:
+        """LeRobot's, strict; the encoder's own checkpoint is not needed again."""
+        return super().from_pretrained(pretrained_name_or_path, **{"strict": True, **kwargs, "load_encoder": False})
+
+
+def make_xdistill_act_pre_post_processors(config: Any, dataset_stats: Any = None) -> Any:
+    """Those of LeRobot's ACT; LeRobot looks for this name."""
+    return make_act_pre_post_processors(config, dataset_stats=dataset_stats)
+
+
+def check_encoder(config: XDistillDiffusionConfig | XDistillACTConfig) -> None:
+    """Raise a ValueError for what the encoder of a policy cannot be."""
+    if config.vision_backbone != "resnet18":
+        raise ValueError(f"vision_backbone: expected 'resnet18', got {config.vision_backbone!r}")
+    if config.encoder_norm not in NORMS:
+        raise ValueError(f"encoder_norm: expected one of {', '.join(NORMS)}, got {config.encoder_norm!r}")
+    config.encoder_freeze = tuple(config.encoder_freeze)
+    check_stages(config.encoder_freeze, TRUNK_STAGES)
+
+
+def build_encoder(config: XDistillDiffusionConfig | XDistillACTConfig, load: bool) -> XDistillResNet18:
+    """The encoder that a config describes, its stages frozen."""
+    norm: Any = config.encoder_norm
+    encoder = XDistillResNet18.from_pretrained(config.encoder, norm=norm) if load else XDistillResNet18(norm)
+    if config.encoder_freeze:
+        encoder.freeze(*config.encoder_freeze)
+    return encoder

@@ -1,0 +1,93 @@
+"""A TorchRL transform that turns pixels into features."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from xdistill_encoder.hosts.needs import require_host
+from xdistill_encoder.model import XDistillResNet18
+
+require_host("torchrl", "0.14", "1", "torchrl")
+
+from tensordict import TensorDictBase  # noqa: E402
+from torchrl.data.tensor_specs import TensorSpec, Unbounded  # noqa: E402
+from torchrl.envs.transforms import Transform  # noqa: E402
+from torchrl.envs.transforms.utils import _set_missing_tolerance  # noqa: E402
+
+
+class XDistillTransform(Transform):
+    """Pixels (..., H, W, 3) or (..., 3, H, W) uint8 -> features (..., 512) float32.
+
+    Needs no other transform before it: the encoder normalises, and takes any size from 32 px.
+
+    Args:
+        in_keys, out_keys: of the pixels, of their features; one each.
+        encoder: None: the bundled weights. It is in eval mode, and frozen unless `requires_grad`.
+        del_keys: leave the pixels out of the observation.
+        requires_grad: let gradients reach the encoder, through `forward`.
+
+    Raises:
+        ValueError: keys that do not pair up; pixels that are no such images.
+    """
+
+    def __init__(
+        self,
+        in_keys: Sequence[str] = ("pixels",),
+        out_keys: Sequence[str] = ("xdistill_features",),
+        encoder: XDistillResNet18 | None = None,
+        del_keys: bool = True,
+        requires_grad: bool = False,
+    ):
+        if len(in_keys) != len(out_keys):
+            raise ValueError(f"out_keys: expected one for each of {list(in_keys)}, got {list(out_keys)}")
+        super().__init__(in_keys=list(in_keys), out_keys=list(out_keys))
+        self.encoder = (XDistillResNet18.from_pretrained() if encoder is None else encoder).eval()
+        self.del_keys = del_keys
+        self.requires_grad = requires_grad
+        if not requires_grad:
+            self.encoder.freeze()
+
+    def train(self, mode: bool = True) -> "XDistillTransform":
+        """The encoder stays in eval mode: an environment's statistics are not the policy's."""
+        super().train(mode)
+        self.encoder.eval()
+        return self
+
+    def _apply_transform(self, obs: Tensor) -> Tensor:
+        images = obs.movedim(-1, -3) if obs.shape[-1] == 3 and obs.shape[-3] != 3 else obs
+        single = images.ndim == 3
+        with torch.set_grad_enabled(self.requires_grad and torch.is_grad_enabled()):
+            features = self.encoder(images[None] if single else images)
+        return features[0] if single else features
+
+    def _call(self, next_tensordict: TensorDictBase) -> TensorDictBase:
+        for in_key, out_key in zip(self.in_keys, self.out_keys, strict=True):
+            if in_key in next_tensordict.keys(include_nested=True):
+                next_tensordict.set(out_key, self._apply_transform(next_tensordict.get(in_key)))
+                if self.del_keys and in_key != out_key:
+                    next_tensordict.exclude(in_key, inplace=True)
+            elif not self.missing_tolerance:
+                raise KeyError(f"{self}: {in_key!r} is not in {sorted(map(str, next_tensordict.keys()))}")
+        return next_tensordict
+
+    forward = _call
+
+    def _reset(self, tensordict: TensorDictBase, tensordict_reset: TensorDictBase) -> TensorDictBase:
+        with _set_missing_tolerance(self, True):
+            return self._call(tensordict_reset)
+
+    def transform_observation_spec(self, observation_spec: TensorSpec) -> TensorSpec:
+        """The spec with features, (..., 512) unbounded, in the place of pixels."""
+        spec = observation_spec.clone()
+        for in_key, out_key in zip(self.in_keys, self.out_keys, strict=True):
+            pixels = spec[in_key]
+            if pixels.dtype != torch.uint8 or 3 not in (pixels.shape[-1], pixels.shape[-3]):
+                raise ValueError(
+                    f"in_keys: {in_key!r} must be images (..., H, W, 3) or (..., 3, H, W) uint8, it is {pixels}"
+                )
+            shape = (*pixels.shape[:-3], self.encoder.num_features)
+            if self.del_keys and in_key != out_key:
+                del spec[in_key]
+            spec[out_key] = Unbounded(shape=shape, dtype=torch.float32, device=pixels.device)
+        return spec
