@@ -22,7 +22,7 @@ Attempt = Callable[[int], Episode | None]
 """Seed, or number of a recording, -> the demonstration, or None if it is no success."""
 
 REQUIRED_SOLVED_STEPS = 5
-"""DP3's rule of what a successful demonstration is."""
+"""DP3 keeps an episode as a demonstration from this many solved steps on."""
 _ARRAYS = {"image": "img", "agent_pos": "state", "point_cloud": "point_cloud"}
 
 

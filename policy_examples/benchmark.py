@@ -199,8 +199,11 @@ def main() -> None:
             print(describe_plan(planned_runs(config), results_path(config), config.jobs, processes, config.experts))
             return
         outcome = run_benchmark(config)
-    except (ValueError, RenderingError) as error:
+    except (ValueError, RenderingError, ChildProcessError) as error:
         raise SystemExit(f"xdistill benchmark: {error}") from error
+    except KeyboardInterrupt:
+        print("\nxdistill benchmark: interrupted", file=sys.stderr)
+        sys.exit(130)
     if outcome.stopped:
         print(f"stopped after {outcome.finished} of {outcome.runs} runs; the same command goes on.", file=sys.stderr)
         sys.exit(130)

@@ -9,17 +9,15 @@ import torch
 import tyro
 
 from policy_examples import demos, rollout, train
+from policy_examples.benchmarking.demonstrations import collect_or_check, first_seed
+from policy_examples.benchmarking.protocols import PROTOCOLS
 from policy_examples.encoders import EncoderName, PolicyNorm
-from policy_examples.envs.camera import Render, RenderingError
+from policy_examples.envs.camera import RenderingError
 from policy_examples.envs.tasks import TaskConfig, open_environment
 from policy_examples.policy import DiffusionPolicy
-from policy_examples.store import open_demonstrations
 
-DEMONSTRATIONS = 10
-STEPS_AFTER_SUCCESS = 10
-RENDER: Render = "fast"
-SEEDS_APART = 1_000
-"""Two values of --seed share no demonstration."""
+PROTOCOL = PROTOCOLS["cpu"]
+"""Of the benchmark, whose demonstrations are the demo's too."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +50,8 @@ def run(config: Config) -> float | None:
     config.output.mkdir(parents=True, exist_ok=True)
     training = train_config(config)
 
-    print(f"[1/4] {DEMONSTRATIONS} demonstrations of {config.task} by its expert", flush=True)
-    collect_once(config, training.demos)
+    print(f"[1/4] {PROTOCOL.demonstrations} demonstrations of {config.task} by its expert", flush=True)
+    collect_or_check(demonstrations_config(config))
 
     print(f"[2/4] fine-tuning {config.encoder} with a diffusion policy head, {training.steps} steps", flush=True)
     if not train.train(training):
@@ -64,7 +62,7 @@ def run(config: Config) -> float | None:
     policy.to("cuda" if torch.cuda.is_available() else "cpu")
     seeds = range(demos.FIRST_EVALUATION_SEED, demos.FIRST_EVALUATION_SEED + config.episodes)
     rollout.require_unseen(seeds, origin)
-    task = TaskConfig(config.task, config.image_size_px, RENDER)
+    task = TaskConfig(config.task, config.image_size_px, PROTOCOL.render)
     episodes = rollout.evaluate(policy, task, seeds, log=config.output / "episodes.jsonl")
 
     print("[4/4] videos of a solved episode, of a failed one", flush=True)
@@ -90,35 +88,17 @@ def train_config(config: Config) -> train.Config:
     )
 
 
-def collect_once(config: Config, path: Path) -> None:
-    """Collect the demonstrations, unless an earlier demo in this folder did.
-
-    Raises:
-        ValueError: those in the folder are of another task, size or seed.
-    """
-    asked = {
-        "task": config.task,
-        "image_size_px": config.image_size_px,
-        "render": RENDER,
-        "first_seed": config.seed * SEEDS_APART,
-        "steps_after_success": STEPS_AFTER_SUCCESS,
-    }
-    if not path.exists():
-        demos.collect_store(
-            demos.Config(
-                task=config.task,
-                output=path,
-                episodes=DEMONSTRATIONS,
-                seed=config.seed * SEEDS_APART,
-                image_size_px=config.image_size_px,
-                render=RENDER,
-                steps_after_success=STEPS_AFTER_SUCCESS,
-            )
-        )
-    origin = open_demonstrations(path).origin
-    found = {name: origin.get(name) for name in asked}
-    if found != asked:
-        raise ValueError(f"output: {path} holds demonstrations of {found}, not of {asked}; name another folder.")
+def demonstrations_config(config: Config) -> demos.Config:
+    """The demonstrations of this demo; those of a task whose success is judged at the end are whole episodes."""
+    return demos.Config(
+        task=config.task,
+        output=train_config(config).demos,
+        episodes=PROTOCOL.demonstrations,
+        seed=first_seed(config.seed),
+        image_size_px=config.image_size_px,
+        render=PROTOCOL.render,
+        steps_after_success=PROTOCOL.cut(config.task),
+    )
 
 
 def report(config: Config, training: train.Config, success: float, seconds: float) -> None:

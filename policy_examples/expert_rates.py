@@ -9,13 +9,12 @@ from pathlib import Path
 import tyro
 from tqdm import tqdm
 
+from policy_examples.attempts import REQUIRED_SOLVED_STEPS
 from policy_examples.envs.camera import RenderingError
 from policy_examples.envs.tasks import TaskConfig, difficulty, open_environment, suite_of, task_names
 from policy_examples.provenance import command, commit
 
 COLUMNS: tuple[str, ...] = ("task", "difficulty", "episodes", "success", "kept", "seeds", "command", "commit")
-KEPT_STEPS = 5
-"""DP3 keeps an episode as a demonstration from this many solved steps on."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ def rate(task: str, seeds: range, experts: Path | None) -> dict[str, object]:
             steps = [env.step(env.expert_action()) for _ in range(env.episode_steps)]
             success = any(steps) if env.solved == "ever" else steps[-1]
             solved += success
-            kept += success and sum(steps) >= KEPT_STEPS
+            kept += success and sum(steps) >= REQUIRED_SOLVED_STEPS
     return {"success": solved / len(seeds), "kept": kept / len(seeds)}
 
 

@@ -49,12 +49,15 @@ class Latency:
 
     @property
     def control_hz(self) -> float:
-        """Actions a second, where the policy decides anew as soon as a chunk is executed."""
+        """Actions a second at most: the policy decides on the next chunk while the last one is executed.
+
+        Where it waits until a chunk is executed, the time of executing adds to that of deciding.
+        """
         return 1000 * self.action_steps / self.median_ms
 
     def __str__(self) -> str:
         times = f"{self.median_ms:.1f} ms per chunk of {self.action_steps} actions (p95 {self.p95_ms:.1f} ms)"
-        return f"{times}, {self.control_hz:.0f} Hz of control"
+        return f"{times}, at most {self.control_hz:.0f} Hz of control, deciding while acting"
 
 
 def measure(policy: DiffusionPolicy, observation: dict[str, Tensor], chunks: int, warmup: int) -> Latency:

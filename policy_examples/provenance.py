@@ -10,7 +10,10 @@ from pathlib import Path
 def command() -> str:
     """The command line of this process as one would type it: `xdistill ...` or `python -m ...`."""
     module = sys.modules["__main__"].__spec__
-    program = ["python", "-m", module.name] if module else Path(sys.argv[0]).name.split()
+    if sys.argv[0].startswith("xdistill "):  # xdistill_encoder.cli puts its command there, however it was started
+        program = sys.argv[0].split()
+    else:
+        program = ["python", "-m", module.name] if module else [Path(sys.argv[0]).name]
     return shlex.join([*program, *sys.argv[1:]])
 
 

@@ -1,5 +1,6 @@
 """Evaluates a policy over seeded episodes of its task."""
 
+import hashlib
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -22,6 +23,7 @@ from policy_examples.envs.vector import open_vector
 from policy_examples.interrupts import StopRequest
 from policy_examples.playing import Episode, interface_of, play, play_all
 from policy_examples.policy import DiffusionPolicy
+from policy_examples.policy_files import CONFIG, WEIGHTS
 from policy_examples.video import write_video
 
 REPLAYS = 3
@@ -35,7 +37,7 @@ class Config:
     policy: Path = Path("run/policy")
     """The folder that `xdistill finetune` wrote."""
     output: Path = Path("rollout")
-    """Folder of episodes.jsonl, success.mp4, failure.mp4."""
+    """Folder of episodes.jsonl, success.mp4, failure.mp4; an interrupted rollout found there is continued."""
     episodes: int = 20
     """Episodes to play."""
     seed: int = FIRST_EVALUATION_SEED
@@ -63,20 +65,22 @@ def evaluate(
     *,
     processes: int = 1,
     log: Path | None = None,
+    played: Sequence[Episode] = (),
     stop: Callable[[], bool] = lambda: False,
 ) -> list[Episode]:
-    """Play every seed once.
+    """Play every seed once, but for those that were played.
 
     Objects, shift and noise follow the seed alone: every encoder meets the same episodes, and any number of processes
     gives the same results, but for the rounding of a batch against a single observation.
 
     Args:
         processes: environments side by side; 0 or 1 plays in this process.
-        log: file of a JSON line {"seed", "success", "steps"} an episode, written as it ends.
+        log: file of a JSON line {"seed", "success", "steps"} an episode, written as it ends, after those of `played`.
+        played: episodes of some of the seeds, of the same policy and task.
         stop: asked before each chunk of actions; once it says True, the episodes that have ended are returned.
 
     Returns:
-        The episodes in the order of their seeds.
+        The episodes, `played` among them, in the order of their seeds.
 
     Raises:
         ValueError: no seeds or doubled ones, an unknown task, a policy that does not fit it.
@@ -84,13 +88,18 @@ def evaluate(
     """
     if not seeds or len(set(seeds)) != len(seeds):
         raise ValueError(f"seeds: expected one or more, each once, got {list(seeds)}.")
-    ended: dict[int, Episode] = {}
+    ended = {episode.seed: episode for episode in played}
+    left = [seed for seed in seeds if seed not in ended]
+    if not left:
+        return [ended[seed] for seed in seeds]
     with (
-        open_vector(task, interface_of(policy), min(processes, len(seeds))) as vector,
+        open_vector(task, interface_of(policy), min(processes, len(left))) as vector,
         nullcontext() if log is None else log.open("w", buffering=1) as file,
-        tqdm(total=len(seeds), desc=f"episodes of {task.task}", unit="episode") as progress,
+        tqdm(initial=len(ended), total=len(seeds), desc=f"episodes of {task.task}", unit="episode") as progress,
     ):
-        for episode in play_all(policy, vector, seeds, stop):
+        if file is not None:
+            file.writelines(json.dumps(asdict(episode)) + "\n" for episode in played)
+        for episode in play_all(policy, vector, left, stop):
             ended[episode.seed] = episode
             if file is not None:
                 file.write(json.dumps(asdict(episode)) + "\n")
@@ -128,38 +137,78 @@ def require_unseen(seeds: Sequence[int], origin: dict[str, Any]) -> None:
         raise ValueError(f"seed: {seen} placed the objects of demonstrations; start at {FIRST_EVALUATION_SEED}.")
 
 
+def task_facts(reads: Sequence[str]) -> list[str]:
+    """What must be known, beside a shift, of the task of a policy that reads these."""
+    return ["task", "image_size_px", "render", *["points"] * ("point_cloud" in reads)]
+
+
 def task_of(config: Config, policy: DiffusionPolicy, origin: dict[str, Any]) -> TaskConfig:
     """Task, image size, render setting, points: what was asked for, else what the policy learned from.
 
     Raises:
         ValueError: neither says it.
     """
-    needed = ["task", "image_size_px", "render", *["points"] * ("point_cloud" in policy.reads)]
-    found: dict[str, Any] = {name: getattr(config, name) or origin.get(name) for name in needed}
+    found: dict[str, Any] = {name: getattr(config, name) or origin.get(name) for name in task_facts(policy.reads)}
     for name, value in found.items():
         if value is None:
             raise ValueError(f"{name}: the policy's demonstrations do not say it; give it on the command line.")
     return TaskConfig(**found, shift=config.shift)
 
 
+def fingerprint(policy: Path) -> str:
+    """A number that the folder of another policy does not share."""
+    digest = hashlib.sha256()
+    for name in (CONFIG, WEIGHTS):
+        with (policy / name).open("rb") as file:
+            while block := file.read(1 << 24):
+                digest.update(block)
+    return digest.hexdigest()[:16]
+
+
+def played_before(folder: Path, facts: dict[str, Any]) -> list[Episode]:
+    """The episodes that the same rollout left in the folder; where there are none, rollout.json takes the facts.
+
+    Args:
+        facts: all that decides the episodes, as JSON.
+
+    Raises:
+        ValueError: another rollout's episodes lie there.
+    """
+    settings, ended, partial = (folder / name for name in ("rollout.json", "episodes.jsonl", "episodes.partial"))
+    source = ended if ended.exists() else partial
+    if not source.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        settings.write_text(json.dumps(facts, indent=2) + "\n")
+        return []
+    found = json.loads(settings.read_text()) if settings.exists() else {}
+    if found != facts:
+        changed = [name for name in found if found[name] != facts.get(name)]
+        changes = "".join(f", {name} {found[name]!r} -> {facts.get(name)!r}" for name in changed)
+        raise ValueError(f"output: {folder} holds the episodes of another rollout{changes}; name another folder.")
+    lines = source.read_text().splitlines(keepends=True)
+    return [Episode(**json.loads(line)) for line in lines if line.endswith("\n")]  # killed processes may leave a part
+
+
 def run(config: Config) -> list[Episode]:
-    """Play and film what the configuration asks for.
+    """Play and film what the configuration asks for, as far as an earlier session in its folder has not played it.
 
     Raises:
         ValueError: no policy there, an evaluation seed that a demonstration had, an unknown task, or results of
             another rollout in the output folder.
-        KeyboardInterrupt: it was asked to stop; the episodes that had ended are on disk.
+        KeyboardInterrupt: it was asked to stop; the episodes that had ended are in episodes.partial.
     """
     policy, origin = DiffusionPolicy.load(config.policy)
     policy.to("cuda" if torch.cuda.is_available() else "cpu")
     seeds, task = range(config.seed, config.seed + config.episodes), task_of(config, policy, origin)
     require_unseen(seeds, origin)
-    log = config.output / "episodes.jsonl"
-    if log.exists():
-        raise ValueError(f"output: {config.output} holds the episodes of another rollout; name another folder.")
-    config.output.mkdir(parents=True, exist_ok=True)
+    facts = {"policy": fingerprint(config.policy), **asdict(task), "seed": config.seed, "episodes": config.episodes}
+    played, log = played_before(config.output, facts), config.output / "episodes.partial"
     with StopRequest() as stop:
-        episodes = evaluate(policy, task, seeds, processes=config.processes, log=log, stop=lambda: stop.requested)
+        episodes = evaluate(
+            policy, task, seeds, processes=config.processes, log=log, played=played, stop=lambda: stop.requested
+        )
+    if len(episodes) == len(seeds) and log.exists():
+        log.rename(config.output / "episodes.jsonl")
     if stop.requested:
         raise KeyboardInterrupt
     if config.video:
@@ -176,7 +225,7 @@ def main() -> None:
     except (ValueError, RenderingError, ChildProcessError) as error:
         raise SystemExit(f"xdistill rollout: {error}") from error
     except KeyboardInterrupt:
-        print("\nxdistill rollout: interrupted", file=sys.stderr)
+        print("\nxdistill rollout: interrupted; the same command continues.", file=sys.stderr)
         sys.exit(130)
     print(f"success: {success_rate(episodes):.0%} of {len(episodes)} episodes; {config.output}")
 

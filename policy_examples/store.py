@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from policy_examples.formats.episodes import Episode, Episodes, Selection, each_episode
+from policy_examples.formats.episodes import Episode, Episodes, Selection, each_episode, with_image_size
 from policy_examples.formats.opening import open_episodes
 
 _IMAGE_ROWS, _ROWS = 32, 4096
@@ -21,7 +21,7 @@ class Demonstrations:
     """Episodes end to end, N steps in all; row i of `actions` was taken on what row i of the others shows."""
 
     images: np.ndarray
-    """(N, H, W, 3) uint8, RGB; upright where `origin` names MetaWorld."""
+    """(N, H, W, 3) uint8, RGB; upright where `origin` names MetaWorld or Adroit."""
     agent_pos: np.ndarray
     """(N, P) float32."""
     actions: np.ndarray
@@ -29,7 +29,9 @@ class Demonstrations:
     episode_ends: np.ndarray
     """(E,) int64: one past the last row of each episode."""
     origin: dict[str, Any] = field(default_factory=dict)
-    """Where they come from: env, task, render, image_size_px, seeds (one an episode). Without these: other people's."""
+    """Where they come from: env, task, render, seeds (one an episode); without these they are other people's.
+
+    image_size_px is the size of square `images` in any case, once they were written or read."""
     point_clouds: np.ndarray | None = None
     """(N, points, 3) float32, metres."""
     cameras: Mapping[str, np.ndarray] = field(default_factory=dict)
@@ -88,7 +90,8 @@ def write_zarr(episodes: Episodes, path: Path) -> None:
     ends = np.cumsum(episodes.lengths, dtype=np.int64)
     root.create_array("meta/episode_ends", data=ends)
     checksums["meta/episode_ends"] = zlib.crc32(ends.data)
-    root.attrs.update({"origin": episodes.origin, "crc32": checksums})
+    origin = with_image_size(episodes.origin, arrays["data/img"].shape[1:])
+    root.attrs.update({"origin": origin, "crc32": checksums})
     partial.rename(path)
 
 
@@ -119,12 +122,13 @@ def gather(episodes: Episodes) -> Demonstrations:
             if name not in arrays:
                 arrays[name] = np.empty((steps, *values.shape[1:]), values.dtype)
             arrays[name][taken] = values
+    images = arrays.pop("img")
     return Demonstrations(
-        images=arrays.pop("img"),
+        images=images,
         agent_pos=arrays.pop("state"),
         actions=arrays.pop("action"),
         episode_ends=np.cumsum(episodes.lengths, dtype=np.int64),
-        origin=episodes.origin,
+        origin=with_image_size(episodes.origin, images.shape[1:]),
         point_clouds=arrays.pop("point_cloud", None),
         cameras={name.removeprefix("img_"): images for name, images in arrays.items()},
     )

@@ -10,6 +10,7 @@ from policy_examples.benchmarking.comparison import Comparison, Metric, compare
 from policy_examples.benchmarking.figure import draw_comparison
 from policy_examples.benchmarking.markdown import write_markdown
 from policy_examples.benchmarking.results import read_rows
+from policy_examples.benchmarking.selection import Steps
 from policy_examples.benchmarking.suites import SuiteName, suite_tasks
 
 
@@ -25,6 +26,10 @@ class Config:
     """Only these; a mean holds only tasks and seeds that all of them have. None: all."""
     preset: str | None = None
     """Only rows of this preset; needed where the files have several."""
+    demonstrations: int | None = None
+    """Only rows of so many demonstrations; needed where the files have several numbers."""
+    steps: Steps | None = None
+    """Only rows of so many optimizer steps; `preset`: of the preset's own length, without trials by --steps."""
     metric: Metric = "best"
     """The evaluation of a run that counts: the paper's `best`, `last`, or `top5`, the mean of the five best."""
     reference: str = "xdistill"
@@ -44,7 +49,7 @@ def write_tables(config: Config) -> tuple[Path, Path]:
     rows = [row for path in config.results for row in read_rows(path)]
     if config.suite is not None:
         rows = [row for row in rows if row.task in suite_tasks(config.suite)]
-    comparison = compare(rows, config.encoders, config.preset)
+    comparison = compare(rows, config.encoders, config.preset, config.demonstrations, config.steps)
     reference = _reference(comparison, config.reference)
     base = config.output or config.results[0].with_suffix("")
     base.parent.mkdir(parents=True, exist_ok=True)

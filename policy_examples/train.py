@@ -1,12 +1,10 @@
 """Fine-tunes encoders jointly with a diffusion policy head on demonstrations."""
 
 import argparse
-import json
 import sys
 import time
 from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
-from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +20,15 @@ from policy_examples.formats.episodes import Selection
 from policy_examples.interrupts import StopRequest
 from policy_examples.policy import DiffusionPolicy
 from policy_examples.policy_shape import PolicyShape, Prediction, Sampler, is_camera
-from policy_examples.provenance import command, commit
 from policy_examples.store import Demonstrations, open_demonstrations
 from policy_examples.training.averaging import Average, require_fixed_statistics
 from policy_examples.training.checkpointing import load_checkpoint, save_checkpoint
 from policy_examples.training.curve import draw_curves
 from policy_examples.training.evaluations import Evaluations, learned_task
 from policy_examples.training.optimization import param_groups, warmup_cosine
+from policy_examples.training.precision import computes_bf16
 from policy_examples.training.progress import Log, require_finite
+from policy_examples.training.settings import write_settings
 from policy_examples.windows import Windows, batch_indices, observed_array, steps_per_epoch
 
 
@@ -102,7 +101,7 @@ class Config:
     eval_processes: int = 1
     """Processes that simulate them."""
     bf16: bool | None = None
-    """Compute in bfloat16; weights and loss stay in float32. None: where the hardware does so natively."""
+    """Compute in bfloat16; weights and loss stay in float32. None: where the device does so natively."""
     compile: bool = False
     """Run the networks through torch.compile; worth its minute for long runs. Needs a C++ compiler."""
     show_batch_norm_trap: bool = False
@@ -159,6 +158,7 @@ def train(config: Config) -> bool:
     Raises:
         ValueError: the demonstrations or the run in `output` do not fit the configuration.
         FloatingPointError: the loss is not finite; the last checkpoint stays.
+        ChildProcessError: a process that plays an evaluation died; the checkpoint before it stays.
     """
     accelerator = Accelerator(
         cpu=not torch.accelerator.is_available(),  # without it accelerate overlooks torchrun there
@@ -168,6 +168,7 @@ def train(config: Config) -> bool:
     share = slice(accelerator.process_index, None, processes)  # this process's rows of a batch
     if config.batch_size % processes:
         raise ValueError(f"batch_size: expected a multiple of {processes} processes, got {config.batch_size}.")
+    config = replace(config, bf16=computes_bf16(config.bf16, device))
     demonstrations = open_demonstrations(config.demos, config.selection)
     torch.manual_seed(config.seed)
     policy = build_policy(config, demonstrations).to(device)
@@ -194,12 +195,11 @@ def train(config: Config) -> bool:
     if evaluations is not None:
         evaluations.resume(step)
     if accelerator.is_main_process:
-        write_settings(config)
+        write_settings(config.output / "config.json", asdict(config))
     if config.compile:
         policy.compile_networks()
     model, optimizer = accelerator.prepare(policy, optimizer)
     model.train()
-    bf16 = native_bf16(device) if config.bf16 is None else config.bf16
     log = Log(config.output / "log.jsonl", step, steps, accelerator.is_main_process)
     generator = torch.Generator()
 
@@ -226,7 +226,7 @@ def train(config: Config) -> bool:
             for group in optimizer.param_groups:
                 group["lr"] = group["full_lr"] * rate
 
-            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            with torch.autocast(device.type, torch.bfloat16, enabled=bool(config.bf16)):
                 loss = model(batch, noise[share], level[share])
             accelerator.backward(loss)
             optimizer.step()
@@ -315,16 +315,8 @@ def plan_evaluations(
 def describe_policy(config: Config, demonstrations: Demonstrations) -> dict[str, Any]:
     """What a saved policy says about where it comes from."""
     trap = {"batch_norm_trap": True} if config.show_batch_norm_trap else {}
-    return {**demonstrations.origin, "encoder": config.encoder, "checkpoint": config.checkpoint, **trap}
-
-
-def write_settings(config: Config) -> None:
-    """Note in config.json what runs, on which versions."""
-    facts = {"config": asdict(config), "command": command(), "commit": commit()}
-    packages = dict(sorted((package.name, package.version) for package in distributions()))
-    (config.output / "config.json").write_text(
-        json.dumps({**facts, "packages": packages}, indent=2, default=str) + "\n"
-    )
+    facts = {"encoder": config.encoder, "checkpoint": config.checkpoint, "bf16": config.bf16}
+    return {**demonstrations.origin, **facts, **trap}
 
 
 def all_leave(accelerator: Accelerator, requested: bool, ask: bool) -> bool:
@@ -335,13 +327,6 @@ def all_leave(accelerator: Accelerator, requested: bool, ask: bool) -> bool:
         return False
     requests: Any = accelerator.reduce(torch.tensor(float(requested), device=accelerator.device))
     return bool(requests > 0)
-
-
-def native_bf16(device: torch.device) -> bool:
-    """Whether the GPU, or the CPU's matrix unit, computes bfloat16 natively; elsewhere it is slower than float32."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device.type == "cpu" and torch.cpu._is_amx_tile_supported()
 
 
 def preset_for(name: str, arguments: list[str]) -> Config:
@@ -368,7 +353,7 @@ def main() -> None:
     try:
         config = tyro.cli(Config, default=default, args=arguments, prog="xdistill finetune", description=description)
         finished = train(config)
-    except (ValueError, FloatingPointError, RenderingError) as error:
+    except (ValueError, FloatingPointError, ChildProcessError, RenderingError) as error:
         raise SystemExit(f"xdistill finetune: {error}") from error
     if not finished:
         print("stopped; the same command continues.", file=sys.stderr)

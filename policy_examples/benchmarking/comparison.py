@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from policy_examples.benchmarking.results import Row
+from policy_examples.benchmarking.selection import Steps, choose_protocol, require_equal_training
 from policy_examples.benchmarking.statistics import Scores, task_means
 from policy_examples.benchmarking.suites import PAPER_COUNTS
 
@@ -13,7 +14,9 @@ Identity = tuple[str, str, str, str]
 """encoder, checkpoint, norm, readout."""
 BLIND = "blind"
 BLIND_SHARE = 0.9
-"""A task counts as solved by proprioception alone where `blind` reaches this share of the best encoder's success."""
+"""A task counts as solved by proprioception alone where `blind` reaches this share of every other encoder's success."""
+BLIND_FLOOR = 0.5
+"""It must also solve half of the episodes: where all encoders fail, a lucky episode makes `blind` as good as any."""
 ROUNDING = 1e-9
 DIFFICULTIES = (*PAPER_COUNTS, "adroit", "dexart")
 
@@ -25,14 +28,16 @@ class Comparison:
     rows: list[Row]
     """Without shift; only tasks and seeds that every encoder has."""
     shifted: list[Row]
-    """Under a shift, as they are."""
+    """Under a shift; only tasks and seeds of `rows` that every encoder has under it, but for those that have none."""
     labels: dict[Identity, str]
     """{what tells encoders apart: how tables call it}, in the order of the file."""
     left_out: int
     """Rows without shift whose task and seed some encoder lacks."""
+    left_out_shifted: int
+    """Rows under a shift that are left out alike."""
     solved_by_blind: frozenset[str]
     without_blind: frozenset[str]
-    """Tasks that `blind` was not run on."""
+    """Tasks on which `blind` shares no run with another encoder."""
 
     @property
     def encoders(self) -> list[str]:
@@ -56,52 +61,71 @@ class Comparison:
         return self.labels[_identity(row)]
 
 
-def compare(rows: Sequence[Row], encoders: Sequence[str] = (), preset: str | None = None) -> Comparison:
+def compare(
+    rows: Sequence[Row],
+    encoders: Sequence[str] = (),
+    preset: str | None = None,
+    demonstrations: int | None = None,
+    steps: Steps | None = None,
+) -> Comparison:
     """Choose the rows that may stand in one table.
 
     Args:
         encoders: names or labels to keep; none: all.
-        preset: the protocol to keep; None where the rows have one alone.
+        preset, demonstrations, steps: the protocol to keep; None where the rows have one alone.
 
     Raises:
-        ValueError: an encoder or preset that no row has, rows of several protocols, two rows of one run, no task and
-            seed that all encoders share.
+        ValueError: an encoder or protocol that no row has, rows of several protocols, two rows of one run, no task and
+            seed that all encoders share, encoders that were trained or evaluated differently.
     """
-    rows = _one_protocol(rows, preset)
+    rows = choose_protocol(rows, preset, demonstrations, steps)
     labels = _labels(rows)
     chosen = _chosen(labels, encoders)
-    unshifted = [row for row in rows if not row.shift]
     _require_unique(rows)
-    runs = {label: {(row.task, row.seed) for row in unshifted if labels[_identity(row)] == label} for label in chosen}
+    unshifted = [row for row in rows if not row.shift]
+    of_chosen = [row for row in unshifted if labels[_identity(row)] in chosen]
+    under_shift = [row for row in rows if row.shift and labels[_identity(row)] in chosen]
+    runs = {label: {_run(row) for row in of_chosen if labels[_identity(row)] == label} for label in chosen}
     shared = set.intersection(*runs.values())
     if not shared:
         counts = ", ".join(f"{label} has {len(found)}" for label, found in runs.items())
         raise ValueError(
             f"encoders: expected a task and seed that all of them have, got none ({counts}); choose fewer."
         )
-    of_chosen = [row for row in unshifted if labels[_identity(row)] in chosen]
-    kept = [row for row in of_chosen if (row.task, row.seed) in shared]
-    blind = [row for row in unshifted if row.encoder == BLIND]
-    tasks = {row.task for row in kept}
+    kept = [row for row in of_chosen if _run(row) in shared]
+    shifted = _shared_under_shifts([row for row in under_shift if _run(row) in shared])
+    require_equal_training([*kept, *shifted], lambda row: labels[_identity(row)])
+    tasks, verdicts = {row.task for row in kept}, judge_blind(unshifted)
     return Comparison(
         rows=kept,
-        shifted=[row for row in rows if row.shift and labels[_identity(row)] in chosen],
+        shifted=shifted,
         labels={identity: label for identity, label in labels.items() if label in chosen},
         left_out=len(of_chosen) - len(kept),
-        solved_by_blind=solved_by_blind(unshifted) & tasks,
-        without_blind=frozenset(tasks - {row.task for row in blind}),
+        left_out_shifted=len(under_shift) - len(shifted),
+        solved_by_blind=frozenset(task for task in tasks if verdicts.get(task)),
+        without_blind=frozenset(tasks - verdicts.keys()),
     )
 
 
-def solved_by_blind(rows: Sequence[Row], metric: Metric = "best") -> frozenset[str]:
-    """Tasks on which `blind` reaches 90 % of the best encoder that sees, both over their seeds; never one at 0."""
-    blind = task_means(collect_scores([row for row in rows if row.encoder == BLIND], metric))
-    seeing = [
-        task_means(collect_scores([row for row in rows if _identity(row) == identity], metric))
-        for identity in {_identity(row) for row in rows if row.encoder != BLIND}
-    ]
-    best = {task: max(means.get(task, 0.0) for means in seeing) for task in blind} if seeing else {}
-    return frozenset(task for task in best if best[task] > 0 and blind[task] >= BLIND_SHARE * best[task] - ROUNDING)
+def judge_blind(rows: Sequence[Row], metric: Metric = "best") -> dict[str, bool]:
+    """{task: whether `blind` solves it}, where `blind` and an encoder that sees have a seed in common.
+
+    It solves half of the episodes, and reaches 90 % of each encoder that sees. Means are over the seeds that both have,
+    trained and evaluated alike.
+    """
+    verdicts: dict[str, bool] = {}
+    blind = [row for row in rows if row.encoder == BLIND]
+    for identity in {_identity(row) for row in rows if row.encoder != BLIND}:
+        seeing = [row for row in rows if _identity(row) == identity]
+        both = set(map(_training, blind)) & set(map(_training, seeing))
+        its, theirs = (
+            task_means(collect_scores([row for row in each if _training(row) in both], metric))
+            for each in (blind, seeing)
+        )
+        for task, mean in theirs.items():
+            solves = its[task] >= max(BLIND_FLOOR, BLIND_SHARE * mean) - ROUNDING
+            verdicts[task] = verdicts.get(task, True) and solves
+    return verdicts
 
 
 def collect_scores(rows: Sequence[Row], metric: Metric) -> dict[str, dict[int, float]]:
@@ -114,14 +138,23 @@ def collect_scores(rows: Sequence[Row], metric: Metric) -> dict[str, dict[int, f
     return scores
 
 
-def _one_protocol(rows: Sequence[Row], preset: str | None) -> list[Row]:
-    kept = [row for row in rows if preset in (None, row.preset)]
-    protocols = sorted({(row.preset, row.demonstrations, row.episodes) for row in kept})
-    if len(protocols) == 1:
-        return kept
-    found = sorted({(row.preset, row.demonstrations, row.episodes) for row in rows})
-    said = "; ".join(f"preset {name}, {demos} demonstrations, {episodes} episodes" for name, demos, episodes in found)
-    raise ValueError(f"preset: expected rows of one protocol, got {said or 'no rows'}; choose with --preset.")
+def _shared_under_shifts(rows: Sequence[Row]) -> list[Row]:
+    """Of each shift, the tasks and seeds that every encoder with rows under it has."""
+    kept = []
+    for shift in dict.fromkeys(row.shift for row in rows):
+        its = [row for row in rows if row.shift == shift]
+        runs = [{_run(row) for row in its if _identity(row) == identity} for identity in set(map(_identity, its))]
+        shared = set.intersection(*runs)
+        kept += [row for row in its if _run(row) in shared]
+    return kept
+
+
+def _run(row: Row) -> tuple[str, int]:
+    return row.task, row.seed
+
+
+def _training(row: Row) -> tuple[str, int, int, int]:
+    return row.task, row.seed, row.steps, row.evaluations
 
 
 def _identity(row: Row) -> Identity:
@@ -153,6 +186,6 @@ def _require_unique(rows: Sequence[Row]) -> None:
         if run in seen:
             raise ValueError(
                 f"csv: expected one row for {row.encoder} on {row.task} with seed {row.seed}, got two, of "
-                f"{seen[run].steps} and {row.steps} steps; remove one."
+                f"{seen[run].steps} and {row.steps} steps; choose with --steps, or remove one."
             )
         seen[run] = row

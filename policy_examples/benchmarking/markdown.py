@@ -1,12 +1,15 @@
 """A comparison as a Markdown document."""
 
+from collections import Counter
+
 from policy_examples.benchmarking import paper, tables
-from policy_examples.benchmarking.comparison import BLIND, BLIND_SHARE, Comparison, Metric
+from policy_examples.benchmarking.comparison import BLIND, BLIND_FLOOR, BLIND_SHARE, Comparison, Metric
 
 METHOD = (
     "Success in percent. A mean over tasks of means over seeds, with its 95 % interval in brackets: percentile "
     "bootstrap, seeds drawn again within each task, tasks kept (stratified; Agarwal et al. 2021, arXiv 2108.13264). "
-    "With n seeds a task it is too narrow by a factor of about sqrt(1 - 1/n). No interval: no task has two seeds."
+    "With n seeds a task it is too narrow by a factor of about sqrt(1 - 1/n). No interval: a task among them has one "
+    "seed alone, whose spread nothing tells."
 )
 METRICS: dict[Metric, str] = {
     "best": "the best evaluation of each seed",
@@ -47,7 +50,8 @@ def write_markdown(comparison: Comparison, metric: Metric, reference: str) -> st
             ("Under shifts", tables.by_shift(comparison)),
             (
                 "",
-                "The finished policy under the shift, of its last evaluation without one on the same tasks and seeds.",
+                "The finished policy under the shift, of its last evaluation without one on the same tasks and seeds. "
+                "They are the same for all encoders with a number in the column; those without have no row under it.",
             ),
         ]
     sections += [
@@ -61,15 +65,29 @@ def write_markdown(comparison: Comparison, metric: Metric, reference: str) -> st
 def summary(comparison: Comparison) -> str:
     """What the numbers rest on."""
     rows = comparison.rows
-    evaluations = sorted({row.evaluations for row in rows})
+    evaluations, steps = sorted({row.evaluations for row in rows}), sorted({row.steps for row in rows})
     text = (
-        f"Preset {rows[0].preset}: {rows[0].demonstrations} demonstrations, {rows[0].episodes} episodes an evaluation, "
-        f"{' or '.join(map(str, evaluations))} evaluations a run. {len(comparison.tasks)} tasks, seeds "
-        f"{', '.join(map(str, sorted({row.seed for row in rows})))}, {len(rows)} runs."
+        f"Preset {rows[0].preset}: {rows[0].demonstrations} demonstrations, "
+        f"{' to '.join(map(str, dict.fromkeys((steps[0], steps[-1]))))} steps, {rows[0].episodes} episodes an "
+        f"evaluation, {' or '.join(map(str, evaluations))} evaluations a run. {len(comparison.tasks)} tasks "
+        f"({seeds_of_tasks(comparison)}), {len(rows)} runs."
     )
-    if comparison.left_out:
-        text += f" Rows left out, because not every encoder has their task and seed: {comparison.left_out}."
+    counts = {"": comparison.left_out, " under a shift": comparison.left_out_shifted}
+    for where, count in counts.items():
+        text += f" Rows{where} left out, because not every encoder has their task and seed: {count}." if count else ""
     return text
+
+
+def seeds_of_tasks(comparison: Comparison) -> str:
+    """ "3 with seeds 0, 1; 2 with seed 0": which seeds how many tasks have, the same for all encoders."""
+    seeds: dict[str, set[int]] = {}
+    for row in comparison.rows:
+        seeds.setdefault(row.task, set()).add(row.seed)
+    tasks = Counter(tuple(sorted(found)) for found in seeds.values())
+    return "; ".join(
+        f"{count} with seed{'s' * (len(found) > 1)} {', '.join(map(str, found))}"
+        for found, count in sorted(tasks.items(), key=lambda item: (-len(item[0]), item[0]))
+    )
 
 
 def blind_note(comparison: Comparison) -> str:
@@ -77,8 +95,8 @@ def blind_note(comparison: Comparison) -> str:
     solved = [f"{task}°" for task in comparison.tasks if task in comparison.solved_by_blind]
     text = (
         f"° `{BLIND}` reads proprioception alone; a task that it solves says nothing about encoders. It counts as "
-        f"solving a task where its best evaluations, over its seeds, reach {BLIND_SHARE:.0%} of those of the best "
-        f"encoder: {', '.join(solved) or 'none here'}."
+        f"solving a task where its best evaluations reach {BLIND_FLOOR:.0%}, and {BLIND_SHARE:.0%} of those of every "
+        f"other encoder, each time on the seeds that both have: {', '.join(solved) or 'none here'}."
     )
     unknown = [task for task in comparison.tasks if task in comparison.without_blind]
-    return text + (f" It was not run on {', '.join(unknown)}." if unknown else "")
+    return text + (f" It shares no run with another encoder on {', '.join(unknown)}." if unknown else "")

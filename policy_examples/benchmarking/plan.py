@@ -53,13 +53,12 @@ def describe_plan(runs: Sequence[Run], csv: Path, jobs: int, processes: int, exp
 
 
 def cost_from_rows(run: Run, rows: Sequence[Row]) -> Cost | None:
-    """The median of finished runs of the same encoder, preset and machine; None without any."""
+    """The median of finished runs on this machine that differ in task and seed alone; None without any."""
     machine = describe_machine()
     minutes = [
         row.minutes
         for row in rows
-        if (row.encoder, row.preset, row.machine) == (run.encoder.name, run.preset, machine)
-        and run.steps in (None, row.steps)
+        if row.machine == machine and row.command == replace(run, task=row.task, seed=row.seed).command()
     ]
     return Cost(median(minutes), f"median of {len(minutes)} finished ones") if minutes else None
 
@@ -69,6 +68,7 @@ def measure(run: Run, processes: int, experts: Path | None) -> Cost:
 
     Raises:
         ValueError, CheckpointError: what would stop the run itself.
+        KeyboardInterrupt: it was asked to stop.
     """
     protocol, points = PROTOCOLS[run.preset], run.encoder.name in READ_POINTS
     few = replace(run, demonstrations=MEASURED_DEMONSTRATIONS)
@@ -76,7 +76,9 @@ def measure(run: Run, processes: int, experts: Path | None) -> Cost:
         folder, store = Path(name) / "run", Path(name) / "store.zarr"
         collecting = _minutes(lambda: collect_once(few, store, points, processes, experts))
         training = train_config(few, store, folder, processes)
-        train.train(replace(training, epochs=None, steps=MEASURED_STEPS, eval_every_epochs=None, log_every=1))
+        short = replace(training, epochs=None, steps=MEASURED_STEPS, eval_every_epochs=None, log_every=1)
+        if not train.train(short):
+            raise KeyboardInterrupt
         log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
         rate = median(line["steps_per_second"] for line in log[MEASURED_STEPS // 2 :])
         policy, scene = load_policy(folder), protocol.scene(run.task, points)

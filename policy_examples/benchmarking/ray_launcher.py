@@ -1,6 +1,8 @@
 """Runs commands side by side on the machines of a Ray cluster."""
 
 import logging
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,6 +58,8 @@ def run_on_ray(
 def connected() -> Iterator[Any]:
     """Ray, connected to the cluster of RAY_ADDRESS, or to one that lasts on this machine as long as the context.
 
+    SIGTERM stays with the caller.
+
     Raises:
         ValueError: Ray is not installed.
     """
@@ -67,7 +71,10 @@ def connected() -> Iterator[Any]:
     if ray.is_initialized():  # by whoever called
         yield ray
         return
+    handler = signal.getsignal(signal.SIGTERM)
     ray.init(log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
+    if handler is not None and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, handler)  # ray.init puts its own, which exits at once
     try:
         yield ray
     finally:

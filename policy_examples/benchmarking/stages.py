@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from policy_examples import demos, rollout, train
+from policy_examples.benchmarking.demonstrations import collect_or_check, first_seed
 from policy_examples.benchmarking.protocols import PROTOCOLS
 from policy_examples.benchmarking.runs import Run
 from policy_examples.envs.tasks import open_environment
@@ -15,33 +16,31 @@ from policy_examples.policy import DiffusionPolicy
 from policy_examples.store import open_demonstrations
 from policy_examples.windows import steps_per_epoch, window_rows
 
-SEEDS_APART = 1_000
-"""Two seeds of the benchmark share no demonstration."""
-
 
 def collect_once(run: Run, store: Path, points: bool, processes: int, experts: Path | None) -> None:
-    """Collect the demonstrations, unless another run of the same task and seed did; waits for one that does."""
+    """Collect the demonstrations, unless another run of the same task and seed did; waits for one that does.
+
+    Raises:
+        ValueError: those that are there are not what this run asks for.
+    """
     from filelock import FileLock
 
     protocol = PROTOCOLS[run.preset]
     store.parent.mkdir(parents=True, exist_ok=True)
+    asked = demos.Config(
+        task=run.task,
+        output=store,
+        episodes=run.demonstrations or protocol.demonstrations,
+        seed=first_seed(run.seed),
+        image_size_px=protocol.image_size_px(run.task),
+        render=protocol.render,
+        points=protocol.points if points else None,
+        steps_after_success=protocol.cut(run.task),
+        experts=experts,
+        processes=processes,
+    )
     with FileLock(store.with_suffix(".lock")):
-        if store.exists():
-            return
-        demos.collect_store(
-            demos.Config(
-                task=run.task,
-                output=store,
-                episodes=run.demonstrations or protocol.demonstrations,
-                seed=run.seed * SEEDS_APART,
-                image_size_px=protocol.image_size_px(run.task),
-                render=protocol.render,
-                points=protocol.points if points else None,
-                steps_after_success=protocol.cut(run.task),
-                experts=experts,
-                processes=processes,
-            )
-        )
+        collect_or_check(asked)
 
 
 def train_config(run: Run, store: Path, output: Path, processes: int) -> train.Config:

@@ -3,7 +3,8 @@
 The method is the stratified percentile bootstrap of Agarwal et al., "Deep Reinforcement Learning at the Edge of the
 Statistical Precipice" (arXiv 2108.13264): the seeds of each task are drawn again with replacement, task by task; the
 tasks stay. The interval says how far the mean over these tasks moves with other seeds, nothing about other tasks. With
-n seeds a task the draws spread sqrt(1 - 1/n) as far as the mean does, which is too narrow for two or three.
+n seeds a task the draws spread sqrt(1 - 1/n) as far as the mean does, which is too narrow for two or three. A task of
+one seed would add nothing to the spread however unsure it is, so that with one there is no interval.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +25,7 @@ class Estimate:
 
     mean: float
     low: float | None
-    """Lower end of the 95 % interval; None where no task has two seeds, which leaves nothing to draw from."""
+    """Lower end of the 95 % interval; None where a task has one seed alone, which leaves nothing to draw from."""
     high: float | None
     tasks: int
     runs: int
@@ -41,7 +42,7 @@ def estimate(scores: Scores, samples: int = SAMPLES) -> Estimate:
         raise ValueError("scores: expected at least one task with a seed, got none.")
     mean = float(np.mean([values.mean() for values in tasks]))
     low = high = None
-    if any(len(values) > 1 for values in tasks):
+    if all(len(values) > 1 for values in tasks):
         tail = 100 * (1 - COVERAGE) / 2
         low, high = (float(end) for end in np.percentile(bootstrap_means(tasks, samples), [tail, 100 - tail]))
     return Estimate(mean, low, high, len(tasks), sum(map(len, tasks)))

@@ -5,10 +5,7 @@ from policy_examples.encoders.loading import EncoderName, empty_encoder, load_en
 from policy_examples.encoders.policy_encoder import PolicyEncoder
 from policy_examples.encoders.settings import PolicyNorm, Readout
 
-Encoder = PolicyEncoder
-
 __all__ = [
-    "Encoder",
     "EncoderFacts",
     "EncoderName",
     "PolicyEncoder",

@@ -25,7 +25,8 @@ DISTRACTORS = 5
 DISTRACTOR_M = (0.02, 0.035)
 """Half its height, and half its width."""
 CLEARANCE_M = 0.03
-TRIES = 500
+TRIES = 2_000
+"""Looks at the table for places; the scenes of all tasks need some 20, seldom 50."""
 FIXTURES = ("world", "RetainingWall", "mocap", "vive_tracker")
 """Bodies that are neither table nor robot nor objects."""
 
@@ -95,7 +96,11 @@ class Appearance:
             self._paint(geom, colours[look])
 
     def add_distractors(self, random: np.random.Generator, camera: int) -> None:
-        """Boxes, cylinders, balls where the camera sees free table; they are drawn, and nothing can touch them."""
+        """Five boxes, cylinders, balls where the camera sees free table; they are drawn, and nothing can touch them.
+
+        Raises:
+            ValueError: the camera sees no room for five.
+        """
         places: list[np.ndarray] = []
         for place in self._table_in_view(random, camera):
             apart = all(np.linalg.norm(place - other) > 2 * DISTRACTOR_M[1] + CLEARANCE_M for other in places)
@@ -103,6 +108,11 @@ class Appearance:
                 places.append(place)
             if len(places) == DISTRACTORS:
                 break
+        else:
+            raise ValueError(
+                f"distractors: expected room for {DISTRACTORS} of them on the table that the camera sees, found it for "
+                f"{len(places)} in {TRIES} tries; leave this shift out."
+            )
         self._decorations[:] = [
             _distractor(random, place, colour)
             for place, colour in zip(places, _colours(random, len(places)), strict=True)

@@ -20,11 +20,11 @@ SHIFTS: dict[str, str] = {
     "table-colour": "the table in a plain colour",
     "object-colour": "the objects in plain colours",
     "distractors": "five bodies on the table that nothing can touch",
-    "push": "the arm is pushed off its way for a twentieth of the episode, early in it",
+    "push": "the arm is pushed off its way once, after a tenth to a quarter of the episode's full length",
 }
 PUSH_SHARE = 0.05
 PUSH_BEGINS = (0.1, 0.25)
-"""Shares of an episode's actions."""
+"""Shares of `episode_steps`, the longest episode; one that ends before the push begins is never pushed."""
 ADROIT_PUSH = 0.5
 """Added to the commands of arm and wrist, or taken from them; their range is -1 to 1."""
 
@@ -88,7 +88,7 @@ class Shifted:
                 self._plan_push(random)
 
     def step(self, action: np.ndarray) -> bool:
-        """Act; while the arm is pushed, its share of the action is not the policy's."""
+        """Act; while it lasts, a push moves MetaWorld's hand, whatever the action, or is added to Adroit's commands."""
         action = np.array(action, dtype=np.float32)
         if self._steps in self._pushed_steps:
             arm = len(self._push)
@@ -97,7 +97,7 @@ class Shifted:
         return self._env.step(action)
 
     def _plan_push(self, random: np.random.Generator) -> None:
-        """MetaWorld: the hand goes along a horizontal direction at full speed. Adroit: arm and wrist go off course."""
+        """MetaWorld: a horizontal direction, full speed. Adroit: an offset of either sign a joint of arm and wrist."""
         begins = round(random.uniform(*PUSH_BEGINS) * self.episode_steps)
         self._pushed_steps = range(begins, begins + max(1, round(PUSH_SHARE * self.episode_steps)))
         if self._adroit:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from policy_examples.formats import arrays
-from policy_examples.formats.episodes import Episode, Episodes, Selection, camera_keys
+from policy_examples.formats.episodes import Episode, Episodes, Selection, camera_keys, option
 
 LAYOUT = "data/img, data/state, data/action, meta/episode_ends"
 _STATES, _ACTIONS = ("state", "agent_pos"), ("action", "actions")
@@ -88,7 +88,7 @@ def _episode_ends(root: Any, path: Path) -> np.ndarray:
 
 def _arrays_of_data(root: Any, path: Path) -> dict[str, Any]:
     """Name -> array of everything in data/."""
-    with suppress(ImportError):  # UMI's stores keep their images as JPEG XL, Diffusion Policy's real ones as JPEG 2000
+    with suppress(ImportError):  # Diffusion Policy's stores of a real robot keep their images as JPEG 2000
         from imagecodecs.numcodecs import register_codecs  # type: ignore[import-not-found]
 
         register_codecs(verbose=False)
@@ -96,8 +96,8 @@ def _arrays_of_data(root: Any, path: Path) -> dict[str, Any]:
         found = dict(root["data"].arrays()) if "data" in root else {}
     except ValueError as error:  # numcodecs: "codec not available"
         raise ValueError(
-            f"demonstrations: {path} cannot be read: {error}; codecs of images, such as JPEG XL, come with the package "
-            "imagecodecs: pip install imagecodecs"
+            f"demonstrations: {path} cannot be read: {error}; codecs of images, such as JPEG 2000, come with the "
+            "package imagecodecs: pip install imagecodecs"
         ) from error
     if not found:
         raise ValueError(
@@ -115,18 +115,18 @@ def _cameras(found: dict[str, Any], selection: Selection, path: Path) -> list[st
     if len(images) != 1:
         raise ValueError(
             f"demonstrations: {path} has no array 'data/img', and {len(images)} others look like images; "
-            f"name them (--cameras). In data/: {_listing(found)}."
+            f"name them ({option('cameras')}). In data/: {_listing(found)}."
         )
     return images
 
 
-def _guess(found: dict[str, Any], names: tuple[str, ...], option: str, path: Path) -> str:
+def _guess(found: dict[str, Any], names: tuple[str, ...], field: str, path: Path) -> str:
     for name in names:
         if name in found:
             return name
     raise ValueError(
         f"demonstrations: {path} has no array {' or '.join(f'data/{name}' for name in names)}; "
-        f"name what it has instead (--{option}). In data/: {_listing(found)}."
+        f"name what it has instead ({option(field)}). In data/: {_listing(found)}."
     )
 
 

@@ -1,6 +1,6 @@
 """What every format gives: episodes that are read one at a time."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,10 +39,39 @@ class Selection:
     """Height and width to which frames are resized, whatever their aspect; None keeps them."""
 
 
-def camera_keys(cameras: list[str]) -> dict[str, str]:
-    """Short name of each camera, main one first -> the array of an episode that holds it, "img" or "img_<name>"."""
-    first, *others = cameras
-    return {first: "img", **{name: f"img_{name.removeprefix('img_')}" for name in others}}
+def option(name: str) -> str:
+    """A field of `Selection` as the command lines call it."""
+    return f"--{name} of xdistill convert, --selection.{name} of xdistill finetune"
+
+
+def camera_keys(cameras: Sequence[str], short: Callable[[str], str] = str) -> dict[str, str]:
+    """Name of each camera, main one first -> the array of an episode that holds it, "img" or "img_<short name>".
+
+    Raises:
+        ValueError: two have one short name.
+    """
+    owners: dict[str, str] = {}
+    for camera in cameras:
+        name = short(camera).removeprefix("img_")
+        if name in owners:
+            raise ValueError(
+                f"demonstrations: the cameras {owners[name]} and {camera} would both be called {name!r}; "
+                f"name those to take, only one of the two ({option('cameras')})."
+            )
+        owners[name] = camera
+    first, *others = owners
+    return {owners[first]: "img", **{owners[name]: f"img_{name}" for name in others}}
+
+
+def with_image_size(origin: dict[str, Any], frame: Sequence[int]) -> dict[str, Any]:
+    """The origin with the size of the main camera's frames, (H, W, 3), as they are; without one if they are no squares.
+
+    What it said before is that of the frames before they were resized.
+    """
+    height, width, _ = frame
+    if height == width:
+        return {**origin, "image_size_px": height}
+    return {name: value for name, value in origin.items() if name != "image_size_px"}
 
 
 def each_episode(episodes: Episodes) -> Iterator[tuple[slice, Episode]]:

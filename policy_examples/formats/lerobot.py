@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from policy_examples.formats import arrays
-from policy_examples.formats.episodes import Episode, Episodes, Selection, camera_keys
+from policy_examples.formats.episodes import Episode, Episodes, Selection, camera_keys, option
 from policy_examples.formats.lerobot_rows import Rows
 from policy_examples.formats.lerobot_video import VideoPart, read_frames, require_av
 
@@ -114,10 +114,10 @@ def _cameras(features: dict[str, Any], selection: Selection, root: Path) -> dict
     missing = [name for name in chosen if name not in there]
     if missing or not chosen:
         raise ValueError(
-            f"cameras: {root} has no {' and no '.join(missing) or 'camera'}; its cameras: {', '.join(there) or 'none'}."
+            f"demonstrations: {root} has no {' and no '.join(missing) or 'camera'} ({option('cameras')}); its cameras: "
+            f"{', '.join(there) or 'none'}."
         )
-    keys = camera_keys([name.rpartition(".")[2] for name in chosen])
-    return dict(zip(chosen, keys.values(), strict=True))
+    return camera_keys(chosen, short=lambda name: name.rpartition(".")[2])
 
 
 def _is_depth(feature: dict[str, Any]) -> bool:
@@ -129,8 +129,8 @@ def _require_vectors(features: dict[str, Any], names: list[str], root: Path) -> 
     missing = [name for name in names if name not in vectors]
     if missing:
         raise ValueError(
-            f"demonstrations: {root} has no {' and no '.join(missing)}; name what it has instead (--state, --action): "
-            f"{', '.join(vectors)}."
+            f"demonstrations: {root} has no {' and no '.join(missing)}; name what it has instead "
+            f"({option('state')}; {option('action')}): {', '.join(vectors)}."
         )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from policy_examples.formats.episodes import Episode, Episodes, each_episode
+from policy_examples.formats.episodes import Episode, Episodes, each_episode, with_image_size
 from policy_examples.formats.lerobot import ORIGIN
 from policy_examples.formats.lerobot_stats import Stats, histogram, image_stats, vector_stats
 from policy_examples.store import require_free
@@ -56,7 +56,8 @@ def write_lerobot(episodes: Episodes, path: Path, fps: int, instruction: str) ->
         table.append(facts)
     writer.close()
     _write_meta(partial, _info(episodes, features, fps), totals.stats(), table, instruction)
-    (partial / ORIGIN).write_text(json.dumps(episodes.origin, indent=4))
+    origin = with_image_size(episodes.origin, features["observation.image"]["shape"])
+    (partial / ORIGIN).write_text(json.dumps(origin, indent=4))
     partial.rename(path)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from policy_examples.formats import arrays
-from policy_examples.formats.episodes import Episode, Episodes, Selection, camera_keys
+from policy_examples.formats.episodes import Episode, Episodes, Selection, camera_keys, option
 
 _PROPRIOCEPTION = ("eef_pos", "eef_quat", "gripper_qpos")
 """What robomimic's own image policies read of each robot."""
@@ -116,11 +116,11 @@ def _cameras(names: list[str], selection: Selection, path: Path) -> dict[str, st
     missing = [name for name in cameras if name not in names]
     if missing or not cameras:
         raise ValueError(
-            f"cameras: {path} has no {' and no '.join(missing) or '<camera>_image'} among its observations "
-            f"({', '.join(names)}); robomimic's dataset_states_to_obs.py renders cameras."
+            f"demonstrations: {path} has no {' and no '.join(missing) or '<camera>_image'} among its observations "
+            f"({', '.join(names)}); name those it has ({option('cameras')}), or render cameras with robomimic's "
+            "dataset_states_to_obs.py."
         )
-    keys = camera_keys([name.removesuffix("_image") for name in cameras])
-    return dict(zip(cameras, keys.values(), strict=True))
+    return camera_keys(cameras, short=lambda name: name.removesuffix("_image"))
 
 
 def _proprioception(names: list[str], demo: Any, path: Path) -> tuple[str, ...]:
@@ -130,7 +130,7 @@ def _proprioception(names: list[str], demo: Any, path: Path) -> tuple[str, ...]:
         vectors = ", ".join(f"{name} {demo['obs'][name].shape}" for name in names if not name.endswith("_image"))
         raise ValueError(
             f"demonstrations: {path} has no robot0_eef_pos, robot0_eef_quat, robot0_gripper_qpos; "
-            f"name what it has instead (--state): {vectors}."
+            f"name what it has instead ({option('state')}): {vectors}."
         )
     return tuple(taken)
 

@@ -33,19 +33,37 @@ def load_checkpoint(path: Path, settings: dict[str, Any], parts: dict[str, State
     """Fill the parts from the checkpoint, if there is one; returns its step (0 without one), with its `more`.
 
     Raises:
-        ValueError: it belongs to a run with other settings, or is damaged.
+        ValueError: it belongs to a run with other settings, is damaged, or is missing beside what a run came to.
     """
     if not path.exists():
+        require_unfinished(path.parent)
         return 0, None
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         found, asked = json.loads(state["settings"]), json.loads(json.dumps(settings))
     except Exception as error:  # torch, pickle and zipfile each raise their own on damaged bytes
-        raise ValueError(f"output: {path} cannot be read ({error!r}); delete it to begin again.") from error
+        raise ValueError(f"output: {path} cannot be read ({error!r}); name another folder to begin again.") from error
     differing = [name for name in {**found, **asked} if found.get(name) != asked.get(name)]
     if differing:
         changes = ", ".join(f"{name} {found.get(name)!r} -> {asked.get(name)!r}" for name in differing)
-        raise ValueError(f"output: {path.parent} holds a run that began otherwise ({changes}); name another folder.")
+        precision = found.get("bf16")  # which the machine decides where nobody does
+        remedy = f", or continue it with --bf16 {precision}" if differing == ["bf16"] and precision is not None else ""
+        raise ValueError(
+            f"output: {path.parent} holds a run that began otherwise ({changes}); name another folder{remedy}."
+        )
     for name, part in parts.items():
         part.load_state_dict(state["parts"][name])
     return state["step"], state["more"]
+
+
+def require_unfinished(folder: Path) -> None:
+    """Raise a ValueError where a run without its checkpoint left what beginning again would overwrite.
+
+    A log alone is no such thing: a run that was killed before its first checkpoint leaves it.
+    """
+    found = [name for name in ("policy", "best", "learning_curve.png") if (folder / name).exists()]
+    if found:
+        raise ValueError(
+            f"output: {folder} holds {', '.join(found)} of a run whose checkpoint.pt is gone, so that it cannot be "
+            "continued; name another folder."
+        )

@@ -71,7 +71,7 @@ class Evaluations:
 
 def learned_task(origin: dict[str, Any], reads: tuple[str, ...]) -> TaskConfig:
     """The task as the demonstrations show it; raises ValueError where they do not say it."""
-    needed = ["task", "image_size_px", "render", *["points"] * ("point_cloud" in reads)]
+    needed = rollout.task_facts(reads)
     missing = [name for name in needed if origin.get(name) is None]
     if missing:
         raise ValueError(

@@ -1,5 +1,7 @@
 import json
+import multiprocessing
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -74,6 +76,27 @@ def test_a_plan_runs_nothing(config, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["xdistill benchmark", *tasks, "--output", str(config.output), "--plan"])
     benchmark.main()
     assert "4 runs, 4 finished, 0 to go" in capsys.readouterr().out
+
+
+def test_a_plan_whose_processes_die_says_so(rendering, config, monkeypatch):
+    arguments = ["--tasks", "drawer-close", "--encoders", "blind", "--seeds", "0", "--preset", "smoke", "--plan"]
+    arguments += ["--processes", "2", "--output", str(config.output)]
+    monkeypatch.setattr(sys, "argv", ["xdistill benchmark", *arguments])
+    over = threading.Event()
+
+    def kill_once_they_play() -> None:
+        while not over.wait(0.05):
+            for child in multiprocessing.active_children():
+                child.kill()
+
+    killing = threading.Thread(target=kill_once_they_play)
+    killing.start()
+    try:
+        with pytest.raises(SystemExit, match="^xdistill benchmark: processes: one that played died with exit code -9"):
+            benchmark.main()
+    finally:
+        over.set()
+        killing.join()
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,16 @@ def test_the_demo_leaves_policy_episodes_curve_and_video_in_the_folder_it_names(
         assert (tmp_path / "demo" / name).exists()
 
     store = tmp_path / "demo/demonstrations.zarr"
-    with pytest.raises(ValueError, match=r"holds demonstrations of .*'reach'.*, not of .*'drawer-open'"):
-        demo.collect_once(replace(config, task="drawer-open"), store)
-    with pytest.raises(ValueError, match=r"holds demonstrations of .*'first_seed': 0.*, not of .*'first_seed': 1000"):
-        demo.collect_once(replace(config, seed=1), store)
+    for changes, message in (
+        ({"task": "drawer-open"}, f"with task 'drawer-open' in {store}, got task 'reach'"),
+        ({"seed": 1}, f"with first_seed 1000 in {store}, got first_seed 0"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            demo.run(replace(config, **changes))
+
+
+def test_demonstrations_end_soon_after_success_but_for_tasks_that_are_judged_at_the_end():
+    asked = {task: demo.demonstrations_config(demo.Config(task=task)) for task in ("drawer-open", "adroit-door")}
+    assert {task: config.steps_after_success for task, config in asked.items()} == {
+        "drawer-open": 10, "adroit-door": None
+    }  # fmt: skip

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -37,3 +38,23 @@ def test_the_command_is_what_one_types():
         check=True,
     ).stdout
     assert printed.strip().endswith("--name 'two words'")
+
+
+def test_the_command_names_what_the_command_line_ran_however_it_was_started(tmp_path):
+    """As with `python -m xdistill_encoder.cli finetune --steps 5`, which sets argv so."""
+    (tmp_path / "started.py").write_text(
+        "import sys\n"
+        "from policy_examples.provenance import command\n"
+        "sys.argv = ['xdistill finetune', '--steps', '5']\n"
+        "print(command())\n"
+    )
+    root = Path(__file__).parents[2]
+    for started in (["-m", "started"], [f"{tmp_path}/started.py"]):
+        printed = subprocess.run(
+            [sys.executable, *started],
+            env=os.environ | {"PYTHONPATH": f"{root}:{tmp_path}"},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        assert printed == "xdistill finetune --steps 5\n"

@@ -93,6 +93,16 @@ def test_every_number_of_processes_gives_the_same_episodes(policy, tmp_path, ren
     assert [line["seed"] for line in lines] != list(SEEDS)  # in the order in which they ended
 
 
+def test_episodes_that_were_played_are_not_played_again(blind, tmp_path, rendering):
+    log = tmp_path / "episodes.jsonl"
+    played = [Episode(seed, success=True, steps=1) for seed in SEEDS[1:]]
+    episodes = rollout.evaluate(blind, TASK, SEEDS, log=log, played=played)
+    assert [episode.seed for episode in episodes] == list(SEEDS)
+    assert episodes[1:] == played
+    assert [Episode(**json.loads(line)) for line in log.read_text().splitlines()] == [*played, episodes[0]]
+    assert rollout.evaluate(blind, TASK, SEEDS[1:], played=played) == played
+
+
 def test_an_evaluation_that_is_told_to_stop_returns_the_episodes_that_have_ended(blind, tmp_path, rendering):
     log = tmp_path / "episodes.jsonl"
     episodes = rollout.evaluate(blind, TASK, SEEDS, log=log, stop=lambda: log.read_text() != "")
@@ -129,9 +139,43 @@ def test_the_command_writes_an_episode_a_line_and_the_videos(policy, tmp_path, m
     assert (tmp_path / "out/success.mp4").exists() == any(line["success"] for line in lines)
     assert "of 2 episodes" in capsys.readouterr().out
 
-    with pytest.raises(SystemExit, match=r"^xdistill rollout: output: .*/out holds the episodes of another rollout"):
+    other = r"^xdistill rollout: output: .* holds the episodes of another rollout, shift 'camera' -> None; name"
+    monkeypatch.setattr(sys, "argv", ["xdistill rollout", *arguments])
+    with pytest.raises(SystemExit, match=other):
+        rollout.main()
+    (tmp_path / "out/rollout.json").unlink()
+    with pytest.raises(SystemExit, match="holds the episodes of another rollout; name another folder"):
         rollout.main()
     assert len((tmp_path / "out/episodes.jsonl").read_text().splitlines()) == 2
+
+
+def test_an_interrupted_rollout_goes_on_with_the_seeds_that_are_missing(blind, tmp_path, rendering):
+    blind.save(tmp_path / "policy", ORIGIN)
+    config = rollout.Config(policy=tmp_path / "policy", output=tmp_path / "out", episodes=4, video=False)
+    undisturbed = rollout.run(config)
+    ended, partial = config.output / "episodes.jsonl", config.output / "episodes.partial"
+    assert not partial.exists()
+
+    first, _, third, _ = ended.read_text().splitlines(keepends=True)
+    marked = json.dumps({**json.loads(first), "steps": 7}) + "\n"  # no episode ends so early: it shows who was replayed
+    partial.write_text(marked + third[:20])  # as a process leaves it that was killed while it wrote
+    ended.unlink()
+    continued = rollout.run(config)
+    assert continued == [replace(undisturbed[0], steps=7), *undisturbed[1:]]
+    assert [Episode(**json.loads(line)) for line in ended.read_text().splitlines()] == continued
+    assert rollout.run(config) == continued  # there is nothing left to do
+
+    pushing("blind").save(tmp_path / "policy", {**ORIGIN, "step": 2})
+    with pytest.raises(ValueError, match=r"holds the episodes of another rollout, policy '\w+' -> '\w+'; name another"):
+        rollout.run(config)
+
+
+def test_a_command_that_played_nothing_claims_no_folder(blind, tmp_path, rendering):
+    blind.save(tmp_path / "policy", ORIGIN)
+    config = rollout.Config(policy=tmp_path / "policy", output=tmp_path / "out", episodes=1, video=False)
+    with pytest.raises(ValueError, match="unknown task"):
+        rollout.run(replace(config, task="coffee-buton"))
+    assert len(rollout.run(config)) == 1
 
 
 def test_a_policy_of_unknown_origin_needs_a_task(blind):
@@ -144,7 +188,7 @@ def test_ctrl_c_ends_the_command_with_its_processes_quietly(blind, tmp_path, ren
     folders = ["--policy", f"{tmp_path}/policy", "--output", f"{tmp_path}/out"]
     options = [*folders, "--episodes", "5000", "--processes", "2"]
     command = [sys.executable, "-m", "xdistill_encoder.cli", "rollout", *options]
-    log = tmp_path / "out/episodes.jsonl"
+    log = tmp_path / "out/episodes.partial"
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
         while process.poll() is None and not (log.exists() and log.read_text()):
             time.sleep(0.1)
@@ -153,6 +197,8 @@ def test_ctrl_c_ends_the_command_with_its_processes_quietly(blind, tmp_path, ren
         _, errors = process.communicate(timeout=30)
     assert len(children) >= 2
     assert process.returncode == 130
-    assert "interrupted" in errors
+    assert "interrupted; the same command continues" in errors
+    assert log.read_text()
+    assert not (tmp_path / "out/episodes.jsonl").exists()
     assert "Traceback" not in errors
     assert not psutil.wait_procs(children, timeout=10)[1]

@@ -40,6 +40,28 @@ def test_several_files_are_one_comparison_limited_to_a_suite(results, tmp_path):
     assert "push-back" not in markdown.read_text()
 
 
+def test_protocols_of_one_file_are_chosen_on_the_command_line(tmp_path, monkeypatch, capsys):
+    """Runs of 10 and of 50 demonstrations, of each a trial of 100 steps."""
+    for demonstrations, best in ((10, 0.1), (50, 0.5)):
+        trial = "xdistill benchmark --tasks reach --steps 100"
+        made = [row("xdistill", "reach", 0, best, demonstrations=demonstrations)]
+        made += [row("xdistill", "reach", 0, 0.0, demonstrations=demonstrations, steps=100, command=trial)]
+        append_rows(tmp_path / "results.csv", made)
+
+    def run(*choices):
+        monkeypatch.setattr(sys, "argv", ["xdistill table", str(tmp_path / "results.csv"), *choices])
+        table.main()
+        return capsys.readouterr().out
+
+    with pytest.raises(SystemExit, match="table: demonstrations: expected rows .* choose with --demonstrations"):
+        run()
+    with pytest.raises(SystemExit, match="got two, of 600 and 100 steps; choose with --steps"):
+        run("--demonstrations", "50")
+    assert "| xdistill | 50.0 |" in run("--demonstrations", "50", "--steps", "600")
+    assert "| xdistill | 50.0 |" in run("--demonstrations", "50", "--steps", "preset")
+    assert "| xdistill | 0.0 |" in run("--demonstrations", "10", "--steps", "100")
+
+
 def test_a_reference_without_rows_lists_the_encoders(results, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["xdistill table", str(results), "--reference", "dinov2-s"])
     with pytest.raises(SystemExit, match="^xdistill table: reference: expected one of xdistill, blind, got 'dinov2-s'"):

@@ -1,4 +1,5 @@
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -13,9 +14,12 @@ import numpy as np
 import pytest
 import torch
 
+from policy_examples import rollout
+from policy_examples.formats.episodes import Selection
 from policy_examples.policy import DiffusionPolicy
 from policy_examples.store import save_demonstrations
 from policy_examples.train import PRESETS, Config, build_policy, main, preset_for, train
+from policy_examples.training.evaluations import learned_task
 
 
 @pytest.fixture
@@ -141,8 +145,37 @@ def test_a_damaged_checkpoint_is_refused(config):
     train(replace(config, steps=2))
     checkpoint = config.output / "checkpoint.pt"
     checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
-    with pytest.raises(ValueError, match=r"output: .*checkpoint.pt cannot be read .* delete it to begin again"):
+    with pytest.raises(ValueError, match=r"output: .*checkpoint.pt cannot be read .* name another folder"):
         train(replace(config, steps=2))
+
+
+def test_a_finished_run_without_its_checkpoint_is_not_overwritten(config):
+    config = replace(config, steps=2)
+    train(config)
+    (config.output / "checkpoint.pt").unlink()
+    policy = (config.output / "policy/model.safetensors").read_bytes()
+    with pytest.raises(ValueError, match=r"holds policy, learning_curve.png of a run whose checkpoint.pt is gone"):
+        train(replace(config, seed=1))
+    assert (config.output / "policy/model.safetensors").read_bytes() == policy
+    assert len(losses(config.output)) == 2
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(config):
+    config.output.mkdir()
+    (config.output / "log.jsonl").write_text('{"step": 1, "loss": 7.0}\n')
+    assert train(replace(config, steps=2))
+    assert len(losses(config.output)) == 2
+
+
+def test_a_run_keeps_the_precision_that_it_began_in(config):
+    config = replace(config, steps=2, bf16=None)  # what the machine computes natively
+    train(config)
+    _, origin = DiffusionPolicy.load(config.output / "policy")
+    precision = origin["bf16"]
+    assert train(replace(config, bf16=precision))
+    other = rf"\(bf16 {precision} -> {not precision}\); name another folder, or continue it with --bf16 {precision}\."
+    with pytest.raises(ValueError, match=other):
+        train(replace(config, bf16=not precision))
 
 
 # ---- what a run leaves
@@ -184,10 +217,37 @@ def test_evaluations_are_logged_with_their_episodes_and_the_best_policy_is_kept(
     assert (config.output / "policy").exists()
 
 
+@pytest.mark.usefixtures("rendering")
+def test_a_policy_that_learned_from_resized_frames_is_evaluated_at_their_size(config):
+    """The frames are 40 px, the demonstrations' origin says 32 px."""
+    resized = Selection(cameras=("img",), image_size_px=36)
+    seeing = {"encoder": "resnet18-scratch", "steps": 1, "eval_every_epochs": 1, "eval_episodes": 1}
+    assert train(replace(config, **seeing, selection=resized))
+    policy, origin = DiffusionPolicy.load(config.output / "policy")
+    assert origin["image_size_px"] == 36
+    assert learned_task(origin, policy.reads).image_size_px == 36
+    assert rollout.task_of(rollout.Config(), policy, origin).image_size_px == 36
+
+
+@pytest.mark.usefixtures("rendering")
+def test_a_process_of_an_evaluation_that_dies_is_named_in_one_line(config, monkeypatch):
+    def kill_the_first() -> None:
+        while not (children := multiprocessing.active_children()):
+            time.sleep(0.01)
+        children[0].kill()
+
+    threading.Thread(target=kill_the_first, daemon=True).start()
+    arguments = [f"--demos={config.demos}", f"--output={config.output}", "--encoder=blind", "--steps=1"]
+    arguments += ["--channels", "16", "32", "--batch-size=4", "--eval-every-epochs=1", "--eval-processes=2"]
+    monkeypatch.setattr(sys, "argv", ["xdistill finetune", *arguments])
+    with pytest.raises(SystemExit, match=r"^xdistill finetune: processes: .*died"):
+        main()
+
+
 def test_evaluations_of_demonstrations_of_unknown_origin_are_refused(config, demonstrations):
     foreign = config.demos.with_name("foreign.zarr")
     save_demonstrations(replace(demonstrations, origin={}), foreign)
-    with pytest.raises(ValueError, match="eval_every_epochs: the demonstrations do not say their task, image_size_px"):
+    with pytest.raises(ValueError, match="eval_every_epochs: the demonstrations do not say their task, render, so"):
         train(replace(config, demos=foreign, eval_every_epochs=1))
 
 

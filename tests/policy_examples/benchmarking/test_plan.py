@@ -1,7 +1,11 @@
+import os
+import signal
+import threading
 from dataclasses import replace
 
 import pytest
 
+from policy_examples.benchmarking import plan
 from policy_examples.benchmarking.plan import cost_from_rows, describe_plan, measure
 from policy_examples.benchmarking.results import append_rows
 from policy_examples.benchmarking.runfiles import describe_machine
@@ -27,12 +31,37 @@ def test_hours_follow_from_finished_runs(tmp_path):
     assert "about 0.3 hours with 2 at a time" in text
 
 
-def test_rows_of_another_machine_preset_or_length_say_nothing():
-    run = Run("reach", EncoderChoice("blind"), 0, "cpu", steps=600)
-    made = finished(run, 5)
-    assert cost_from_rows(run, [made]) is not None
-    for change in ({"machine": "a GPU"}, {"preset": "dp3"}, {"steps": 100}, {"encoder": "xdistill"}):
-        assert cost_from_rows(run, [replace(made, **change)]) is None
+def test_rows_of_another_task_and_seed_count_those_of_other_settings_say_nothing():
+    run = Run("reach", EncoderChoice("xdistill"), 0, "cpu")
+    cost = cost_from_rows(run, [finished(replace(run, task="sweep", seed=2), 5)])
+    assert cost is not None
+    assert cost.minutes == 5
+    others = [{"preset": "dp3"}, {"steps": 100}, {"demonstrations": 50}, {"encoder": EncoderChoice("blind")}]
+    others += [{"encoder": EncoderChoice("xdistill", norm="group")}]
+    for change in others:
+        assert cost_from_rows(run, [finished(replace(run, **change), 5)]) is None
+        assert cost_from_rows(replace(run, **change), [finished(run, 5)]) is None
+    assert cost_from_rows(run, [replace(finished(run, 5), machine="a GPU")]) is None
+
+
+def test_ctrl_c_during_a_measurement_ends_the_plan(rendering, tmp_path, monkeypatch):
+    monkeypatch.setattr(plan, "MEASURED_STEPS", 100_000)  # more than the signal takes
+    usual, over = signal.getsignal(signal.SIGINT), threading.Event()
+
+    def interrupt_once_it_learns() -> None:
+        while signal.getsignal(signal.SIGINT) is usual:
+            if over.wait(0.01):
+                return
+        os.kill(os.getpid(), signal.SIGINT)
+
+    waiting = threading.Thread(target=interrupt_once_it_learns)
+    waiting.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            describe_plan(plan_runs(["drawer-close"], ["blind"], [0], "smoke"), tmp_path / "results.csv", 1, 1, None)
+    finally:
+        over.set()
+        waiting.join()
 
 
 def test_a_short_measurement_stands_in_for_finished_runs(rendering, tmp_path):
@@ -51,8 +80,6 @@ def test_an_encoder_that_cannot_be_had_is_reported_beside_the_others(rendering, 
 @pytest.fixture(autouse=True)
 def no_signals_left_behind():
     """`train` puts its own handlers for SIGINT and SIGTERM; they must be gone afterwards."""
-    import signal
-
     before = signal.getsignal(signal.SIGTERM)
     yield
     assert signal.getsignal(signal.SIGTERM) is before

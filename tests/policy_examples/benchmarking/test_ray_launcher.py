@@ -1,4 +1,5 @@
 import os
+import signal
 import sys
 from importlib.util import find_spec
 
@@ -17,7 +18,13 @@ def test_without_ray_the_launcher_says_what_to_install(tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def ray(tmp_path_factory):
+def handler():
+    """Of SIGTERM, before Ray is there."""
+    return signal.getsignal(signal.SIGTERM)
+
+
+@pytest.fixture(scope="module")
+def ray(handler, tmp_path_factory):
     """A cluster of this machine, its session files where pytest removes them; sockets below allow no long path."""
     if find_spec("ray") is None and not os.environ.get("XDISTILL_NO_SKIPS"):
         pytest.skip("the package ray is not installed")
@@ -26,6 +33,10 @@ def ray(tmp_path_factory):
         environment.setenv("RAY_USAGE_STATS_ENABLED", "0")
         with connected() as ray:
             yield ray
+
+
+def test_sigterm_stays_with_the_caller(ray, handler):
+    assert signal.getsignal(signal.SIGTERM) == handler
 
 
 def test_jobs_run_on_a_cluster_of_this_machine(ray, tmp_path):

@@ -7,9 +7,25 @@ import pytest
 from policy_examples.benchmarking.outcome import checkpoint_name, mean_of_best
 from policy_examples.benchmarking.protocols import PROTOCOLS, PresetName
 from policy_examples.benchmarking.runs import EncoderChoice, Run
-from policy_examples.benchmarking.stages import epoch_steps, train_config
+from policy_examples.benchmarking.stages import collect_once, epoch_steps, train_config
 from policy_examples.store import Demonstrations, save_demonstrations
 from xdistill_encoder.checkpoints import bundled_checkpoints
+
+
+def test_demonstrations_of_other_settings_are_refused(tmp_path):
+    """Those of `smoke` lie where `cpu` looks: 2 episodes of 32 px instead of 10 of 96 px."""
+    run, store = Run("reach", EncoderChoice("blind"), 2, "cpu"), tmp_path / "seed-2.zarr"
+    origin = {"env": "metaworld", "task": "reach", "render": "fast", "image_size_px": 32, "points": None}
+    origin |= {"first_seed": 2000, "steps_after_success": 10}
+    images, states = np.zeros((4, 32, 32, 3), np.uint8), np.zeros((4, 9), np.float32)
+    made = Demonstrations(images, states, np.zeros((4, 4), np.float32), np.array([2, 4]), origin)
+    save_demonstrations(made, store)
+    collect_once(replace(run, preset="smoke"), store, points=False, processes=1, experts=None)
+    expected = (
+        r"output: expected demonstrations with episodes 10, image_size_px 96 in .*, got episodes 2, image_size_px 32"
+    )
+    with pytest.raises(ValueError, match=expected):
+        collect_once(run, store, points=False, processes=1, experts=None)
 
 
 @pytest.fixture(scope="module")

@@ -43,6 +43,15 @@ def test_one_seed_a_task_has_no_interval():
     assert found.high is None
 
 
+def test_one_task_of_one_seed_leaves_the_mean_without_interval():
+    """Nine tasks whose seeds agree say nothing of the tenth, of which one seed is known."""
+    scores = {f"{task}": {0: 0.5, 1: 0.5} for task in range(9)}
+    assert estimate(scores).low == pytest.approx(0.5)
+    found = estimate(scores | {"tenth": {0: 0.9}})
+    assert found.mean == pytest.approx(0.54)
+    assert (found.low, found.high) == (None, None)
+
+
 def test_the_same_scores_have_the_same_interval_at_every_call():
     scores = {"a": {0: 0.1, 1: 0.9, 2: 0.4}}
     assert estimate(scores) == estimate(scores)

@@ -1,9 +1,12 @@
+import json
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
 
 from policy_examples.formats import convert
+from policy_examples.formats.lerobot import ORIGIN
 from policy_examples.store import open_demonstrations, save_demonstrations
 
 
@@ -32,8 +35,19 @@ def test_arrays_can_be_named_on_the_command_line(ours, tmp_path, monkeypatch, de
     run(monkeypatch, ours, tmp_path / "out.zarr", *names)
     loaded = open_demonstrations(tmp_path / "out.zarr")
     assert loaded.images.shape == (21, 8, 8, 3)
+    assert loaded.origin == {**demonstrations.origin, "image_size_px": 8}
     assert np.array_equal(loaded.agent_pos[:, :3], demonstrations.agent_pos[:, :3])
     assert np.array_equal(loaded.agent_pos[:, 3:], demonstrations.actions[:, 1:2])
+
+
+def test_a_store_and_a_dataset_of_resized_frames_tell_the_size_that_these_have(ours, tmp_path, monkeypatch):
+    import zarr
+
+    run(monkeypatch, ours, tmp_path / "out.zarr", "--image-size-px", 8)
+    written: Any = dict(zarr.open_group(str(tmp_path / "out.zarr"), mode="r").attrs)
+    assert written["origin"]["image_size_px"] == 8
+    run(monkeypatch, ours, tmp_path / "lerobot", "--image-size-px", 8, "--format", "lerobot", "--fps", 80)
+    assert json.loads((tmp_path / "lerobot" / ORIGIN).read_text())["image_size_px"] == 8
 
 
 def test_what_lerobot_needs_and_the_input_does_not_say_is_asked_for(ours, tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ from zipfile import ZipFile
 
 import numpy as np
 import pytest
+import zarr
 
 from policy_examples.formats.episodes import Selection
 from policy_examples.store import open_demonstrations
@@ -20,7 +21,6 @@ def random():
 @pytest.fixture
 def write(tmp_path, random):
     """write(**arrays) -> a store with these in data/, next to state and action, as Diffusion Policy writes it."""
-    import zarr
 
     def write_store(ends: np.ndarray = ENDS, **arrays: np.ndarray):
         path = tmp_path / "foreign.zarr"
@@ -55,7 +55,7 @@ def test_vectors_become_float32_and_episodes_keep_their_ends(write, images):
     loaded = open_demonstrations(write(img=images))
     assert loaded.agent_pos.dtype == loaded.actions.dtype == np.float32
     assert loaded.episode_ends.tolist() == [12, 21]
-    assert loaded.origin == {}
+    assert loaded.origin == {"image_size_px": 8}
 
 
 def test_columns_of_a_state_can_be_chosen_so_that_the_block_of_pusht_stays_unseen(write, images):
@@ -80,8 +80,10 @@ def test_point_clouds_of_dp3_lose_their_colours(write, images, random):
 def test_one_camera_of_any_name_is_found_and_several_must_be_named(write, images):
     assert np.array_equal(open_demonstrations(write(camera_0=images)).images, images)
     path = write(camera_0=images, camera_1=images[::-1])
-    with pytest.raises(ValueError, match=r"no array 'data/img', and 2 others look like images; name them .*camera_1"):
+    with pytest.raises(ValueError, match=r"2 others look like images; name them .*--selection.cameras .*camera_1"):
         open_demonstrations(path)
+    with pytest.raises(ValueError, match="the cameras camera_0 and camera_0 would both be called 'camera_0'"):
+        open_demonstrations(path, Selection(cameras=("camera_0", "camera_0")))
     loaded = open_demonstrations(path, Selection(cameras=("camera_1", "camera_0")))
     assert np.array_equal(loaded.images, images[::-1])
     assert np.array_equal(loaded.cameras["camera_0"], images)
@@ -92,6 +94,13 @@ def test_frames_are_resized_on_request(write):
     loaded = open_demonstrations(write(img=grey), Selection(image_size_px=4))
     assert loaded.images.shape == (STEPS, 4, 4, 3)
     assert np.unique(loaded.images).tolist() == [77]
+    assert loaded.origin["image_size_px"] == 4
+
+
+def test_frames_that_are_no_squares_have_no_one_size(write):
+    path = write(img=np.zeros((STEPS, 8, 6, 3), np.uint8))
+    zarr.open_group(str(path), mode="a").attrs["origin"] = {"task": "reach", "image_size_px": 8}
+    assert open_demonstrations(path).origin == {"task": "reach"}
 
 
 def test_a_zip_is_read_as_the_folder_is(write, images, tmp_path):
@@ -107,8 +116,8 @@ def test_a_zip_is_read_as_the_folder_is(write, images, tmp_path):
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"state": None}, "no array data/state or data/agent_pos; name what it has instead .*--state.*action"),
-        ({"action": None}, "no array data/action or data/actions; name what it has instead .*--action.*state"),
+        ({"state": None}, "no array data/state or data/agent_pos; name what .*--state .*--selection.state .*action"),
+        ({"action": None}, "no array data/action or data/actions; name what .*--action .*--selection.action .*state"),
         ({"img": None}, "no array 'data/img', and 0 others look like images; name them"),
         ({"action": np.zeros((20, 2))}, r"different lengths: \{'data/action': 20\}, .* ends at 21"),
         ({"state": np.full((21, 5), np.nan)}, r"state in data/ of .* \(N, D\) finite numbers, got .* with 60 others"),
@@ -157,8 +166,6 @@ def test_a_compression_that_nothing_here_reads_names_the_package(write, images):
 
 
 def test_a_store_without_episodes_or_arrays_says_what_the_layout_is(write, images):
-    import zarr
-
     path = write(img=images)
     root: Any = zarr.open_group(str(path), mode="a")
     del root["meta/episode_ends"]

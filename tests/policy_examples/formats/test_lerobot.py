@@ -52,15 +52,29 @@ def test_frames_are_resized_on_request(root):
     [
         (
             {"cameras": ("front",)},
-            r"no observation.images.front; its cameras: observation.images.top, .*depth, .*wrist",
+            r"no observation.images.front .*--selection.cameras .*: observation.images.top, .*depth, .*wrist",
         ),
-        ({"state": ("joints",)}, r"no joints; name what it has instead .*observation.state, action, next.reward"),
+        (
+            {"state": ("joints",)},
+            r"no joints; .*--selection.state .*--selection.action .*: observation.state, action, next.reward",
+        ),
         ({"state": ("observation.state[3:]",)}, "observation.state of episode 0 .* has 3 columns, none of which is"),
     ],
 )
 def test_names_that_are_not_there_are_answered_with_those_that_are(root, chosen, message):
     with pytest.raises(ValueError, match=message):
         open_demonstrations(root, Selection(**chosen))
+
+
+def test_two_cameras_of_one_name_are_told_apart_by_taking_one(root):
+    info = json.loads((root / "meta/info.json").read_text())
+    features = info["features"]
+    features["observation.images.left.wrist"] = features["observation.images.wrist"]
+    (root / "meta/info.json").write_text(json.dumps(info))
+    named = r"the cameras observation.images.wrist and observation.images.left.wrist would both be called 'wrist'; "
+    with pytest.raises(ValueError, match=named + r"name those to take, only one of the two \(--cameras of"):
+        open_demonstrations(root)
+    assert np.array_equal(open_demonstrations(root, Selection(cameras=("wrist",))).images, noise())
 
 
 def test_a_format_that_is_not_read_is_named(root):

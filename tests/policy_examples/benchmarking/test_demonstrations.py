@@ -1,0 +1,47 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from policy_examples import demos
+from policy_examples.benchmarking.demonstrations import collect_or_check, first_seed
+from policy_examples.store import Demonstrations, save_demonstrations
+
+
+@pytest.fixture
+def asked(tmp_path):
+    """What a store that lies there was made for."""
+    config = demos.Config("reach", tmp_path / "a.zarr", 2, 3000, 96, "fast", None, 10)
+    origin = {"task": "reach", "render": "fast", "image_size_px": 96, "points": None, "steps_after_success": 10}
+    images, states = np.zeros((4, 96, 96, 3), np.uint8), np.zeros((4, 9), np.float32)
+    made = Demonstrations(images, states, np.zeros((4, 4), np.float32), np.array([2, 4]), origin | {"first_seed": 3000})
+    save_demonstrations(made, config.output)
+    return config
+
+
+def test_demonstrations_that_are_those_asked_for_are_taken_as_they_are(asked):
+    collect_or_check(asked)
+    collect_or_check(replace(asked, processes=4, experts=Path("elsewhere")))  # which change nothing
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"image_size_px": 128}, "with image_size_px 128 in .*, got image_size_px 96; name another folder, or delete"),
+        ({"render": "reference"}, "with render 'reference' in .*, got render 'fast'"),
+        ({"points": 512}, "with points 512 in .*, got points None"),
+        ({"seed": 4000}, "with first_seed 4000 in .*, got first_seed 3000"),
+        ({"steps_after_success": None}, "with steps_after_success None in .*, got steps_after_success 10"),
+        ({"episodes": 10}, "with episodes 10 in .*, got episodes 2"),
+        ({"task": "sweep"}, "with task 'sweep' in .*, got task 'reach'"),
+    ],
+)
+def test_others_are_refused_by_what_differs(asked, changes, message):
+    with pytest.raises(ValueError, match="output: expected demonstrations " + message):
+        collect_or_check(replace(asked, **changes))
+
+
+def test_two_seeds_share_no_demonstration():
+    """Ten demonstrations may take 200 attempts, whose seeds count up."""
+    assert first_seed(1) - first_seed(0) >= 10 * demos.ATTEMPTS_PER_EPISODE
