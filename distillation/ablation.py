@@ -3,14 +3,14 @@
 import json
 import shlex
 import sys
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 import tyro
 
 from distillation import train
-from distillation.datasets import open_labelled
+from distillation.datasets import open_images, open_labelled
 from distillation.provenance import describe_run
 from distillation.scoring.feature_scores import score_features
 from distillation.scoring.results_csv import append_row, read_rows
@@ -33,18 +33,22 @@ VARIANTS: dict[str, dict[str, object]] = {  # name -> settings that differ from 
     "128 px": {"image_size": 128},
     "ema 0.99": {"ema": 0.99},
     "crops from 8 %": {"min_scale": 0.08},
-    "fresh views": {"views_per_image": None},
     "strong views": {"augmentation": "strong"},
     "crops from 60 %": {"min_scale": 0.6},
     "avg of patches": {"embedding": "avg"},
-    "1 view an image": {"views_per_image": 1},
-    "4 views an image": {"views_per_image": 4},
 }
+VIEWS: dict[str, dict[str, object]] = {
+    "1 view an image": {"views_per_image": 1},
+    "2 views an image": {"views_per_image": 2},
+    "4 views an image": {"views_per_image": 4},
+    "fresh views": {"views_per_image": None},
+}
+"""They differ from each other after as many epochs as there are views, so they are run on few images: `--only`."""
 
 
 @dataclass(frozen=True)
 class Config:
-    """One row a variant; variants that have a row are left out, so that the command goes on where it was stopped."""
+    """One row a variant; those that have a row of the same budget are left out: the command goes on where it stopped."""
 
     teacher: tuple[str, ...]
     """As in `xdistill distill`."""
@@ -65,7 +69,7 @@ class Config:
     targets: str | None = None
     """Teacher cache for variants whose views and teacher it fits; the others run their teacher online."""
     only: tuple[str, ...] = ()
-    """Names of the variants to run; none: all."""
+    """Names of the variants to run; none: all but those of views an image, which need several epochs."""
     steps: int = 400
     """Of each run."""
     batch_size: int = 128
@@ -84,7 +88,7 @@ ONLINE = ("min_scale", "augmentation", "embedding", "seed", "views_per_image")
 
 def run_config(config: Config, name: str) -> train.Config:
     """The recipe's settings for one variant."""
-    changes = VARIANTS[name]
+    changes = (VARIANTS | VIEWS)[name]
     maps = "patch" in changes.get("loss", ())  # type: ignore[operator]
     targets = None if maps or any(setting in ONLINE for setting in changes) else config.targets
     base = replace(
@@ -106,15 +110,19 @@ def run_config(config: Config, name: str) -> train.Config:
 
 def run(config: Config) -> None:
     """Train and score what has no row yet; each row holds the command that repeats its variant alone."""
+    for name in config.only:
+        if name not in VARIANTS | VIEWS:
+            raise ValueError(f"only: expected names among {', '.join(VARIANTS | VIEWS)}, got {name!r}")
+    images = len(open_images(config.images))
     pairs = [(config.bank, config.queries), (config.transfer_bank, config.transfer_queries)]
     labelled = [(open_labelled(bank), open_labelled(queries)) for bank, queries in pairs]
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     for name in config.only or VARIANTS:
-        if name not in VARIANTS:
-            raise ValueError(f"only: expected names among {', '.join(VARIANTS)}, got {name!r}")
-        if config.csv.exists() and any(row["variant"] == name for row in read_rows(config.csv)):
-            continue
         settings = run_config(config, name)
+        budget = {"variant": name, "steps": config.steps, "batch_size": config.batch_size, "images": images}
+        budget |= {"image_size_px": settings.image_size}
+        if config.csv.exists() and any(has(row, budget) for row in read_rows(config.csv)):
+            continue
         print(f"== {name}")
         encoder = XDistillResNet18.from_pretrained(train.train(settings), norm=settings.norm).to(device)
         assert encoder.checkpoint
@@ -123,15 +131,17 @@ def run(config: Config) -> None:
             scores = score_features(encoder, bank, queries, config.score_image_size, device, workers=config.workers)
             row |= {f"{Path(files[0]).stem}_{score}": value for score, value in scores.items()}
         provenance = encoder.checkpoint.provenance
-        changed = {
-            key: value for key, value in asdict(settings).items() if value != asdict(run_config(config, BASE))[key]
-        }
-        changed = {key: value for key, value in changed.items() if key not in train.MAY_DIFFER}
-        row |= {"settings": json.dumps(changed), "steps": config.steps, "batch_size": config.batch_size}
-        row |= {"images": provenance["images"], "image_size_px": settings.image_size, "hours": provenance["hours"]}
+        row |= {"settings": json.dumps((VARIANTS | VIEWS)[name]), "steps": config.steps}
+        row |= {"batch_size": config.batch_size, "images": images, "image_size_px": settings.image_size}
+        row |= {"hours": provenance["hours"]}
         done = describe_run()
         row |= {"device": provenance["device"], "command": f"{done['command']} {shlex.join(['--only', name])}"}
         append_row(config.csv, row | {"commit": done["commit"]})
+
+
+def has(row: dict[str, str], budget: dict[str, object]) -> bool:
+    """Whether a row is that of a variant at a budget."""
+    return all(row[key] == str(value) for key, value in budget.items())
 
 
 def main() -> None:

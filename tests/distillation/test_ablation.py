@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from distillation.ablation import BASE, VARIANTS, Config, run, run_config
+from distillation.ablation import BASE, VARIANTS, VIEWS, Config, has, run, run_config
 
 
 @pytest.fixture
@@ -33,19 +33,28 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 def test_every_variant_is_a_run_of_the_same_length_in_a_folder_of_its_own(config):
-    settings = {name: run_config(config, name) for name in VARIANTS}
+    variants = VARIANTS | VIEWS
+    settings = {name: run_config(config, name) for name in variants}
     assert {setting.max_steps for setting in settings.values()} == {1}
-    assert len({setting.output for setting in settings.values()}) == len(VARIANTS)
-    for name, changes in VARIANTS.items():
+    assert len({setting.output for setting in settings.values()}) == len(variants)
+    for name, changes in variants.items():
         assert {key: getattr(settings[name], key) for key in changes} == changes
 
 
 def test_the_cache_serves_variants_of_its_views_and_embedding_alone(config):
-    cached = {name for name in VARIANTS if run_config(config, name).targets}
+    cached = {name for name in VARIANTS | VIEWS if run_config(config, name).targets}
     assert {BASE, "cosine", "group norm", "ema 0.99"} <= cached
-    assert not cached & {"strong views", "crops from 8 %", "avg of patches", "mse + patch", "mse, another seed"}
+    assert not cached & {*VIEWS, "strong views", "crops from 8 %", "avg of patches", "mse + patch", "mse, another seed"}
 
 
 def test_an_unknown_variant_lists_the_known_ones(config):
     with pytest.raises(ValueError, match="only: expected names among mse, .*, got 'mae'"):
         run(replace(config, only=("mae",)))
+
+
+def test_a_row_counts_for_its_own_budget_alone():
+    row = {"variant": "mse", "steps": "400", "images": "38806", "batch_size": "128", "image_size_px": "64"}
+    budget = {"variant": "mse", "steps": 400, "images": 38806, "batch_size": 128, "image_size_px": 64}
+    assert has(row, budget)
+    for change in ({"steps": 200}, {"images": 2000}, {"variant": "cosine"}, {"image_size_px": 96}):
+        assert not has(row, budget | change)
