@@ -48,7 +48,7 @@ VIEWS: dict[str, dict[str, object]] = {
 
 @dataclass(frozen=True)
 class Config:
-    """One row a variant; those that have a row of the same budget are left out: the command goes on where it stopped."""
+    """One row a variant; one that has a row of this budget is left out, so that the command goes on where it stopped."""
 
     teacher: tuple[str, ...]
     """As in `xdistill distill`."""

@@ -46,3 +46,26 @@ def test_torch_hub_takes_the_options_of_from_pretrained(random_encoder, images, 
 def test_xdistill_resnet18_is_the_only_entry_point():
     public = [name for name in dir(hubconf) if callable(getattr(hubconf, name)) and not name.startswith("_")]
     assert public == ["xdistill_resnet18"]  # what torch.hub.list shows
+
+
+def test_torch_hub_loads_a_tag_from_a_zip_as_github_serves_it(tmp_path):
+    packed = tmp_path / "v0.zip"
+    folder = "owner-xdistill-encoder-0123456/"
+    subprocess.run(["git", "archive", "--format=zip", f"--prefix={folder}", "-o", packed, "HEAD"], cwd=ROOT, check=True)
+    program = f"""
+import json, shutil, torch
+torch.hub.download_url_to_file = lambda url, file, progress=True: (print(url), shutil.copy({str(packed)!r}, file))
+encoder = torch.hub.load("owner/xdistill-encoder:v0", "xdistill_resnet18", skip_validation=True, trust_repo=True)
+import xdistill_encoder
+print(json.dumps([xdistill_encoder.__file__, encoder.checkpoint.name]))
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environment["TORCH_HOME"] = str(tmp_path / "hub")
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    url, loaded = done.stdout.splitlines()
+    package, name = json.loads(loaded)
+    assert url == "https://github.com/owner/xdistill-encoder/zipball/v0"
+    assert Path(package).is_relative_to(tmp_path / "hub")
+    assert name == XDistillResNet18.from_pretrained().checkpoint.name
