@@ -17,11 +17,13 @@ from torch.utils.data import Dataset
 from distillation.sources.concatenation import ConcatenatedImages
 from distillation.sources.decoding import DamagedImage
 from distillation.sources.folders import FolderImages, is_image_name
+from distillation.sources.hdf5_frames import open_hdf5
 from distillation.sources.images import Images
 from distillation.sources.lerobot import open_lerobot
 from distillation.sources.remote import RemoteShards, is_remote, open_remote
 from distillation.sources.tables import LABELLED, open_hub, open_parquet
 from distillation.sources.tars import TarImages
+from distillation.sources.video_files import open_videos
 from distillation.sources.windows import windowed_order
 from distillation.sources.zarr_frames import open_zarr
 from distillation.views import Augmentation, random_view, render
@@ -29,11 +31,14 @@ from distillation.views import Augmentation, random_view, render
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(?<!\.parquet)(?<!\.tar)")
 ACCEPTED = (
     "give parquet files, tar files, folders or globs of them, folders of images, a Hub dataset id, a URL, "
-    "lerobot:<folder or id>, or zarr:<path>"
+    "lerobot:<folder or id>, or zarr:, hdf5:, video: with a path"
 )
 NEIGHBOURS = 100  # as many images one after the other may be damaged
 
-Kind = Literal["parquet", "tar", "folder", "hub", "remote", "lerobot", "zarr"]
+Kind = Literal["parquet", "tar", "folder", "hub", "remote", "lerobot", "zarr", "hdf5", "video"]
+
+RECORDINGS: tuple[Kind, ...] = ("lerobot", "zarr", "hdf5", "video")
+"""Kinds that the source names, as "zarr:<path>"."""
 
 
 class LabelledImages:
@@ -96,6 +101,10 @@ def _open(kind: Kind, places: list[str], split: str) -> Sequence[Images]:
             return [open_lerobot(source) for source in places]
         case "zarr":
             return [open_zarr(source) for source in places]
+        case "hdf5":
+            return [open_hdf5(source) for source in places]
+        case "video":
+            return [open_videos(source) for source in places]
 
 
 def open_labelled(sources: Sequence[str], split: str = "train") -> LabelledImages:
@@ -135,10 +144,9 @@ def _classify(sources: Sequence[str]) -> list[tuple[Kind, str]]:
 
 
 def _expand(source: str) -> list[tuple[Kind, str]]:
-    if source.startswith("lerobot:"):
-        return [("lerobot", source)]
-    if source.startswith("zarr:"):
-        return [("zarr", source)]
+    for recording in RECORDINGS:
+        if source.startswith(f"{recording}:"):
+            return [(recording, source)]
     if is_remote(source):
         return [("remote", source)]
     paths = [source] if os.path.exists(source) else sorted(glob(source, recursive=True))
@@ -217,6 +225,8 @@ class Views(Dataset):
 
 def prefetching(images: Images) -> Callable[[np.ndarray], None] | None:
     """What to tell which images will be read soon; None where they lie at hand."""
+    if isinstance(images, ConcatenatedImages):
+        return images.prefetch if images.shards is not None else None
     return images.prefetch if isinstance(images, RemoteShards) else None
 
 

@@ -64,8 +64,8 @@ print(json.dumps([xdistill_encoder.__file__, encoder.checkpoint.name]))
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
     )
-    url, loaded = done.stdout.splitlines()
+    *told, loaded = done.stdout.splitlines()
     package, name = json.loads(loaded)
-    assert url == "https://github.com/owner/xdistill-encoder/zipball/v0"
+    assert "https://github.com/owner/xdistill-encoder/zipball/v0" in told
     assert Path(package).is_relative_to(tmp_path / "hub")
     assert name == XDistillResNet18.from_pretrained().checkpoint.name

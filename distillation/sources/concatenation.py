@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor
 
+from distillation.sources.remote import RemoteShards
+
 if TYPE_CHECKING:
     from distillation.sources.images import Images
 
@@ -42,6 +44,14 @@ class ConcatenatedImages:
         """The place of one image, for people."""
         part, inside = self._locate(index)
         return part.where(inside)
+
+    def prefetch(self, indices: np.ndarray) -> None:
+        """Tell the remote parts which of their rows will be read soon; returns at once."""
+        numbers = np.searchsorted(self.ends, indices, side="right")
+        for number, part in enumerate(self.parts):
+            inside = indices[numbers == number]
+            if isinstance(part, RemoteShards) and len(inside):
+                part.prefetch(inside - int(self.ends[number]) + len(part))
 
     def _locate(self, index: int) -> "tuple[Images, int]":
         number = int(np.searchsorted(self.ends, index, side="right"))

@@ -3,7 +3,9 @@
 import re
 from dataclasses import dataclass
 
-_FORM = re.compile(r"(?P<kind>zarr|lerobot):(?P<place>[^#?]+)(#(?P<camera>[^#?]+))?(\?every=(?P<every>[1-9]\d*))?")
+_FORM = re.compile(
+    r"(?P<kind>zarr|lerobot|hdf5|video):(?P<place>[^#?]+)(#(?P<camera>[^#?]+))?(\?every=(?P<every>[1-9]\d*))?"
+)
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class FrameSpec:
 
 
 def parse_frame_spec(source: str) -> FrameSpec:
-    """ "zarr:<path>", "lerobot:<folder or Hub id>", then "#<camera>" and "?every=<n>" as wanted.
+    """ "zarr:", "lerobot:", "hdf5:" or "video:", the place, then "#<camera>" and "?every=<n>" as wanted.
 
     Raises:
         ValueError: another form.
@@ -27,8 +29,8 @@ def parse_frame_spec(source: str) -> FrameSpec:
     match = _FORM.fullmatch(source)
     if match is None:
         raise ValueError(
-            f"images: expected zarr:<path>[#camera][?every=n] or lerobot:<folder or Hub id>[#camera][?every=n] with n "
-            f"from 1 on, got {source!r}"
+            "images: expected zarr:, hdf5:, video: with a path, or lerobot: with a folder or Hub id, then [#camera] "
+            f"and [?every=n] with n from 1 on, got {source!r}"
         )
     return FrameSpec(match["place"], match["camera"], int(match["every"] or 1))
 

@@ -39,7 +39,15 @@ FEATURES = {
     "output_features": {"action": PolicyFeature(FeatureType.ACTION, (4,))},
     "device": "cpu",
 }
-SMALL_DIFFUSION = {"down_dims": (16, 32, 64), "num_inference_steps": 2, "crop_shape": None}
+SMALL_DIFFUSION = {
+    "down_dims": (16, 32, 64),
+    "num_inference_steps": 2,
+    "crop_shape": None,
+    "horizon": 16,  # LeRobot's defaults have changed: 0.6 has longer horizons, an encoder a camera, ImageNet weights
+    "n_action_steps": 8,
+    "use_separate_rgb_encoder_per_camera": False,
+    "pretrained_backbone_weights": None,
+}
 SMALL_ACT = {"dim_model": 32, "n_heads": 2, "dim_feedforward": 32, "chunk_size": 8, "n_action_steps": 8}
 TYPES = {"xdistill_diffusion": SMALL_DIFFUSION, "xdistill_act": SMALL_ACT}
 
@@ -179,9 +187,8 @@ def test_a_stock_diffusion_policy_takes_group_norm_weights_and_reloads_without_t
 
 @pytest.mark.parametrize("separate", [False, True])
 def test_a_stock_diffusion_policy_with_batch_norm_takes_them_in_every_camera(encoder, pixels, normalised, separate):
-    config = DiffusionConfig(
-        **FEATURES, **SMALL_DIFFUSION, use_group_norm=False, use_separate_rgb_encoder_per_camera=separate
-    )
+    changes = {"use_group_norm": False, "use_separate_rgb_encoder_per_camera": separate}
+    config = DiffusionConfig(**FEATURES, **(SMALL_DIFFUSION | changes))
     policy = DiffusionPolicy(config).eval()
     use_encoder(policy)
     rgb_encoder = policy.diffusion.rgb_encoder[0] if separate else policy.diffusion.rgb_encoder
@@ -257,11 +264,16 @@ def environment() -> dict[str, str]:
 @pytest.mark.parametrize("kind", TYPES)
 def test_lerobot_train_trains_saves_and_resumes_a_policy_type_of_ours(kind, dataset, tmp_path):
     sizes = {
-        "xdistill_diffusion": ["--policy.down_dims=[16,32,64]", "--policy.num_inference_steps=2", "--policy.scheduler_warmup_steps=1"],
+        "xdistill_diffusion": [
+            "--policy.horizon=16",
+            "--policy.down_dims=[16,32,64]",
+            "--policy.num_inference_steps=2",
+            "--policy.scheduler_warmup_steps=1",
+        ],
         "xdistill_act": ["--policy.dim_model=32", "--policy.n_heads=2", "--policy.chunk_size=8"],
     }[kind]
     sizes += ["--policy.n_action_steps=8", "--policy.optimizer_lr=0.001"]
-    common = ["--batch_size=8", "--num_workers=0", "--log_freq=5", "--save_freq=40", "--eval_freq=0", "--seed=0"]
+    common = ["--batch_size=8", "--num_workers=0", "--log_freq=5", "--save_freq=40", "--seed=0"]
     output = tmp_path / "run"
     done = lerobot_train(
         f"--policy.type={kind}", "--policy.device=cpu", "--policy.push_to_hub=false", *sizes, *common,

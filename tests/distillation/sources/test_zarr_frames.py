@@ -157,5 +157,5 @@ def test_a_codec_that_is_not_there_is_named_with_its_package(tmp_path, monkeypat
 
 @pytest.mark.parametrize("source", ["zarr:", "zarr:a?every=0", "zarr:a?every=x", "zarr:a?each=3", "zarr:a#b#c"])
 def test_a_source_of_another_form_is_refused(source):
-    with pytest.raises(ValueError, match=r"expected zarr:<path>\[#camera\]\[\?every=n\] or lerobot:"):
+    with pytest.raises(ValueError, match=r"expected zarr:, hdf5:, video: with a path, or lerobot:"):
         open_zarr(source)
