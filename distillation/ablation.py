@@ -3,6 +3,7 @@
 import json
 import shlex
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,9 +11,10 @@ import torch
 import tyro
 
 from distillation import train
-from distillation.datasets import open_images, open_labelled
+from distillation.datasets import open_images
 from distillation.provenance import describe_run
 from distillation.scoring.feature_scores import score_features
+from distillation.scoring.labelled import open_bank_and_queries
 from distillation.scoring.results_csv import append_row, read_rows
 from xdistill_encoder import XDistillResNet18
 
@@ -48,7 +50,7 @@ VIEWS: dict[str, dict[str, object]] = {
 
 @dataclass(frozen=True)
 class Config:
-    """One row a variant; one that has a row of this budget is left out, so that the command goes on where it stopped."""
+    """One row a variant; one that has a row of this budget is left out: the command goes on where it was stopped."""
 
     teacher: tuple[str, ...]
     """As in `xdistill distill`."""
@@ -115,7 +117,7 @@ def run(config: Config) -> None:
             raise ValueError(f"only: expected names among {', '.join(VARIANTS | VIEWS)}, got {name!r}")
     images = len(open_images(config.images))
     pairs = [(config.bank, config.queries), (config.transfer_bank, config.transfer_queries)]
-    labelled = [(open_labelled(bank), open_labelled(queries)) for bank, queries in pairs]
+    labelled = [open_bank_and_queries(bank, queries) for bank, queries in pairs]
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     for name in config.only or VARIANTS:
         settings = run_config(config, name)
@@ -139,7 +141,7 @@ def run(config: Config) -> None:
         append_row(config.csv, row | {"commit": done["commit"]})
 
 
-def has(row: dict[str, str], budget: dict[str, object]) -> bool:
+def has(row: Mapping[str, str], budget: Mapping[str, object]) -> bool:
     """Whether a row is that of a variant at a budget."""
     return all(row[key] == str(value) for key, value in budget.items())
 

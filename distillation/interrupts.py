@@ -2,11 +2,14 @@
 
 import os
 import signal
+import sys
+import threading
+import time
 from typing import Any, NoReturn
 
 import torch
 
-GRACE_SECONDS = 30
+WATCH_SECONDS = 1.0
 
 
 class StopRequest:
@@ -55,14 +58,31 @@ class StopRequest:
         raise SystemExit(128 + self._signal)
 
 
+def leave_signals_to_the_main_process(worker: int) -> None:
+    """`worker_init_fn` of a DataLoader: Ctrl-C in a terminal and a scheduler's SIGTERM reach all processes of a run,
+    and the main one decides what they mean."""
+    outlive_sigterm(worker)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 def outlive_sigterm(worker: int) -> None:
     """`worker_init_fn` of a DataLoader: schedulers signal all processes of a run, some twice, and it must save first.
 
-    GRACE_SECONDS after the first SIGTERM the worker ends.
+    The worker ends when its parent is gone; where it was forked on Linux, also by a SIGTERM of its parent.
     """
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if sys.platform == "linux":
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # kept for `_watch`, which learns who sent it
+    threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
 
-    def on_sigterm(number: int, frame: object) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        signal.alarm(GRACE_SECONDS)  # SIGALRM ends the process
 
-    signal.signal(signal.SIGTERM, on_sigterm)
+def _watch(parent: int) -> NoReturn:
+    """End this process when its parent asks for it or is gone, whatever its other threads wait for."""
+    while os.getppid() == parent:
+        if sys.platform == "linux":
+            received = signal.sigtimedwait({signal.SIGTERM}, WATCH_SECONDS)
+            if received is not None and received.si_pid == parent:
+                os._exit(0)
+        else:
+            time.sleep(WATCH_SECONDS)
+    os._exit(1)

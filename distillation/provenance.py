@@ -8,6 +8,8 @@ from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 
+RESULTS = (":(top,exclude,glob)**/results/*.csv", ":(top,exclude,glob)**/results.csv")
+
 
 def describe_run() -> dict[str, object]:
     """The command of this process, the commit of this folder (None outside its checkout), library versions, date."""
@@ -22,12 +24,18 @@ def describe_run() -> dict[str, object]:
 def command() -> str:
     """The command line of this process as one would type it: `xdistill ...` or `python -m ...`."""
     module = sys.modules["__main__"].__spec__
-    program = ["python", "-m", module.name] if module else Path(sys.argv[0]).name.split()
+    if sys.argv[0].startswith("xdistill "):  # xdistill_encoder.cli puts its command there, however it was started
+        program = sys.argv[0].split()
+    else:
+        program = ["python", "-m", module.name] if module else Path(sys.argv[0]).name.split()
     return shlex.join([*program, *sys.argv[1:]])
 
 
 def commit(file: Path) -> str | None:
-    """Commit of the checkout that tracks a file, with "-dirty" where tracked files differ; None without one."""
+    """Commit of the checkout that tracks a file, with "-dirty" where tracked files differ; None without one.
+
+    Rows of results do not count: a command that adds some would make its own code look changed.
+    """
     if shutil.which("git") is None:
         return None
 
@@ -37,4 +45,6 @@ def commit(file: Path) -> str | None:
 
     if git("ls-files", "--error-unmatch", file.name) is None:  # installed within another project's checkout
         return None
-    return git("describe", "--always", "--dirty", "--abbrev=12")
+    name = git("describe", "--always", "--abbrev=12")
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", ":/", *RESULTS)
+    return f"{name}-dirty" if name and changed != "" else name

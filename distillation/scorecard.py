@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import tyro
 from torch import Tensor
 
-from distillation.datasets import LabelledImages, open_labelled
+from distillation.datasets import LabelledImages
 from distillation.provenance import describe_run
+from distillation.scoring.compared_teachers import check_head, load_compared
 from distillation.scoring.corruptions import CORRUPTIONS
 from distillation.scoring.embedding import CLEAN, PreparedImages, embed
 from distillation.scoring.encoders import CentreView, Encoder, load_encoder, teacher_as_encoder
@@ -24,12 +25,13 @@ from distillation.scoring.feature_scores import (
     robustness_scores,
     teacher_head_scores,
 )
+from distillation.scoring.labelled import open_bank_and_queries
 from distillation.scoring.linear_probe import linear_probe_accuracy
 from distillation.scoring.metrics import effective_rank
 from distillation.scoring.plot import draw
 from distillation.scoring.results_csv import append_row, check_columns, read_rows
 from distillation.scoring.teacher_heads import embedding_classifier
-from distillation.teachers import Teacher, load_teacher
+from distillation.teachers import Embedding, Teacher, load_teacher
 from distillation.training.runlog import write_text
 
 COLUMNS = (
@@ -78,9 +80,11 @@ class Config:
     """The encoder's teachers in the order of its distillation ("timm/<model>", "hf/<org>/<name>", a folder), to compare
     with; without `encoder`, the one teacher that is scored itself."""
     teacher_image_size: int | None = None
-    """Side in px of the teacher's images; None: that of its configuration."""
-    embedding: Literal["cls", "avg"] = "cls"
-    """Of the teacher: its [CLS] token or the mean of its patch tokens."""
+    """Side in px of the teacher's images; None: that of the distillation, where the encoder says, else that of the
+    teacher's configuration."""
+    embedding: Embedding | None = None
+    """Of the teacher: its [CLS] token, "cls", or the mean of its patch tokens, "avg". None: that of the distillation,
+    where the encoder says, else [CLS]."""
     teacher_classes: tuple[int, ...] = ()
     """The class in the teacher's classifier that each label means; empty: labels are its classes if as many."""
     image_size: int | None = None
@@ -117,8 +121,7 @@ def score(config: Config, device: torch.device) -> dict[str, Any]:
     """
     torch.manual_seed(config.seed)
     encoder, teachers = open_encoder(config)
-    bank, queries = open_labelled(config.bank, config.bank_split), open_labelled(config.queries, config.queries_split)
-    check_labels(bank, queries)
+    bank, queries = open_bank_and_queries(config.bank, config.queries, config.bank_split, config.queries_split)
     bank_labels, query_labels = (torch.from_numpy(images.labels).to(device) for images in (bank, queries))
 
     encoder.features.to(device)
@@ -153,39 +156,19 @@ def open_encoder(config: Config) -> tuple[Encoder, list[Teacher]]:
     """The network that is scored, and the teachers that it is compared with.
 
     Raises:
-        ValueError: see `load_encoder`, `load_teacher`; teachers that do not fit the encoder.
+        ValueError: see `load_encoder`, `load_compared`, `check_head`.
     """
-    teachers = [load_teacher(spec, config.teacher_image_size, config.embedding) for spec in config.teacher]
-    if config.encoder is None and teachers:
-        if len(teachers) > 1:
-            raise ValueError(f"teacher: one is scored at a time, got {len(teachers)}; name the --encoder to compare")
-        return teacher_as_encoder(teachers[0]), []
+    if config.encoder is None and config.teacher:
+        spec, *others = config.teacher
+        if others:
+            raise ValueError(f"teacher: one is scored at a time, got {1 + len(others)}; name the --encoder to compare")
+        return teacher_as_encoder(load_teacher(spec, config.teacher_image_size, config.embedding or "cls")), []
     encoder = load_encoder(config.encoder, config.image_size)
-    if teachers:
-        check_head(encoder, teachers)
+    if not config.teacher:
+        return encoder, []
+    teachers = load_compared(encoder, config.teacher, config.teacher_image_size, config.embedding)
+    check_head(encoder, teachers)
     return encoder, teachers
-
-
-def check_head(encoder: Encoder, teachers: Sequence[Teacher]) -> None:
-    """Raise a ValueError where an encoder estimates no embeddings, or others than these teachers'."""
-    if encoder.teacher_head is None:
-        raise ValueError(f"teacher: {encoder.name} has no teacher head to compare with a teacher; leave --teacher out")
-    widths = [teacher.num_features for teacher in teachers]
-    if sum(widths) != encoder.teacher_head.out_features:
-        raise ValueError(
-            f"teacher: the head of {encoder.name} is {encoder.teacher_head.out_features} wide, the embeddings of "
-            f"{', '.join(teacher.name for teacher in teachers)} are {' + '.join(map(str, widths))}; "
-            "give the teachers of its distillation, all in their order"
-        )
-
-
-def check_labels(bank: LabelledImages, queries: LabelledImages) -> None:
-    """Raise a ValueError where bank and queries have different classes."""
-    if bank.classes != queries.classes:
-        raise ValueError(f"queries: the bank has {bank.classes} classes, the queries have {queries.classes}")
-    for number, (ours, theirs) in enumerate(zip(bank.names or (), queries.names or (), strict=False)):
-        if ours != theirs:
-            raise ValueError(f"queries: class {number} is {ours!r} in the bank, {theirs!r} in the queries")
 
 
 @torch.inference_mode()

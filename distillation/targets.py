@@ -13,6 +13,7 @@ from distillation.cache.card import cache_card
 from distillation.cache.facts import Facts, describe_teacher
 from distillation.cache.hub import upload
 from distillation.cache.plan import plan_targets
+from distillation.cache.repairs import discard_repaired
 from distillation.cache.store import TargetCache
 from distillation.cache.verify import verify
 from distillation.datasets import Images, open_images
@@ -81,10 +82,14 @@ class Config:
             raise ValueError(f"patch_grid: expected 1 or more, or None, got {self.patch_grid}")
 
 
-def build(config: Config) -> TargetCache:
+def build(config: Config, images: Images | None = None) -> TargetCache:
     """Compute what is missing of a cache, as one of the processes that torchrun or SLURM started, or alone.
 
-    SIGINT and SIGTERM end it after the batch; whole shards stay. With `config.plan` nothing is computed.
+    Shards that lack images which can be read by now are computed again. SIGINT and SIGTERM end it after the batch;
+    whole shards stay. With `config.plan` nothing is computed or deleted.
+
+    Args:
+        images: those of `config.images`, or a part of them that the caller has chosen; None: all.
 
     Raises:
         ValueError: wrong settings; a folder that holds another cache; too many damaged images; a failed upload.
@@ -96,7 +101,7 @@ def build(config: Config) -> TargetCache:
     if torch.cuda.is_available():
         device = torch.device("cuda", process.local_rank % torch.cuda.device_count())
         torch.cuda.set_device(device)
-    images = open_images(config.images, config.split)
+    images = open_images(config.images, config.split) if images is None else images
     teachers = [load_teacher(spec, config.teacher_image_size, config.embedding).to(device) for spec in config.teacher]
     facts = make_facts(config, images, teachers)
     if config.compile:
@@ -111,34 +116,24 @@ def build(config: Config) -> TargetCache:
         return cache
 
     cache = TargetCache.create(config.output, facts)
+    mine = cache.shards()[process.rank :: process.count]
+    if repaired := discard_repaired(cache, images, mine):
+        print(f"{repaired} shards are computed again: images in them could not be read then, and can be now")
     todo = f"{len(cache.missing())} of {len(cache.shards())} shards missing"
     print(f"{len(images):,} images x {config.views_per_image} views, {todo} -> {config.output}")
     damage = DamageLog(config.output / f"damaged-{process.rank}.txt", images, config.max_damaged)
     with StopRequest() as stop:
-        mine = cache.shards()[process.rank :: process.count]
         if not build_cache(cache, images, teachers, mine, device, precision, stop=stop, damage=damage, **loading):
             stop.leave("whole shards are kept; the same command computes the rest")
     if missing := cache.missing():
         print(f"{len(missing)} shards are left to other processes; the last of them finishes the cache")
         return cache
     verify(cache, images, teachers, device=device)
-    require_undamaged(config, len(images))
+    damage.require_few()
     print(f"whole, and verified; train with: xdistill distill --targets {config.output}")
     if config.push:
         print(push(cache, config.push))
     return cache
-
-
-def require_undamaged(config: Config, count: int) -> None:
-    """Compare what all processes of a build listed with the limit; raises ValueError above it."""
-    lists = sorted(config.output.glob("damaged-*.txt"))
-    damaged = {line.partition("\t")[0] for path in lists for line in path.read_text("utf-8").splitlines()}
-    if len(damaged) > config.max_damaged * count:
-        raise ValueError(
-            f"images: {len(damaged):,} of {count:,} cannot be read ({len(damaged) / count:.2%}), more than "
-            f"max_damaged = {config.max_damaged} allows; {', '.join(map(str, lists))} list them: repair them, or raise "
-            "max_damaged"
-        )
 
 
 def make_facts(config: Config, images: Images, teachers: Sequence[Teacher]) -> Facts:

@@ -1,7 +1,6 @@
 """Train the encoder to imitate its teachers: `xdistill distill`."""
 
 import argparse
-import time
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
@@ -25,7 +24,9 @@ from distillation.students import Student
 from distillation.training.averaging import moving_average
 from distillation.training.batches import Curriculum, MicroBatches
 from distillation.training.checkpointing import Stateful, load_checkpoint, make_folder, save_checkpoint
+from distillation.training.export import is_exported
 from distillation.training.health import Health
+from distillation.training.history import History
 from distillation.training.loading import stream
 from distillation.training.monitor import Monitor
 from distillation.training.objective import Objective, parse_losses
@@ -77,7 +78,7 @@ class Config:
     image_size: int = 224
     """Side in px of the student's views."""
     first_image_size: int | None = None
-    """Side in px in the first epoch; grows linearly to `image_size` in steps of 16 px. None: constant."""
+    """Side in px in the first epoch; in steps of 16 px it grows to `image_size` for the last third. None: constant."""
     augmentation: Literal["paper", "strong"] = "paper"
     """"paper": random resized crop and flip; "strong": colour and blur too."""
     min_scale: float | None = None
@@ -97,7 +98,8 @@ class Config:
     batch_size: int = 512
     """Images a step, over all processes."""
     accumulation: int = 1
-    """Parts in which each process computes its share of a batch, for GPUs of little memory."""
+    """Parts in which each process computes its share of a batch, for GPUs of little memory; batch norm then sees one
+    part, that of all processes together, and not the whole batch."""
     lr: float = 2e-3
     """Highest learning rate of AdamW; reached after the warm-up, then a cosine to 0."""
     weight_decay: float = 0.05
@@ -126,6 +128,10 @@ class Config:
     """Labelled images in which neighbours are looked up, to score the student while it learns."""
     score_queries: tuple[str, ...] = ()
     """Labelled images that are classified."""
+    score_bank_split: str = "train"
+    """Of the bank, where it is a Hub dataset."""
+    score_queries_split: str = "validation"
+    """Of the queries, where they are a Hub dataset."""
     score_every: int = 5
     """Epochs between scores, where `score_bank` and `score_queries` are given."""
     warm_start: str | None = None
@@ -188,6 +194,7 @@ MAY_DIFFER = (
     "save_every",
 )
 MAY_DIFFER += ("track", "verify_targets", "max_damaged", "score_bank", "score_queries", "score_every")
+MAY_DIFFER += ("score_bank_split", "score_queries_split")
 """Settings that may change when a run is resumed: habits, and places, where fingerprints tell what lies there."""
 
 PRESETS = {
@@ -198,16 +205,19 @@ PRESETS = {
 }
 
 
-def train(config: Config) -> Path:
+def train(config: Config, images: Images | None = None) -> Path:
     """Distil; returns the folder of the exported encoder, which `XDistillResNet18.from_pretrained` reads.
 
     A run that was interrupted goes on where it stopped, to the same result. SIGINT and SIGTERM save and leave. Under
     `torchrun` all processes share each batch, and the result is that of one process.
 
+    Args:
+        images: those of `config.images`, or a part of them that the caller has chosen; None: all.
+
     Raises:
         ValueError: wrong settings; images, cache or output folder that do not fit them.
         OSError: the output folder cannot be written; what was saved before stays.
-        FloatingPointError: the loss is not finite; names the step and its images; what was saved before stays.
+        FloatingPointError: the loss or the weights are not finite; names the step; what was saved before stays.
         SystemExit: the run was asked to stop; the checkpoint is written.
     """
     config = replace(config, mixed_precision=resolve_precision(config.mixed_precision))
@@ -223,8 +233,8 @@ def train(config: Config) -> Path:
     if this_process().count != processes:
         raise ValueError(f"srun started {this_process().count} processes that do not know each other; use slurm.sh")
     set_seed(config.seed)
-    run = describe_run()
-    images = open_images(config.images, config.split)
+    launch = describe_run() | {"device": device_name(accelerator.device), "processes": processes}
+    images = open_images(config.images, config.split) if images is None else images
     supervision = open_supervision(config, images, accelerator.device)
     views = Views(images, config.seed, config.drawn, supervision.view_sizes)
     curriculum = make_curriculum(config, images, supervision)
@@ -233,12 +243,16 @@ def train(config: Config) -> Path:
     if processes > 1:
         synced(student, accelerator.device)
     objective = Objective(parse_losses(config.loss), supervision.widths, config.queue_size).to(accelerator.device)
-    settings = {key: value for key, value in asdict(config).items() if key not in MAY_DIFFER}
+    in_effect = replace(config, views_per_image=curriculum.views_per_image)  # a cache has its own
+    settings = {key: value for key, value in asdict(in_effect).items() if key not in MAY_DIFFER}
     facts = {key: str(value) for key, value in settings.items()}
     facts |= {
         "images_fingerprint": images.fingerprint,
         "teachers": str([teacher.identity for teacher in supervision.facts]),
+        "targets": describe_targets(supervision),
+        "warm_start": str(student.origin.get("started_from", {}).get("weights_sha256")),
     }
+    history = History(launch, student.origin)
     make_folder(config.output)
     if config.track:
         accelerator.init_trackers("xdistill", facts, {"wandb": {"dir": str(config.output)}})
@@ -252,8 +266,8 @@ def train(config: Config) -> Path:
     if config.ema is not None:
         average = AveragedModel(student, avg_fn=partial(moving_average, config.ema), use_buffers=True)
     parts: dict[str, Stateful | None] = {"model": student, "optimizer": optimizer, "scheduler": scheduler}
-    parts |= {"objective": objective, "average": average, "scaler": accelerator.scaler}
-    start, seconds = load_checkpoint(config.output, facts, parts)
+    parts |= {"objective": objective, "average": average, "scaler": accelerator.scaler, "history": history}
+    start = load_checkpoint(config.output, facts, parts)
     require_same(accelerator, start, config.output)
     if start:
         accelerator.print(f"resumed at step {start:,} of {curriculum.steps:,}")
@@ -264,14 +278,16 @@ def train(config: Config) -> Path:
     learned = student if average is None else cast(Student, average.module)  # what is scored and exported
     if config.compile:
         student.compile()
-    model, optimizer = accelerator.prepare(student, optimizer)
+    # The optimizer's state lies right: on a GPU AdamW's counters stay on the CPU, where no step waits for them.
+    model, optimizer = accelerator.prepare(student, optimizer, device_placement=[True, False])
     labelled, loading = (config.score_bank, config.score_queries), (config.batch_size, config.workers)
-    monitor = Monitor(*labelled, config.output, accelerator, start, *loading)
+    splits = (config.score_bank_split, config.score_queries_split)
+    monitor = Monitor(*labelled, config.output, accelerator, start, *loading, *splits)
     keys = MicroBatches(curriculum, order, start, process, processes, config.accumulation, prefetching(images))
     health = Health(accelerator, config.output)
     damage = DamageLog(config.output / f"damaged-{process}.txt", images, config.max_damaged)
     log = RunLog(config.output / "log.jsonl", accelerator, config.batch_size, start, curriculum.steps)
-    began = time.monotonic() - seconds
+    history.begin()
     scored = {curriculum.steps}
     if monitor.labelled:
         every = config.score_every * curriculum.steps_per_epoch
@@ -315,20 +331,25 @@ def train(config: Config) -> Path:
                 log.write(step, loss=mean_loss, lr=float(scheduler.get_last_lr()[0]))
             if step % config.save_every == 0 or step in scored or leaving:
                 health.require(lambda failed: keys.images(failed - 1).tolist())
+                health.require_weights(step, learned)  # an average is not finite where the student was not
                 if accelerator.is_main_process:
-                    save_checkpoint(config.output, step, time.monotonic() - began, facts, parts)
+                    save_checkpoint(config.output, step, facts, parts)
             if leaving and not last:
                 accelerator.wait_for_everyone()
                 stop.leave(f"saved at step {step} of {curriculum.steps}; the same command resumes")
             if step in scored:
                 log.skip(monitor.measure(step, learned.encoder, config.image_size))
     log.close()
+    health.require_weights(curriculum.steps, learned)
     if accelerator.is_main_process:
-        run |= {"teacher": supervision.name, "teachers": [asdict(teacher) for teacher in supervision.facts]}
-        run |= {"images": len(images), "images_fingerprint": images.fingerprint, "steps": curriculum.steps}
-        run |= {"hours": round((time.monotonic() - began) / 3600, 5), "processes": processes}
-        run |= {"device": device_name(accelerator.device), "settings": settings} | student.origin
-        learned.save(config.output / "encoder", config.name or default_name(config, run), run)
+        made: dict[str, Any] = {"teacher": supervision.name, "teachers": list(map(asdict, supervision.facts))}
+        made |= {"images": len(images), "images_fingerprint": images.fingerprint, "steps": curriculum.steps}
+        made |= {"targets": facts["targets"], "settings": settings} | history.origin
+        folder, name = config.output / "encoder", config.name or default_name(config, made)
+        if start == curriculum.steps and is_exported(folder, name, made):
+            print(f"this run has ended before; {folder} holds its encoder, {name}")
+        else:
+            learned.save(folder, name, made | history.provenance())
     accelerator.end_training()
     return config.output / "encoder"
 
@@ -354,7 +375,18 @@ def open_supervision(config: Config, images: Images, device: torch.device) -> Su
         augmentation=config.drawn,
         teachers=tuple(described),
     )
-    return CachedTeachers.open(config.targets, facts, images, teachers, config.verify_targets, device, maps)
+    return CachedTeachers.open(
+        config.targets, facts, images, teachers, config.verify_targets, device, maps, config.plan
+    )
+
+
+def describe_targets(supervision: Supervision) -> str:
+    """Where embeddings come from, as far as they depend on it: a cache is rounded, and its maps have a size."""
+    if not isinstance(supervision, CachedTeachers):
+        return "online"
+    facts = supervision.cache.facts
+    maps = f", maps {facts.patch_shape}" if supervision.maps else ""
+    return f"cached (teacher's mixed precision: {facts.precision}){maps}"
 
 
 def make_curriculum(config: Config, images: Images, supervision: Supervision) -> Curriculum:
@@ -383,7 +415,7 @@ def plan(config: Config) -> str:
     precision = resolve_precision(config.mixed_precision)
     accelerator = Accelerator(cpu=not torch.accelerator.is_available(), mixed_precision=precision)
     images = open_images(config.images, config.split)
-    supervision = open_supervision(replace(config, verify_targets=0), images, accelerator.device)
+    supervision = open_supervision(replace(config, verify_targets=0, plan=True), images, accelerator.device)
     curriculum = make_curriculum(config, images, supervision)
     part = config.batch_size // config.accumulation if accelerator.device.type == "cuda" else min(64, config.batch_size)
     keys = MicroBatches(

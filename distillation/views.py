@@ -48,7 +48,8 @@ class Augmentation:
     """
 
     min_scale: float = 0.35
-    """Smallest share of the image's area in a crop, in (0, 1]; the share is uniform in [min_scale, 1]."""
+    """Smallest share of the image's area that is drawn for a crop, in (0, 1]; it is uniform in [min_scale, 1]. Sides
+    longer than the image's are clipped to them, so that the crop of an elongated image may be smaller."""
     max_aspect: float = 4 / 3
     """At least 1; the crop's width over height is log-uniform in [1 / max_aspect, max_aspect]."""
     flip: float = 0.5
@@ -98,6 +99,9 @@ AUGMENTATIONS = {
 
 def random_view(seed: int, epoch: int, index: int, image_size: tuple[int, int], augmentation: Augmentation) -> View:
     """Draw one view; crop and flip do not depend on whether colours and blur are drawn.
+
+    The crop's sides follow from the area and the aspect that are drawn, and are then clipped to the image's: of an
+    elongated image a crop can hold less than the area drawn, also less than `min_scale`.
 
     Args:
         seed, epoch, index: what the view depends on, beside the image's size; nothing else does. 0 or more; epochs

@@ -8,14 +8,12 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parent
 COMMANDS = {  # command: (module, what it does)
     "info": ("xdistill_encoder.info", "bundled checkpoints: provenance, scores, parameters, latency on this machine"),
-    "export": (
-        "xdistill_encoder.export",
-        "encoder -> ONNX or torch.export, float32, float16, int8; how exact it is",
-    ),
+    "export": ("xdistill_encoder.export", "encoder -> ONNX or torch.export, as float32, float16, int8; how exact"),
     "copy": ("xdistill_encoder.copying", "copy a recipe folder here, to own and to change"),
     "demo": ("policy_examples.demo", "bundled encoder -> demonstrations -> policy -> success rate, in one go"),
     "targets": ("distillation.targets", "teacher + images -> cache of embeddings, computed once"),
     "distill": ("distillation.train", "teacher or its cache + images -> encoder checkpoint"),
+    "adapt": ("distillation.adapt", "encoder + a robot's frames -> encoder that knows them, and has not forgotten"),
     "scorecard": ("distillation.scorecard", "k-NN, linear probe, agreement with the teacher, robustness of an encoder"),
     "publish": ("distillation.publish", "encoder checkpoint -> Hub folder with model card; upload"),
     "demos": ("policy_examples.demos", "a task's expert -> demonstrations"),
@@ -52,7 +50,9 @@ def usage() -> str:
 
 def main() -> None:
     """Run the command that the first argument names."""
-    name = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    name, *arguments = sys.argv[1:] or ["--help"]
+    if arguments and f"{name} {arguments[0]}" in COMMANDS:  # a command of two words
+        name, arguments = f"{name} {arguments[0]}", arguments[1:]
     if name in ("-h", "--help"):
         print(usage())
         return
@@ -63,7 +63,7 @@ def main() -> None:
         return
     if name not in COMMANDS:
         raise SystemExit(f"xdistill: no command {name!r}\n\n{usage()}")
-    sys.argv = [f"xdistill {name}", *sys.argv[2:]]
+    sys.argv = [f"xdistill {name}", *arguments]
     run(COMMANDS[name][0])
 
 

@@ -40,7 +40,8 @@ def spatial_softmax(features: Tensor, temperature: float = 1.0) -> Tensor:
 def _positions(count: int, like: Tensor) -> Tensor:
     last = count - 1
     centred = 2 * torch.arange(count, device=like.device) - last  # -last, -last + 2, ..., last
-    return (centred / torch.sym_max(last, 1)).to(like.dtype)  # no branch on a size: exported graphs keep it free
+    scale: int = torch.sym_max(last, 1)  # type: ignore[assignment]  # no branch on a size: exported graphs keep it free
+    return (centred / scale).to(like.dtype)
 
 
 def map_size(size: tuple[int, int], stride: int) -> tuple[int, int]:

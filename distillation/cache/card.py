@@ -16,11 +16,12 @@ def size_category(rows: int) -> str:
 
 def command(facts: Facts, repo_id: str) -> str:
     """The line that trains from a cache without running its teacher."""
-    teacher = facts.teachers[0]
+    sizes = {teacher.image_size for teacher in facts.teachers}
+    size = str(sizes.pop()) if len(sizes) == 1 else "None"  # each teacher's own
     preset = next((name for name, drawn in AUGMENTATIONS.items() if _same_but_scale(drawn, facts.augmentation)), None)
     words = ["xdistill", "distill", "--targets", repo_id, "--verify-targets", "0", "--images", *facts.sources]
     words += ["--teacher", *(teacher.name for teacher in facts.teachers)]
-    words += ["--teacher-image-size", str(teacher.image_size), "--embedding", str(teacher.embedding)]
+    words += ["--teacher-image-size", size, "--embedding", str(facts.teachers[0].embedding)]
     words += ["--seed", str(facts.seed), "--min-scale", str(facts.augmentation.min_scale)]
     words += ["--augmentation", preset] if preset else []
     return shlex.join(words)

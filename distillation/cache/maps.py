@@ -58,6 +58,25 @@ class MappedColumn:
         return rows
 
 
+class FirstShard:
+    """A list column's rows in a view's first shard, in memory, in place of those of the whole view.
+
+    Args:
+        shard: the file; rows of damaged images become zeros.
+        name: of the column.
+
+    Raises:
+        ValueError: the shard cannot be read.
+    """
+
+    def __init__(self, shard: Path, name: str):
+        self._rows = np.nan_to_num(read_column(shard, name, 0))
+
+    def read(self, indices: np.ndarray) -> np.ndarray:
+        """(B,) -> (B, width) float16, a copy."""
+        return self._rows[indices % len(self._rows)]
+
+
 def _place(cache: Path, file: str) -> Path:
     """Where a copy lies or goes: within the cache, or where that cannot be written in the user's own folder."""
     within = cache / MAPS_FOLDER

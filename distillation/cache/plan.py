@@ -2,11 +2,11 @@
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
-from torch.utils.data import DataLoader
 
 from distillation.cache.shards import PARAMETERS
 from distillation.cache.store import TargetCache
@@ -14,6 +14,8 @@ from distillation.cache.teacher_bank import TeacherBank
 from distillation.cache.views import view_loader
 from distillation.sources.images import Images
 from distillation.teachers import Teacher
+
+Batch = TypeVar("Batch")
 
 PROBE_BATCH_ON_CPU = 16
 """There the rate hardly depends on the batch, and a large one would take minutes."""
@@ -97,7 +99,7 @@ def plan_targets(
         batch_size = min(batch_size, PROBE_BATCH_ON_CPU)
     bank = TeacherBank(teachers, device, precision, facts.patch_grid)
     loader = view_loader(cache, images, bank.sizes, missing, batch_size=batch_size, workers=workers, pin_memory=on_gpu)
-    first, decoding = _measure_decoding(loader, batch_size, seconds)
+    first, decoding = delivery_rate(iter(loader), batch_size, seconds)  # the workers go with the iterator
 
     def embed() -> bool:
         bank.embed(first["rendered"])[0].cpu()
@@ -121,11 +123,27 @@ def plan_targets(
     )
 
 
-def _measure_decoding(loader: DataLoader, batch_size: int, seconds: float) -> tuple[dict, float]:
-    """A batch, and images per second of those after it; the workers have gone when it returns."""
-    batches = iter(loader)
+def delivery_rate(batches: Iterator[Batch], images: int, seconds: float) -> tuple[Batch, float]:
+    """The first batch that workers deliver, and images per second of later ones, which are counted for about `seconds`.
+
+    All workers begin at once, so when the first batch is there those of the others lie ready: for as long as the first
+    one took, batches are taken without being counted. Where none is left after that, these make the rate.
+
+    Args:
+        batches: of `images` each.
+    """
+    began = time.perf_counter()
     first = next(batches)
-    return first, _rate(lambda: next(batches, None) is not None, batch_size, seconds)
+    waited = time.perf_counter() - began
+    ready, taken = time.perf_counter() + min(waited, seconds), 1
+    while time.perf_counter() < ready and next(batches, None) is not None:
+        taken += 1
+    counting, counted = time.perf_counter(), 0
+    while time.perf_counter() - counting < seconds and next(batches, None) is not None:
+        counted += 1
+    if counted == 0:
+        return first, taken * images / (counting - began)
+    return first, counted * images / (time.perf_counter() - counting)
 
 
 def _rate(work: Callable[[], bool], images: int, seconds: float) -> float:

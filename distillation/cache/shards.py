@@ -84,6 +84,20 @@ def read_column(path: Path, name: str, first: int) -> np.ndarray:
     return numbers.flatten().to_numpy().reshape(len(index), -1)
 
 
+def damaged_rows(path: Path) -> list[int]:
+    """The images of a shard that could not be read when it was computed.
+
+    Raises:
+        ValueError: the file cannot be read.
+    """
+    try:
+        table = pq.read_table(path, columns=["index", "valid"])
+        index, valid = table["index"].to_numpy(), table["valid"].to_numpy()
+    except (OSError, KeyError, pa.ArrowException) as error:
+        raise ValueError(f"targets: {path} cannot be read ({error}); delete it and compute or download it") from error
+    return index[~valid].tolist()
+
+
 def read_row(path: Path, position: int) -> tuple[View | None, np.ndarray]:
     """One row of a shard: its view, None of a damaged image, and its embedding, (D,) float16."""
     table = pq.read_table(path, columns=["valid", *PARAMETERS, "embedding"]).slice(position, 1)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from distillation.cache.facts import Facts
 from distillation.cache.hub import download
-from distillation.cache.maps import MappedColumn
+from distillation.cache.maps import FirstShard, MappedColumn
 from distillation.cache.shards import read_row
 from distillation.views import View
 
@@ -43,7 +43,7 @@ class TargetCache:
         self.facts = facts
         self.view_count = facts.views
         self.shard_rows = facts.shard_rows
-        self._columns: dict[tuple[int, str], MappedColumn] = {}
+        self._columns: dict[tuple[int, str], MappedColumn | FirstShard] = {}
 
     @classmethod
     def create(cls, folder: Path, facts: Facts) -> "TargetCache":
@@ -146,8 +146,20 @@ class TargetCache:
             OSError: no room for the memory maps.
         """
         for view in range(self.view_count):
-            for name in ("embedding", "patches") if self.facts.patch_grid else ("embedding",):
+            for name in self._names:
                 self._column(view, name)
+
+    def sample(self) -> None:
+        """Let `read` answer for view 0 with rows of its first shard, kept in memory, whatever image is asked for.
+
+        They are read as fast as the right ones, and nothing is written: for measurements.
+
+        Raises:
+            ValueError: shards are missing, or the first is damaged.
+        """
+        self.require_whole()
+        for name in self._names:
+            self._columns[0, name] = FirstShard(self.file(0, 0), name)
 
     def read(self, view: int, indices: Tensor | np.ndarray | Sequence[int]) -> Tensor:
         """(B,) images -> (B, D) float32 embeddings of one view, all teachers side by side.
@@ -174,6 +186,11 @@ class TargetCache:
         drawn, embedding = read_row(self.file(view, index // self.shard_rows), index % self.shard_rows)
         return drawn, torch.from_numpy(embedding.astype(np.float32))
 
+    @property
+    def _names(self) -> tuple[str, ...]:
+        """Columns that are mapped."""
+        return ("embedding", "patches") if self.facts.patch_grid else ("embedding",)
+
     def _read(self, view: int, name: str, indices: Tensor | np.ndarray | Sequence[int]) -> Tensor:
         rows = np.asarray(indices)
         numbers = self._column(view, name).read(rows)
@@ -181,11 +198,11 @@ class TargetCache:
         if damaged.any():
             raise ValueError(
                 f"targets: image {rows[damaged][0]} could not be read when {self.folder} was built, so there is no "
-                "embedding of it; have the images changed since?"
+                f"embedding of it; the command that began the cache computes it again: {self.facts.made.get('command')}"
             )
         return torch.from_numpy(numbers.astype(np.float32))  # on one core: so few numbers are not worth waking others
 
-    def _column(self, view: int, name: str) -> MappedColumn:
+    def _column(self, view: int, name: str) -> MappedColumn | FirstShard:
         if (view, name) not in self._columns:
             self.require_whole()
             if not 0 <= view < self.view_count:

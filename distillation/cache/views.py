@@ -1,7 +1,6 @@
 """The views of a teacher cache, decoded and rendered for its teachers shard by shard."""
 
 import os
-import signal
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
@@ -11,7 +10,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from distillation.cache.facts import Facts
 from distillation.cache.shards import PARAMETERS
 from distillation.cache.store import TargetCache
-from distillation.interrupts import outlive_sigterm
+from distillation.interrupts import leave_signals_to_the_main_process
 from distillation.sources.decoding import DamagedImage
 from distillation.sources.images import Images
 from distillation.views import random_view, render, to_row
@@ -105,10 +104,5 @@ def view_loader(
         batch_sampler=ShardBatches(cache, shards, batch_size),
         num_workers=min(workers, os.cpu_count() or 1),
         pin_memory=pin_memory,
-        worker_init_fn=_leave_signals_to_the_main_process,
+        worker_init_fn=leave_signals_to_the_main_process,
     )
-
-
-def _leave_signals_to_the_main_process(worker: int) -> None:
-    outlive_sigterm(worker)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

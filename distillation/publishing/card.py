@@ -21,7 +21,8 @@ FACTS = {
     "date": "date",
 }
 """Provenance that every card states beside the teacher, and its title."""
-ELSEWHERE = ("teacher", "teachers", "command", "settings", "started_from", "scores")  # of the provenance, in the card
+ELSEWHERE = ("teacher", "teachers", "command", "settings", "started_from", "scores", "device_hours")
+"""Of the provenance, which the card states in places of their own."""
 ABOUT_A_SCORECARD = ("encoder", "queries", "weights_sha256", "command", "commit")
 ACCURACIES = {
     "knn10_percent": "10-NN accuracy, %",
@@ -160,8 +161,11 @@ def _made_by(config: CheckpointConfig) -> str:
     provenance = config.provenance
     rows = _teacher_rows(provenance) + [(title, _text(provenance.get(name))) for name, title in FACTS.items()]
     hours, processes = provenance.get("hours"), provenance.get("processes")
-    if hours is not None and processes is not None:
-        rows.append(("device-hours", _text(round(hours * processes, 2))))
+    device_hours = provenance.get("device_hours")  # the product is another where processes changed in between
+    if device_hours is None and hours is not None and processes is not None:
+        device_hours = hours * processes
+    if device_hours is not None:
+        rows.append(("device-hours", _text(round(device_hours, 2))))
     rows += [(name, _text(value)) for name, value in provenance.items() if name not in (*FACTS, *ELSEWHERE)]
     rows.append(("sha256 of model.safetensors", config.weights_sha256))
     settings = [f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in provenance["settings"].items()]

@@ -49,6 +49,7 @@ class Encoder:
         image_size_px: S.
         teacher_head: (B, D) features -> (B, ΣD), the estimate of its teachers' embeddings; None without one.
         weights_sha256: checksum of a checkpoint's weights; None for what is no checkpoint of ours.
+        teachers: what a checkpoint's provenance records of its teachers, as `TeacherFacts` names it; empty: nothing.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Encoder:
     image_size_px: int
     teacher_head: nn.Linear | None = None
     weights_sha256: str | None = None
+    teachers: tuple[dict[str, Any], ...] = ()
 
 
 class Normalized(nn.Module):
@@ -109,7 +111,8 @@ def load_encoder(spec: str | None, image_size_px: int | None = None) -> Encoder:
     assert encoder.checkpoint is not None
     name, sha256 = encoder.checkpoint.name, encoder.checkpoint.weights_sha256
     size_px = image_size_px or _distilled_px(encoder.checkpoint.provenance) or USUAL_SIZE_PX
-    return Encoder(name, encoder, CentreView(size_px), size_px, encoder.teacher_head, sha256)
+    teachers = _recorded_teachers(encoder.checkpoint.provenance)
+    return Encoder(name, encoder, CentreView(size_px), size_px, encoder.teacher_head, sha256, teachers)
 
 
 def _distilled_px(provenance: dict[str, Any]) -> int | None:
@@ -117,6 +120,13 @@ def _distilled_px(provenance: dict[str, Any]) -> int | None:
     settings = provenance.get("settings")
     size_px = settings.get("image_size") if isinstance(settings, dict) else None
     return size_px if isinstance(size_px, int) else None
+
+
+def _recorded_teachers(provenance: dict[str, Any]) -> tuple[dict[str, Any], ...]:
+    """What a checkpoint's provenance has of each teacher; empty where it has nothing."""
+    recorded = provenance.get("teachers")
+    entries = recorded if isinstance(recorded, list) else []
+    return tuple(entry for entry in entries if isinstance(entry, dict))
 
 
 def teacher_as_encoder(teacher: Teacher) -> Encoder:

@@ -29,7 +29,7 @@ class DamageLog:
         self.path = path
         self.images = images
         self.limit_share = limit_share
-        self.lines = _read(path)
+        self.lines = _read(path, len(images))
         self._repaired: set[int] = set()  # listed by other processes, but found readable
         self._compared = False
         if images.shards is None:
@@ -80,8 +80,9 @@ class DamageLog:
 
     def _damaged(self) -> set[int]:
         """What is listed in the folder."""
-        others = (index for path in self.path.parent.glob(LISTS) if path != self.path for index in _read(path))
-        return {*self.lines, *others} - self._repaired
+        others = [path for path in self.path.parent.glob(LISTS) if path != self.path]
+        listed = (index for path in others for index in _read(path, len(self.images)))
+        return {*self.lines, *listed} - self._repaired
 
     def _add(self, index: int) -> None:
         if index not in self.lines and (reason := self._reason(index)) is not None:
@@ -90,9 +91,13 @@ class DamageLog:
 
     def _drop_repaired(self) -> None:
         damaged = {index: line for index, line in self.lines.items() if self._reason(index) is not None}
-        if len(damaged) < len(self.lines):
-            self.lines = damaged
+        if len(damaged) == len(self.lines):
+            return
+        self.lines = damaged
+        if damaged:
             self._write()
+        else:
+            self.path.unlink(missing_ok=True)
 
     def _reason(self, index: int) -> str | None:
         """Why an image cannot be read; None: it can."""
@@ -111,7 +116,8 @@ class DamageLog:
         partial.replace(self.path)
 
 
-def _read(path: Path) -> dict[int, str]:
-    """{index: line} of a list; none where there is no file."""
+def _read(path: Path, count: int) -> dict[int, str]:
+    """{index: line} of a list of images below `count`; none where there is no file."""
     lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines() if path.exists() else []
-    return {int(line.partition("\t")[0]): line for line in lines}
+    listed = {int(line.partition("\t")[0]): line for line in lines}
+    return {index: line for index, line in listed.items() if index < count}

@@ -46,6 +46,8 @@ class VideoFrames:
         ValueError: a file is missing, or the package av.
     """
 
+    shards: tuple[int, ...] | None = None
+
     def __init__(self, episodes: Sequence[Episode], fps: float, every: int, name: str):
         _require_av(name)
         files = dict.fromkeys(episode.path for episode in episodes)

@@ -11,28 +11,25 @@ CHECKPOINT_FILE = "checkpoint.pt"
 
 
 class Stateful(Protocol):
-    """A part of a run whose state a checkpoint holds: model, optimizer, scheduler, scaler, average, queue."""
+    """A part of a run whose state a checkpoint holds: model, optimizer, scheduler, scaler, average, queue, history."""
 
     def state_dict(self) -> dict[str, Any]: ...
     def load_state_dict(self, state_dict: dict[str, Any], /) -> Any: ...
 
 
-def save_checkpoint(
-    folder: Path, step: int, seconds: float, facts: dict[str, str], parts: Mapping[str, Stateful | None]
-) -> None:
+def save_checkpoint(folder: Path, step: int, facts: dict[str, str], parts: Mapping[str, Stateful | None]) -> None:
     """Write all that the next step depends on; the file appears whole or not at all.
 
     Args:
         folder: where; the checkpoint before is replaced.
         step: steps taken.
-        seconds: time that they took, over all runs.
         facts: what a run must share to resume this one.
         parts: name -> part of the run; None: a run without this part.
 
     Raises:
         OSError: the disk is full or the folder cannot be written; the checkpoint before is intact.
     """
-    state = {"step": step, "seconds": seconds, "facts": facts}
+    state: dict[str, Any] = {"step": step, "facts": facts}
     state |= {name: part.state_dict() for name, part in parts.items() if part is not None}
     partial = folder / f".{CHECKPOINT_FILE}.partial"
     try:
@@ -49,15 +46,15 @@ def save_checkpoint(
         ) from error
 
 
-def load_checkpoint(folder: Path, facts: dict[str, str], parts: Mapping[str, Stateful | None]) -> tuple[int, float]:
-    """Restore the state of `save_checkpoint`; returns (steps taken, seconds they took), (0, 0) without a checkpoint.
+def load_checkpoint(folder: Path, facts: dict[str, str], parts: Mapping[str, Stateful | None]) -> int:
+    """Restore the state of `save_checkpoint`; returns the steps taken, 0 without a checkpoint.
 
     Raises:
         ValueError: the folder holds a run with other settings; the message names them.
     """
     path = folder / CHECKPOINT_FILE
     if not path.exists():
-        return 0, 0.0
+        return 0
     state = torch.load(path, map_location="cpu", weights_only=True)
     found = state.get("facts", {})
     differing = [
@@ -73,7 +70,7 @@ def load_checkpoint(folder: Path, facts: dict[str, str], parts: Mapping[str, Sta
     for name, part in parts.items():
         if part is not None:
             part.load_state_dict(state[name])
-    return state["step"], state["seconds"]
+    return state["step"]
 
 
 def make_folder(folder: Path) -> None:

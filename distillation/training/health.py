@@ -1,4 +1,4 @@
-"""Watches for a loss that is not finite without waiting for the device at every step."""
+"""Watches for numbers that are not finite without waiting for the device at every step."""
 
 import json
 from collections.abc import Callable
@@ -7,13 +7,15 @@ from typing import cast
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor
+from torch import Tensor, nn
 
 from distillation.training.runlog import write_text
 
+ADVICE = "give another --output with a lower --lr or --clip; what was saved before stays"
+
 
 class Health:
-    """Remembers on the device the first step whose loss was not finite.
+    """Remembers on the device the first step whose loss was not finite; looks at weights before they are kept.
 
     Args:
         accelerator: asks all processes.
@@ -49,5 +51,24 @@ class Health:
         first = ", ".join(map(str, images[:8]))
         raise FloatingPointError(
             f"step {step}: the loss is not finite; images {first}{', ...' if len(images) > 8 else ''} ({path} lists "
-            "all); look at them, or lower lr, or set clip; what was saved before stays"
+            f"all); look at them, or {ADVICE}"
+        )
+
+    def require_weights(self, step: int, module: nn.Module) -> None:
+        """Raise where a weight or a statistic of a module is not finite; all processes must ask at the same step.
+
+        Args:
+            step: the one that was taken last, whose gradient no later loss has shown yet.
+
+        Raises:
+            FloatingPointError: names the step and a tensor.
+        """
+        tensors = {key: value for key, value in module.state_dict().items() if value.is_floating_point()}
+        largest = torch.stack([value.abs().amax().float() for value in tensors.values()])  # NaN where one is
+        if cast(Tensor, self.accelerator.gather(torch.isfinite(largest).all().view(1))).all():
+            return
+        broken = [key for key, finite in zip(tensors, torch.isfinite(largest).tolist(), strict=True) if not finite]
+        raise FloatingPointError(
+            f"step {step}: {len(broken)} of {len(tensors)} tensors of weights are not finite, such as "
+            f"{', '.join(broken[:1]) or 'one of another process'}, though the loss was; {ADVICE}"
         )

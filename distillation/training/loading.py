@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from distillation.datasets import Views
-from distillation.interrupts import outlive_sigterm
+from distillation.interrupts import leave_signals_to_the_main_process
 from distillation.training.batches import Key
 
 
@@ -18,6 +18,6 @@ def stream(views: Views, keys: Iterable[list[Key]], workers: int) -> Generator[d
         views,
         batch_sampler=keys,
         num_workers=min(workers, os.cpu_count() or 1),
-        worker_init_fn=outlive_sigterm,
+        worker_init_fn=leave_signals_to_the_main_process,
         pin_memory=torch.cuda.is_available(),
     )

@@ -9,8 +9,8 @@ from accelerate import Accelerator
 from matplotlib.figure import Figure
 from torch import nn
 
-from distillation.datasets import open_labelled
 from distillation.scoring.feature_scores import score_features
+from distillation.scoring.labelled import open_bank_and_queries
 from distillation.training.runlog import append_line, read_rows, write_text
 
 SCORES_FILE = "scores.jsonl"
@@ -23,11 +23,15 @@ class Monitor:
     The main process measures while the others wait.
 
     Args:
-        bank, queries: labelled images as `open_images` takes them; without them nothing is scored.
+        bank, queries: labelled images as `open_labelled` takes them; without them nothing is scored.
         folder: that of the run, with its log.
         accelerator: of the run.
         start: steps already taken; later scores of an interrupted run are dropped.
         batch_size, workers: with which images are embedded.
+        bank_split, queries_split: of Hub datasets.
+
+    Raises:
+        ValueError: see `open_bank_and_queries`.
     """
 
     def __init__(
@@ -39,8 +43,11 @@ class Monitor:
         start: int,
         batch_size: int = 64,
         workers: int = 2,
+        bank_split: str = "train",
+        queries_split: str = "validation",
     ):
-        self.labelled = [open_labelled(sources) for sources in (bank, queries) if sources]
+        scored = bool(bank or queries)
+        self.labelled = open_bank_and_queries(bank, queries, bank_split, queries_split) if scored else None
         self.folder = folder
         self.accelerator = accelerator
         self.loading = {"batch_size": batch_size, "workers": workers}
@@ -58,8 +65,8 @@ class Monitor:
             path = self.folder / SCORES_FILE
             measured = path.exists() and any(row["step"] == step for row in read_rows(path))
             if self.labelled and not measured:
-                bank, queries = self.labelled
-                scores = score_features(features, bank, queries, image_size_px, self.accelerator.device, **self.loading)
+                device = self.accelerator.device
+                scores = score_features(features, *self.labelled, image_size_px, device, **self.loading)
                 append_line(path, json.dumps({"step": step, **scores}))
                 self.accelerator.log(scores, step=step)
             draw_curves(self.folder)

@@ -9,7 +9,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from distillation.cache.plan import duration
+from distillation.cache.plan import delivery_rate, duration
 from distillation.students import Student
 from distillation.training.batches import Curriculum
 from distillation.training.objective import Objective
@@ -85,9 +85,9 @@ def measure_plan(
         images_at[curriculum.image_size(curriculum.epoch(step))] += steps * curriculum.batch_size
     seconds = MEASURING_SECONDS / (2 + len(images_at))
 
-    batch = next(batches)
+    batch, batches_per_second = delivery_rate(batches, 1, seconds)
     count = len(batch["index"])
-    decoding = measure_rate(lambda: next(batches), count, seconds, torch.device("cpu"))
+    decoding = count * batches_per_second
     with accelerator.autocast():
         teaching = measure_rate(lambda: supervision(batch, 0), count, seconds, device)
         targets, maps = supervision(batch, 0)

@@ -12,6 +12,6 @@ def lr_factor(step: int, steps: int, warmup_share: float) -> float:
 
 
 def image_size_at(epoch: int, epochs: int, first_px: int, last_px: int) -> int:
-    """Side in px in an epoch: from first_px to last_px in steps of 16 px, last_px for the last third."""
-    progress = min(1.0, epoch / max(1, epochs * 2 / 3))
-    return first_px + int((last_px - first_px) * progress) // 16 * 16 if progress < 1 else last_px
+    """Side in px in an epoch: from first_px in steps of 16 px; last_px for the last third, at least the last epoch."""
+    growing = epochs * 2 // 3
+    return first_px + int((last_px - first_px) * (epoch / growing)) // 16 * 16 if epoch < growing else last_px

@@ -15,6 +15,9 @@ from distillation.teachers import Teacher, load_teacher
 from distillation.towers.preprocessing import Interpolation
 from distillation.training.loading import stream
 
+ROWS_WITHOUT_TEACHER = 8
+"""Rows whose views' parameters are compared where no teacher is loaded; each decodes an image."""
+
 
 class Supervision(Protocol):
     """The embeddings of all teachers side by side, (B, D) with D the sum of `widths`, and their maps where asked."""
@@ -113,22 +116,28 @@ class CachedTeachers:
         samples: int,
         device: torch.device,
         maps: bool,
+        measured: bool = False,
     ) -> "CachedTeachers":
-        """A cache after all checks: it is what is wanted, whole, and holds what its teachers compute.
+        """A cache after all checks: it is what is wanted, whole, and holds the images' views and what teachers compute.
 
         Args:
             place: a folder or a Hub dataset id.
             wanted: what the run's embeddings are a function of.
-            teachers: recompute `samples` rows; without teachers none is.
+            teachers: recompute `samples` rows; without teachers the views' parameters alone are compared.
+            samples: 0: a few rows.
+            measured: only for measurements: nothing is written, and rows of the first shard stand for all
+                (`TargetCache.sample`).
 
         Raises:
             ValueError: no cache there, another one, an incomplete or a damaged one, or one without the maps.
         """
         cache = TargetCache.open(place)
         cache.require(wanted)
-        cache.map()
-        if teachers:
-            verify(cache, images, teachers, device=device, samples=samples)
+        if measured:
+            cache.sample()
+        else:
+            cache.map()
+        verify(cache, images, teachers or None, device=device, samples=samples or ROWS_WITHOUT_TEACHER)
         if maps and cache.facts.patch_shape is None:
             raise ValueError(f"loss: patch needs patch tokens, {place} has none; build it with --patch-grid")
         return cls(cache, device, maps)

@@ -1,4 +1,4 @@
-"""Batch norm whose statistics are those of the whole batch, where several processes hold parts of it."""
+"""Batch norm whose statistics are those of what all processes compute at once: the batch, or a micro-batch of it."""
 
 import torch
 from torch import Tensor, nn

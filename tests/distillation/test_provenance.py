@@ -1,3 +1,4 @@
+import os
 import re
 import subprocess
 import sys
@@ -26,8 +27,47 @@ def test_a_machine_without_git_has_no_commit(monkeypatch):
     assert commit(ROOT / "distillation" / "provenance.py") is None
 
 
+def test_rows_of_results_make_no_commit_dirty_and_code_does(tmp_path):
+    def git(*arguments: str) -> None:
+        identity = ["-c", "user.name=a", "-c", "user.email=b"]
+        subprocess.run(["git", "-C", str(tmp_path), *identity, *arguments], check=True)
+
+    files = ["room/code.py", "room/results/speed.csv", "results/deep/table.csv", "results/top.csv", "results.csv"]
+    for file in files:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text("a\n")
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-qm", "c")
+    clean = commit(tmp_path / "room" / "code.py")
+    assert clean
+    assert re.fullmatch("[0-9a-f]{12}", clean)
+    for file in ("room/results/speed.csv", "results/top.csv", "results.csv"):
+        (tmp_path / file).write_text("b\n")
+    assert commit(tmp_path / "room" / "code.py") == clean
+    for file in ("results/deep/table.csv", "room/code.py"):
+        (tmp_path / file).write_text("b\n")
+        assert commit(tmp_path / "room" / "code.py") == f"{clean}-dirty"
+        git("checkout", "-q", file)
+    (tmp_path / "results" / "deep" / "table.csv").unlink()
+    assert commit(tmp_path / "room" / "code.py") == f"{clean}-dirty"
+
+
 def test_the_command_is_what_one_types():
     program = "import sys; sys.argv = ['/env/bin/xdistill distill', '--output', 'a folder'];"
     program += "from distillation.provenance import command; print(command())"
     run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert run.stdout == "xdistill distill --output 'a folder'\n"
+
+
+def test_the_command_names_what_the_command_line_ran_when_it_is_started_as_a_module(tmp_path):
+    (tmp_path / "started.py").write_text(
+        "import sys\n"
+        "from distillation.provenance import command\n"
+        "sys.argv = ['xdistill distill', '--epochs', '5']\n"  # as xdistill_encoder.cli does
+        "print(command())\n"
+    )
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}:{tmp_path}"}
+    started = [sys.executable, "-m", "started"]
+    printed = subprocess.run(started, env=environment, capture_output=True, text=True, check=True).stdout
+    assert printed == "xdistill distill --epochs 5\n"

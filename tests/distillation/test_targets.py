@@ -140,6 +140,25 @@ def test_damaged_images_are_marked_listed_and_stop_the_build_above_the_limit(con
     assert len(listed.splitlines()) == 2
 
 
+def test_once_images_are_repaired_the_same_command_computes_their_rows(config, tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(128):  # of which the fingerprint reads the even ones
+        Image.new("RGB", (40, 48), (number, 100, 100)).save(folder / f"{number:03}.png")
+    whole = (folder / "005.png").read_bytes()
+    (folder / "005.png").write_bytes(b"")
+    config = replace(config, images=(str(folder),), shard_rows=64, batch_size=64)
+    build(replace(config, max_damaged=0.1))
+    (folder / "005.png").write_bytes(whole)
+    kept = [config.output / f"view-00{view}" / "shard-00001.parquet" for view in (0, 1)]
+    before = [file.stat().st_mtime_ns for file in kept]
+    cache = build(replace(config, max_damaged=0.0))
+    assert cache.read(0, [5]).isfinite().all()
+    assert cache.read(1, [5]).isfinite().all()
+    assert not (config.output / "damaged-0.txt").exists()
+    assert [file.stat().st_mtime_ns for file in kept] == before
+
+
 def test_several_teachers_lie_side_by_side_each_at_its_own_size(config, teacher_spec, teacher):
     cache = build(replace(config, teacher=(teacher_spec, teacher_spec), embedding="avg", patch_grid=1))
     width = teacher.num_features

@@ -38,16 +38,14 @@ def config(tmp_path, parquet, teacher_spec):
     )
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory, parquet, teacher_spec):
-    folder = tmp_path_factory.mktemp("cache") / "targets"
+def build_cache(folder: Path, parquet: str, teacher_spec: str, views: int) -> str:
     targets.build(
         targets.Config(
             teacher=(teacher_spec,),
             teacher_image_size=None,
             images=(parquet,),
             output=folder,
-            views_per_image=2,
+            views_per_image=views,
             patch_grid=1,
             batch_size=8,
             workers=0,
@@ -55,6 +53,11 @@ def cache(tmp_path_factory, parquet, teacher_spec):
         )
     )
     return str(folder)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory, parquet, teacher_spec):
+    return build_cache(tmp_path_factory.mktemp("cache") / "targets", parquet, teacher_spec, views=2)
 
 
 def losses(folder: Path) -> list[float]:
@@ -224,11 +227,28 @@ def test_a_signal_saves_and_leaves_and_the_resumed_run_ends_as_an_undisturbed_on
     assert "the same command resumes" in printed
     assert 3 <= len(losses(config.output)) < 36
 
-    train(config)
+    checkpoint = XDistillResNet18.from_pretrained(train(config)).checkpoint
     undisturbed = replace(config, output=config.output / "undisturbed")
     train(undisturbed)
     assert losses(config.output) == losses(undisturbed.output)
     assert_same_weights(config.output, undisturbed.output)
+    assert checkpoint
+    first, second = checkpoint.provenance["command"].splitlines()  # both launches
+    assert first.startswith("python -m distillation.train --teacher")
+    assert second != first
+    assert checkpoint.provenance["device_hours"] == checkpoint.provenance["hours"] > 0
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_on_a_gpu_a_resumed_run_counts_its_steps_on_the_cpu(config):
+    config = replace(config, epochs=12)
+    process = command(config)
+    wait_for_steps(config, process, 3)
+    process.terminate()
+    process.communicate(timeout=120)
+    train(config)
+    state = torch.load(config.output / "checkpoint.pt", weights_only=True)["optimizer"]["state"][0]
+    assert (state["step"].device.type, state["exp_avg"].device.type) == ("cpu", "cuda")
 
 
 def test_a_run_that_is_killed_at_random_steps_ends_as_an_undisturbed_one(config):
@@ -252,6 +272,50 @@ def test_an_output_folder_of_another_run_is_refused_with_what_differs(config):
     train(replace(config, epochs=1))
     with pytest.raises(ValueError, match=r"run with other settings \(epochs was 1, is 2\).*another --output"):
         train(replace(config, epochs=2))
+
+
+def test_a_run_on_a_cache_goes_on_with_that_cache_alone(config, cache, parquet, teacher_spec, tmp_path):
+    config = replace(config, epochs=1, targets=cache)
+    train(config)
+    with pytest.raises(ValueError, match=r"targets was cached \(.*\), is online; views_per_image was 2, is None\)"):
+        train(replace(config, targets=None))
+    with pytest.raises(ValueError, match=r"settings \(targets was cached \(.*\), is online\)"):
+        train(replace(config, targets=None, views_per_image=2))
+    other = build_cache(tmp_path / "other", parquet, teacher_spec, views=3)
+    with pytest.raises(ValueError, match=r"settings \(views_per_image was 2, is 3\)"):
+        train(replace(config, targets=other))
+
+
+def test_a_run_goes_on_with_the_warm_start_it_had_alone(config, tmp_path):
+    torch.manual_seed(5)
+    kettle = str(XDistillResNet18().save_pretrained(tmp_path / "kettle"))
+    config = replace(config, epochs=1)
+    train(config)
+    with pytest.raises(ValueError, match=r"settings \(warm_start was None, is [0-9a-f]{64}\)"):
+        train(replace(config, warm_start=kettle))
+    warm = replace(config, warm_start=kettle, output=tmp_path / "warm")
+    train(warm)
+    with pytest.raises(ValueError, match=r"settings \(warm_start was [0-9a-f]{64}, is None\)"):
+        train(replace(warm, warm_start=None))
+    shutil.rmtree(warm.output / "encoder")  # as after a crash between the last save and the export
+    moved = shutil.move(kettle, tmp_path / "teapot")
+    checkpoint = XDistillResNet18.from_pretrained(train(replace(warm, warm_start=str(moved)))).checkpoint
+    assert checkpoint
+    assert checkpoint.provenance["started_from"]["name"] == "kettle"
+
+
+def test_a_finished_run_is_not_exported_again_unless_its_encoder_is_missing_or_named_otherwise(config, capsys):
+    config = replace(config, epochs=1)
+    written = train(config) / "config.json"
+    before = written.stat().st_mtime_ns
+    assert train(config) == written.parent
+    assert "this run has ended before" in capsys.readouterr().out
+    assert written.stat().st_mtime_ns == before
+    train(replace(config, name="kettle"))
+    assert json.loads(written.read_text())["name"] == "kettle"
+    (written.parent / "model.safetensors").write_bytes(b"cut off")
+    train(replace(config, name="kettle"))
+    assert XDistillResNet18.from_pretrained(written.parent)(torch.zeros(1, 3, 32, 32)).isfinite().all()
 
 
 def test_other_images_under_the_same_name_are_another_run_and_the_same_under_another_are_not(config, parquet, tmp_path):
@@ -313,6 +377,12 @@ def test_a_loss_that_is_not_finite_stops_the_run_before_it_is_saved(config, log_
         train(replace(config, lr=1e30, log_every=log_every))
     assert not (config.output / "checkpoint.pt").exists()
     assert not (config.output / "encoder").exists()
+
+
+def test_weights_that_are_not_finite_are_not_saved_though_the_loss_was(config):
+    with pytest.raises(FloatingPointError, match=r"step 1: \d+ of \d+ tensors of weights are not finite, such as"):
+        train(replace(config, weight_decay=1e42, save_every=1))
+    assert not (config.output / "checkpoint.pt").exists()
 
 
 def test_a_run_that_fails_says_why_in_a_line_and_ends_its_workers(config):

@@ -7,7 +7,7 @@ from torchvision.models.feature_extraction import create_feature_extractor
 
 def test_the_trunks_state_loads_strictly_into_torchvisions_resnet18(encoder, pixels, normalised):
     model = resnet18()
-    model.fc = nn.Identity()
+    model.add_module("fc", nn.Identity())
     model.load_state_dict(encoder.trunk.state_dict(), strict=True)
     with torch.inference_mode():
         torch.testing.assert_close(model.eval()(normalised), encoder(pixels), rtol=1e-4, atol=1e-4)
@@ -16,7 +16,7 @@ def test_the_trunks_state_loads_strictly_into_torchvisions_resnet18(encoder, pix
 def test_group_norm_loads_where_torchvision_builds_the_same_groups(random_encoder, pixels, normalised):
     encoder = random_encoder("group")
     model = resnet18(norm_layer=lambda channels: nn.GroupNorm(channels // 16, channels))
-    model.fc = nn.Identity()
+    model.add_module("fc", nn.Identity())
     model.load_state_dict(encoder.trunk.state_dict(), strict=True)
     with torch.inference_mode():
         torch.testing.assert_close(model.eval()(normalised), encoder(pixels), rtol=1e-4, atol=1e-4)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from policy_examples import export
-from policy_examples.encoders import load_encoder
+from policy_examples.encoders import EncoderName, load_encoder
 from policy_examples.export import Config, export_policy
 from policy_examples.policy import DiffusionPolicy
 from policy_examples.policy_shape import PolicyShape
@@ -27,7 +27,7 @@ SHAPE = PolicyShape(
 def saved(tmp_path):
     """(shape, name of an encoder) -> config that exports a policy of 64 px frames whose actions have units."""
 
-    def save(shape: PolicyShape, encoder: str, **changes) -> Config:
+    def save(shape: PolicyShape, encoder: EncoderName, **changes) -> Config:
         torch.manual_seed(0)
         policy = DiffusionPolicy(shape, [load_encoder(encoder)])
         policy.agent_pos.fit(torch.randn(20, shape.state_size))

@@ -8,6 +8,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 from torchvision.transforms.v2.functional import to_pil_image
 
 from xdistill_encoder import XDistillResNet18, export
@@ -84,13 +85,13 @@ def test_int8_quarters_the_file_and_is_compared_on_images_that_did_not_set_its_r
 def test_a_fixed_size_refuses_others_and_leaves_the_batch_free(tmp_path, encoder):
     export_onnx(encoder, tmp_path / "encoder.onnx", image_size=(64, 96))
     assert run(tmp_path / "encoder.onnx", uint8(3, 3, 64, 96))[0].shape == (3, 512)
-    with pytest.raises(onnxruntime.capi.onnxruntime_pybind11_state.InvalidArgument, match="invalid dimensions"):
+    with pytest.raises(InvalidArgument, match="invalid dimensions"):
         run(tmp_path / "encoder.onnx", uint8(3, 3, 96, 96))
 
 
 def test_floats_are_refused_by_the_file(tmp_path, encoder):
     export_onnx(encoder, tmp_path / "encoder.onnx")
-    with pytest.raises(onnxruntime.capi.onnxruntime_pybind11_state.InvalidArgument, match="uint8"):
+    with pytest.raises(InvalidArgument, match="uint8"):
         run(tmp_path / "encoder.onnx", torch.rand(1, 3, 64, 64))
 
 
@@ -190,7 +191,7 @@ def test_a_readout_without_its_head_a_foreign_suffix_and_an_int8_program_are_tol
     with pytest.raises(ValueError, match=r"expected a name that ends in .onnx, got 'encoder.pb'"):
         export_onnx(encoder, tmp_path / "encoder.pb")
     with pytest.raises(ValueError, match=r"int8 is exported to ONNX"):
-        export_program(encoder, tmp_path / "encoder.pt2", precision="int8")
+        export_program(encoder, tmp_path / "encoder.pt2", precision="int8")  # type: ignore[arg-type]
 
 
 # ---- the command

@@ -1,5 +1,7 @@
 """The encoder as a `backbone_class` of robomimic: importing this makes "XDistillConv" known to its configs."""
 
+# pyright: reportMissingImports=false
+
 from collections.abc import Sequence
 
 from torch import Tensor

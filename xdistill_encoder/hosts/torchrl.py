@@ -1,5 +1,7 @@
 """A TorchRL transform that turns pixels into features."""
 
+# pyright: reportMissingImports=false
+
 from collections.abc import Sequence
 
 import torch

@@ -40,6 +40,14 @@ def test_the_command_of_a_card_asks_for_what_the_cache_holds(cache_facts, augmen
     assert facts.differences(cache_facts(seed=config.seed, views=views, augmentation=drawn, teachers=asked)) == []
 
 
+def test_the_command_for_teachers_of_several_sizes_asks_for_each_ones_own(cache_facts):
+    (teacher,) = cache_facts().teachers
+    facts = cache_facts(teachers=(teacher, replace(teacher, name="swin", image_size=64)))
+    config = tyro.cli(Config, args=shlex.split(command(facts, "robots/targets"))[2:])
+    asked = tuple(asked_teacher(spec, config.teacher_image_size, config.embedding) for spec in config.teacher)
+    assert facts.differences(replace(facts, views=None, teachers=asked)) == []
+
+
 def test_a_cards_metadata_name_a_split_for_each_view_of_the_cache(cache_facts, whole):
     metadata = DatasetCard(cache_card(cache_facts(), "robots/targets")).data.to_dict()
     (config,) = metadata["configs"]

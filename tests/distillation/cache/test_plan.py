@@ -1,9 +1,11 @@
+import time
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 import torch
 
-from distillation.cache.plan import TargetsPlan, plan_targets
+from distillation.cache.plan import TargetsPlan, delivery_rate, plan_targets
 from distillation.cache.shards import PARAMETERS
 from distillation.cache.store import TargetCache
 
@@ -56,3 +58,21 @@ def test_a_plan_counts_the_rows_that_are_missing_and_writes_nothing(tmp_path, un
 def test_nothing_is_planned_of_a_whole_cache(whole, photos, teacher):
     with pytest.raises(ValueError, match="plan: the cache in .*targets is whole, nothing is left to compute"):
         plan_targets(whole, photos, [teacher], torch.device("cpu"), "no", 0.01, batch_size=4, workers=0)
+
+
+def delivered(waits_s: list[float]) -> Iterator[int]:
+    """Numbers of batches, each after a wait."""
+    for number, wait_s in enumerate(waits_s):
+        time.sleep(wait_s)
+        yield number
+
+
+def test_batches_that_lay_ready_with_the_first_are_not_part_of_the_rate():
+    first, rate = delivery_rate(delivered([0.1] + [0.0] * 10 + [0.02] * 100), 5, seconds=0.1)
+    assert first == 0
+    assert 100 < rate <= 250  # 5 images in 0.02 s, or in more where the machine is busy
+
+
+def test_where_few_batches_exist_all_of_them_make_the_rate():
+    assert 100 < delivery_rate(delivered([0.02] + [0.0] * 3), 5, seconds=0.1)[1] <= 1000  # 20 images in 0.02 s
+    assert 50 < delivery_rate(delivered([0.02]), 5, seconds=0.1)[1] <= 250

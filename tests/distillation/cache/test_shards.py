@@ -5,7 +5,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from distillation.cache.shards import PARAMETERS, read_column, read_row, shard_table, write_shard
+from distillation.cache.shards import PARAMETERS, damaged_rows, read_column, read_row, shard_table, write_shard
 from distillation.views import AUGMENTATIONS, random_view, to_row
 
 
@@ -73,3 +73,10 @@ def test_shards_are_tables_that_datasets_reads(whole, tmp_path):
     assert table[4]["embedding"] == [1, 4, -0.5]
     assert table[6]["valid"] is False
     assert table[6]["top"] is None
+
+
+def test_damaged_rows_are_the_images_that_could_not_be_read_and_a_cut_file_is_named(whole):
+    assert [damaged_rows(whole.file(1, shard)) for shard in range(3)] == [[], [6], []]
+    whole.file(0, 1).write_bytes(whole.file(0, 1).read_bytes()[:-20])
+    with pytest.raises(ValueError, match=r"(?s)shard-00001.parquet cannot be read \(.*; delete it"):
+        damaged_rows(whole.file(0, 1))

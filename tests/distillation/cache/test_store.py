@@ -69,3 +69,13 @@ def test_a_folder_without_facts_and_facts_of_another_format_are_refused(tmp_path
 def test_a_view_that_does_not_exist_is_refused(whole):
     with pytest.raises(ValueError, match="view: expected 0 to 1, got 2"):
         whole.read(2, [0])
+
+
+def test_a_sample_answers_for_every_image_from_the_first_shard_and_writes_nothing(whole):
+    before = sorted(whole.folder.rglob("*"))
+    whole.sample()
+    assert whole.read(0, [1, 5, 10]).tolist() == [[0, 1, -0.5], [0, 1, -0.5], [0, 2, -0.5]]  # shards of 4 rows
+    assert sorted(whole.folder.rglob("*")) == before
+    whole.file(1, 2).unlink()
+    with pytest.raises(ValueError, match="1 of 6 shards are missing"):
+        whole.sample()

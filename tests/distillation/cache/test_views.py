@@ -7,7 +7,7 @@ from PIL import Image
 
 from distillation.cache.shards import PARAMETERS
 from distillation.cache.store import TargetCache
-from distillation.cache.views import CacheViews, ShardBatches, view_loader
+from distillation.cache.views import CacheViews, RenderSize, ShardBatches, view_loader
 from distillation.datasets import open_images
 from distillation.views import from_row, random_view, render
 
@@ -59,7 +59,7 @@ def test_a_shard_that_another_process_has_written_is_left_out(tmp_path, cache_fa
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_batches_are_items_stacked_whichever_process_made_them(unbuilt, photos, workers):
-    sizes = [(32, "bicubic"), (16, "bilinear")]
+    sizes: list[RenderSize] = [(32, "bicubic"), (16, "bilinear")]
     loader = view_loader(unbuilt, photos, sizes, [(1, 2)], batch_size=3, workers=workers, pin_memory=False)
     views = CacheViews(photos, unbuilt.facts, sizes)
     batches = list(loader)

@@ -145,6 +145,12 @@ def test_the_card_states_what_made_the_weights(title, fact):
     assert cells(card(), title) == [fact]
 
 
+def test_device_hours_that_were_recorded_are_stated_once_and_as_they_are():
+    stated = card(provenance(device_hours=60.507, processes="8, 4"))  # 12.5 hours, not all of them on 8
+    assert cells(stated, "device-hours") == ["60.51"]
+    assert "device_hours" not in stated
+
+
 @pytest.mark.parametrize(
     ("entry", "title"),
     [

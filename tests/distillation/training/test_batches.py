@@ -60,6 +60,12 @@ def test_what_comes_is_told_once_and_before_it_is_read(monkeypatch):
     )
 
 
+@pytest.mark.parametrize("length", [{"epochs": 1}, {"epochs": 2}, {"max_steps": 1}, {"max_steps": 3}])
+def test_the_last_step_of_a_run_of_any_length_shows_the_last_size(length):
+    last = list(MicroBatches(curriculum(**length), order))[-1]
+    assert {key[2] for key in last} == {96}
+
+
 def test_a_number_of_steps_ends_the_run_early():
     assert curriculum(max_steps=5).steps == 5
     assert curriculum(max_steps=100).steps == 6

@@ -18,31 +18,31 @@ def parts():
 
 
 def test_what_was_saved_comes_back(tmp_path, parts):
-    assert load_checkpoint(tmp_path, FACTS, parts) == (0, 0.0)
+    assert load_checkpoint(tmp_path, FACTS, parts) == 0
     saved = parts["model"].weight.detach().clone()
-    save_checkpoint(tmp_path, 7, 12.5, FACTS, parts)
+    save_checkpoint(tmp_path, 7, FACTS, parts)
     nn.init.zeros_(parts["model"].weight)
-    assert load_checkpoint(tmp_path, FACTS, parts) == (7, 12.5)
+    assert load_checkpoint(tmp_path, FACTS, parts) == 7
     assert torch.equal(parts["model"].weight, saved)
     assert os.listdir(tmp_path) == [CHECKPOINT_FILE]
 
 
 @pytest.mark.parametrize("facts", [{"lr": "0.2", "images": "abc"}, {"lr": "0.1"}])
 def test_other_settings_are_refused_by_name(tmp_path, parts, facts):
-    save_checkpoint(tmp_path, 7, 12.5, FACTS, parts)
+    save_checkpoint(tmp_path, 7, FACTS, parts)
     with pytest.raises(ValueError, match=r"(lr was 0.1, is 0.2|images was abc, is None)\); repeat its settings"):
         load_checkpoint(tmp_path, facts, parts)
 
 
 def test_a_full_disk_is_an_error_and_the_checkpoint_before_is_intact(tmp_path, parts):
-    save_checkpoint(tmp_path, 7, 12.5, FACTS, parts)
+    save_checkpoint(tmp_path, 7, FACTS, parts)
     before = (tmp_path / CHECKPOINT_FILE).read_bytes()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (8192, hard))  # a write beyond fails with "File too large"
     try:
         with pytest.raises(OSError, match=r"step 8 could not be saved in .*saved before is intact, make room"):
-            save_checkpoint(tmp_path, 8, 13.0, FACTS, parts)
+            save_checkpoint(tmp_path, 8, FACTS, parts)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         signal.signal(signal.SIGXFSZ, handler)
@@ -52,4 +52,4 @@ def test_a_full_disk_is_an_error_and_the_checkpoint_before_is_intact(tmp_path, p
 
 def test_a_folder_that_vanished_is_an_error(tmp_path, parts):
     with pytest.raises(OSError, match=r"step 8 could not be saved in .*No such file"):
-        save_checkpoint(tmp_path / "gone", 8, 13.0, FACTS, parts)
+        save_checkpoint(tmp_path / "gone", 8, FACTS, parts)

@@ -3,6 +3,7 @@ import json
 import pytest
 import torch
 from accelerate import Accelerator
+from torch import nn
 
 from distillation.training.health import Health
 
@@ -20,6 +21,18 @@ def test_the_first_step_whose_loss_is_not_finite_is_named_with_its_images(health
         health.require(lambda step: list(range(10 * step, 10 * step + 9)))
     listed = json.loads((tmp_path / "not_finite_at_step_6.json").read_text())
     assert listed == {"step": 6, "images": list(range(60, 69))}
+
+
+def test_weights_and_statistics_that_are_not_finite_are_named_with_a_followable_advice(health):
+    model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm2d(2))
+    nn.init.constant_(model.get_parameter("0.weight"), 3e38)  # whose norm overflows
+    health.require_weights(7, model)
+    model.get_buffer("1.running_var")[1] = torch.nan
+    with pytest.raises(FloatingPointError, match=r"step 7: 1 of 6 tensors .* 1.running_var, .* another --output"):
+        health.require_weights(7, model)
+    model.get_parameter("0.bias").data[0] = -torch.inf
+    with pytest.raises(FloatingPointError, match=r"step 8: 2 of 6 tensors of weights are not finite, such as 0.bias"):
+        health.require_weights(8, model)
 
 
 def test_finite_losses_pass(health):

@@ -1,6 +1,10 @@
 import json
+import re
+from pathlib import Path
 
+import pytest
 from accelerate import Accelerator
+from PIL import Image
 from torch import nn
 
 from distillation.training.monitor import Monitor, draw_curves
@@ -25,3 +29,11 @@ def test_without_labelled_images_the_loss_alone_is_drawn(tmp_path):
     write(tmp_path / "scores.jsonl", [{"step": 2, "knn10_percent": 60.0}])
     draw_curves(tmp_path)
     assert (tmp_path / "curve.png").read_bytes() != alone
+
+
+def test_queries_of_other_classes_than_the_bank_are_refused_before_training(tmp_path: Path):
+    for kind in ("bank/cat", "bank/dog", "queries/cat"):
+        (tmp_path / kind).mkdir(parents=True)
+        Image.new("RGB", (40, 40)).save(tmp_path / kind / "0.png")
+    with pytest.raises(ValueError, match=re.escape("queries: the bank has 2 classes, the queries have 1")):
+        Monitor((str(tmp_path / "bank"),), (str(tmp_path / "queries"),), tmp_path, Accelerator(cpu=True), start=0)

@@ -15,3 +15,8 @@ def test_the_learning_rate_rises_linearly_then_falls_along_a_cosine():
 def test_the_image_size_grows_in_steps_of_16_px_to_the_last_third():
     assert [image_size_at(epoch, 9, 64, 96) for epoch in range(9)] == [64, 64, 64, 80, 80, 80, 96, 96, 96]
     assert {image_size_at(epoch, 5, 96, 96) for epoch in range(5)} == {96}
+
+
+def test_short_runs_end_at_the_last_image_size_too():
+    sizes = {epochs: [image_size_at(epoch, epochs, 64, 96) for epoch in range(epochs)] for epochs in (1, 2, 3, 4)}
+    assert sizes == {1: [96], 2: [64, 96], 3: [64, 80, 96], 4: [64, 80, 96, 96]}

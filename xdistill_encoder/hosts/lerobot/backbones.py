@@ -1,5 +1,7 @@
 """Where LeRobot's policies keep their ResNet, and what goes there."""
 
+# pyright: reportMissingImports=false
+
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from typing import Any

@@ -1,5 +1,7 @@
 """Policy types of LeRobot with the encoder inside: `xdistill_diffusion`, `xdistill_act`."""
 
+# pyright: reportMissingImports=false
+
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any

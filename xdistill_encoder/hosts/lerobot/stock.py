@@ -1,5 +1,7 @@
 """The encoder's weights in a stock policy, whose checkpoints LeRobot loads without this package."""
 
+# pyright: reportMissingImports=false
+
 from pathlib import Path
 
 from lerobot.policies.act.modeling_act import ACTPolicy

@@ -1,0 +1,63 @@
+"""The teachers that an encoder's estimates are compared with."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from distillation.scoring.encoders import Encoder
+from distillation.teachers import Embedding, Teacher, load_teacher
+
+COMPARED = ("fingerprint", "image_size", "embedding")
+"""Of a teacher in an encoder's provenance, as `TeacherFacts` names them: what its embeddings depend on."""
+
+
+def load_compared(
+    encoder: Encoder, specs: Sequence[str], image_size: int | None, embedding: Embedding | None
+) -> list[Teacher]:
+    """The teachers of an encoder's distillation, which `check_head` then compares with it.
+
+    Args:
+        specs: all of them in their order, see `load_teacher`.
+        image_size: None: that of the distillation, where the encoder's provenance tells, else of the configuration.
+        embedding: None: likewise, else "cls".
+
+    Raises:
+        ValueError: see `load_teacher`; the encoder was distilled from another number of teachers.
+    """
+    recorded = _recorded(encoder, specs)
+    return [
+        load_teacher(spec, image_size or entry.get("image_size"), embedding or entry.get("embedding") or "cls")
+        for spec, entry in zip(specs, recorded, strict=True)
+    ]
+
+
+def check_head(encoder: Encoder, teachers: Sequence[Teacher]) -> None:
+    """Raise a ValueError where an encoder estimates no embeddings, or others than these teachers'."""
+    if encoder.teacher_head is None:
+        raise ValueError(f"teacher: {encoder.name} has no teacher head to compare with a teacher; leave --teacher out")
+    widths = [teacher.num_features for teacher in teachers]
+    if sum(widths) != encoder.teacher_head.out_features:
+        raise ValueError(
+            f"teacher: the head of {encoder.name} is {encoder.teacher_head.out_features} wide, the embeddings of "
+            f"{', '.join(teacher.name for teacher in teachers)} are {' + '.join(map(str, widths))}; "
+            "give the teachers of its distillation, all in their order"
+        )
+    recorded = _recorded(encoder, [teacher.name for teacher in teachers])
+    for teacher, entry in zip(teachers, recorded, strict=True):
+        found = {name: getattr(teacher, name) for name in COMPARED if entry.get(name) is not None}
+        differing = [f"{name} was {entry[name]}, is {value}" for name, value in found.items() if entry[name] != value]
+        if differing:
+            raise ValueError(
+                f"teacher: {encoder.name} was distilled from {entry.get('name')}, {teacher.name} is another "
+                f"({'; '.join(differing)}); give the teachers of its distillation as they were, all in their order"
+            )
+
+
+def _recorded(encoder: Encoder, names: Sequence[str]) -> Sequence[Mapping[str, Any]]:
+    """What the provenance has of each of these teachers, nothing where it has none; ValueError of another number."""
+    recorded: Sequence[Mapping[str, Any]] = encoder.teachers or [{}] * len(names)
+    if len(recorded) != len(names):
+        were = ", ".join(str(entry.get("name")) for entry in recorded)
+        raise ValueError(
+            f"teacher: {encoder.name} was distilled from {were}, got {', '.join(names)}; give all, in their order"
+        )
+    return recorded

@@ -1,0 +1,38 @@
+"""A labelled bank beside labelled queries."""
+
+import os
+from collections.abc import Sequence
+
+from distillation.datasets import HUB_ID, LabelledImages, open_labelled
+
+
+def open_bank_and_queries(
+    bank: Sequence[str], queries: Sequence[str], bank_split: str = "train", queries_split: str = "validation"
+) -> tuple[LabelledImages, LabelledImages]:
+    """Images in which neighbours are looked up, and images that are classified by them.
+
+    Args:
+        bank, queries: see `open_labelled`.
+        bank_split, queries_split: of Hub datasets.
+
+    Raises:
+        ValueError: see `open_labelled`; the two have different classes, or are the same split of a Hub dataset.
+    """
+    shared = [each for each in queries if each in bank and HUB_ID.fullmatch(each) and not os.path.exists(each)]
+    if shared and bank_split == queries_split:
+        raise ValueError(
+            f"queries: the split {queries_split!r} of {shared[0]} is the bank too, in which each query finds itself; "
+            "name another split or dataset"
+        )
+    opened = open_labelled(bank, bank_split), open_labelled(queries, queries_split)
+    check_labels(*opened)
+    return opened
+
+
+def check_labels(bank: LabelledImages, queries: LabelledImages) -> None:
+    """Raise a ValueError where bank and queries have different classes."""
+    if bank.classes != queries.classes:
+        raise ValueError(f"queries: the bank has {bank.classes} classes, the queries have {queries.classes}")
+    for number, (ours, theirs) in enumerate(zip(bank.names or (), queries.names or (), strict=False)):
+        if ours != theirs:
+            raise ValueError(f"queries: class {number} is {ours!r} in the bank, {theirs!r} in the queries")

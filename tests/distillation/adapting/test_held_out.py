@@ -1,0 +1,54 @@
+import pytest
+import torch
+
+from distillation.adapting.held_out import MEASURED, hold_out_evenly, hold_out_last
+
+
+class Numbered:
+    """Images that are known by number alone."""
+
+    shards: tuple[int, ...] | None = None
+    fingerprint = "1234"
+
+    def __init__(self, count: int):
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def read(self, index: int) -> torch.Tensor:
+        return torch.tensor(index)
+
+    def where(self, index: int) -> str:
+        return f"number {index}"
+
+
+def numbers(part) -> list[int]:
+    return [int(part.read(index)) for index in range(len(part))]
+
+
+def test_of_frames_the_last_ones_are_held_out():
+    learned, held = hold_out_last(Numbered(20), 0.25)
+    assert numbers(learned) == list(range(15))
+    assert numbers(held) == [15, 16, 17, 18, 19]
+    assert held.where(1) == "number 16"
+    assert learned.fingerprint != held.fingerprint
+
+
+def test_of_general_images_some_from_all_over_are_held_out():
+    learned, held = hold_out_evenly(Numbered(20), 0.25)
+    assert numbers(held) == [0, 4, 9, 14, 19]
+    assert sorted(numbers(learned) + numbers(held)) == list(range(20))
+
+
+def test_a_large_collection_is_measured_on_a_part_of_what_is_held_out():
+    learned, held = hold_out_last(Numbered(100_000), 0.1)
+    assert len(learned) == 90_000
+    assert len(held) == MEASURED
+    assert (numbers(held)[0], numbers(held)[-1]) == (90_000, 99_999)
+
+
+@pytest.mark.parametrize("hold_out", [hold_out_last, hold_out_evenly])
+def test_too_few_images_are_refused(hold_out):
+    with pytest.raises(ValueError, match="12 are too few to hold a share of 0.1 out"):
+        hold_out(Numbered(12), 0.1)

@@ -1,0 +1,36 @@
+import io
+from urllib.parse import urlsplit
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from huggingface_hub import constants
+
+from distillation.scoring.labelled import open_bank_and_queries
+from tests.xdistill_encoder.hub_server import HubServer
+
+
+@pytest.fixture
+def scenes(files):
+    """The id of a dataset of ten training and six validation images, on a Hub that answers until the test ends."""
+    server = HubServer(urlsplit(constants.ENDPOINT).port or 0)
+    splits = {}
+    for split, rows in {"train": 10, "validation": 6}.items():
+        buffer = io.BytesIO()
+        cells = [{"bytes": data} for data in files.values()]
+        pq.write_table(pa.table({"image": cells[:rows], "label": [i % 2 for i in range(rows)]}), buffer)
+        splits[f"data/{split}-00000-of-00001.parquet"] = buffer.getvalue()
+    server.add("datasets/lab/scenes", splits)
+    server.start()
+    yield "lab/scenes"
+    server.stop()
+
+
+def test_bank_and_queries_of_one_hub_dataset_are_its_training_and_validation_images(scenes):
+    bank, queries = open_bank_and_queries((scenes,), (scenes,))
+    assert (len(bank), len(queries)) == (10, 6)
+
+
+def test_one_split_of_a_hub_dataset_as_bank_and_queries_is_refused():
+    with pytest.raises(ValueError, match="queries: the split 'train' of lab/scenes is the bank too"):
+        open_bank_and_queries(("lab/scenes",), ("lab/scenes",), queries_split="train")
