@@ -1,9 +1,10 @@
-# make demo | test | test-hosts | lint | bench | wheel: each creates the environments it needs.
+# make demo | test | test-hosts | test-hosts-new | lint | bench | wheel: each creates the environments it needs.
 VENV ?= .venv
 PYTHON ?= python3
+PYTHON312 ?= python3.12
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-hosts lint bench wheel install system
+.PHONY: demo test test-hosts test-hosts-new lint bench wheel install system
 .NOTPARALLEL:
 
 demo: install system
@@ -15,8 +16,20 @@ test: install system
 # LeRobot pins an older torch, so it has an environment of its own. TorchRL and robomimic have one on top of $(VENV);
 # robomimic comes without its dependencies: egl_probe, for rendering alone, does not build with CMake 4.
 test-hosts: .venv-lerobot/.installed .venv-hosts/.installed
-	.venv-lerobot/bin/python -m pytest -p no:warnings tests/hosts/test_lerobot.py tests/hosts/test_pages.py
-	.venv-hosts/bin/python -m pytest -p no:warnings tests/hosts/test_torchrl.py tests/hosts/test_robomimic.py tests/hosts/test_pages.py
+	.venv-lerobot/bin/python -m pytest -p no:warnings tests/hosts/test_lerobot.py
+	.venv-lerobot/bin/python -m pytest -p no:warnings tests/hosts/test_pages.py -k lerobot
+	.venv-hosts/bin/python -m pytest -p no:warnings tests/hosts/test_torchrl.py tests/hosts/test_robomimic.py
+	.venv-hosts/bin/python -m pytest -p no:warnings tests/hosts/test_pages.py -k "torchrl or robomimic"
+
+# The newest LeRobot that was tried, on the Python that it needs.
+test-hosts-new: .venv-lerobot-new/.installed
+	.venv-lerobot-new/bin/python -m pytest -p no:warnings tests/hosts/test_lerobot.py
+	.venv-lerobot-new/bin/python -m pytest -p no:warnings tests/hosts/test_pages.py -k lerobot
+
+.venv-lerobot-new/.installed: pyproject.toml
+	$(PYTHON312) -m venv --clear .venv-lerobot-new
+	.venv-lerobot-new/bin/python -m pip install --quiet --disable-pip-version-check --editable . "lerobot[training,diffusion]==0.6.1" pytest
+	touch $@
 
 .venv-lerobot/.installed: pyproject.toml
 	$(PYTHON) -m venv --clear .venv-lerobot
