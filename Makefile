@@ -9,6 +9,7 @@ BIN := $(VENV)/bin
 
 demo: install system
 	$(BIN)/xdistill demo
+	$(BIN)/xdistill report xdistill-demo
 
 test: install system
 	$(BIN)/python -m pytest

@@ -50,7 +50,7 @@ class Config:
     """Images that are shown, at equal distances in `images`."""
     neighbours: int = 5
     """Neighbours of each."""
-    most: int = 2000
+    most: int = 1000
     """Images of the set that are read, at equal distances in it."""
     batch_size: int = 32
     """Images a forward pass."""

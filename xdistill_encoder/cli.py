@@ -24,6 +24,10 @@ COMMANDS = {  # command: (module, what it does)
     "export-policy": ("policy_examples.export", "policy -> ONNX: observation and noise in, next actions out"),
     "benchmark": ("policy_examples.benchmark", "encoders x tasks x seeds -> success rates, one row a run"),
     "table": ("policy_examples.table", "rows of a benchmark -> Markdown and figure with confidence intervals"),
+    "explain saliency": ("policy_examples.explain.saliency", "where policies look, on which task objects, as pictures"),
+    "explain embedding": ("policy_examples.explain.embedding", "features along demonstrations, by stage of the task"),
+    "explain features": ("distillation.explain_features", "feature maps beside the teacher's tokens, neighbours"),
+    "report": ("policy_examples.explain.report", "runs -> one HTML page: success, curves, videos, explanations"),
 }
 EXTRAS = {"gymnasium_robotics": "adroit", "minari": "adroit", "h5py": "hdf5", "ray": "sweep", "av": "video"}
 """Optional dependency that comes with another extra than `recipes` or `metaworld` -> that extra."""

@@ -94,7 +94,7 @@ class Camera:
         self._view = mujoco.MjvCamera()
         self._view.type = mujoco.mjtCamera.mjCAMERA_FIXED
         self._view.fixedcamid = model.camera(name).id
-        self._scene = mujoco.MjvScene(model, 1000)
+        self.scene = mujoco.MjvScene(model, 1000)
         self._viewport = mujoco.MjrRect(0, 0, size_px, size_px)
         self._option, self._perturbation = mujoco.MjvOption(), mujoco.MjvPerturb()
 
@@ -110,8 +110,8 @@ class Camera:
         size.offwidth = size.offheight = self.size_px  # Adroit asks for 3024 x 1680 pixels, whatever is read of them
         if render == "fast":
             quality.offsamples = 0
-            self._scene.flags[self._mujoco.mjtRndFlag.mjRND_SHADOW] = 0
-            self._scene.flags[self._mujoco.mjtRndFlag.mjRND_REFLECTION] = 0
+            self.scene.flags[self._mujoco.mjtRndFlag.mjRND_SHADOW] = 0
+            self.scene.flags[self._mujoco.mjtRndFlag.mjRND_REFLECTION] = 0
         buffers = self._mujoco.MjrContext(self._model, self._mujoco.mjtFontScale.mjFONTSCALE_100)
         self._mujoco.mjr_setBuffer(self._mujoco.mjtFramebuffer.mjFB_OFFSCREEN, buffers)
         buffers.readDepthMap = self._mujoco.mjtDepthMap.mjDEPTH_ZEROFAR  # finer far away than the other way round
@@ -129,11 +129,11 @@ class Camera:
         everything = self._mujoco.mjtCatBit.mjCAT_ALL
         self._gl.make_current()
         self._mujoco.mjv_updateScene(
-            self._model, data, self._option, self._perturbation, self._view, everything, self._scene
+            self._model, data, self._option, self._perturbation, self._view, everything, self.scene
         )
         for decoration in self._decorations:
             self._add(decoration)
-        self._mujoco.mjr_render(self._viewport, self._scene, self._buffers)
+        self._mujoco.mjr_render(self._viewport, self.scene, self._buffers)
         self._mujoco.mjr_readPixels(pixels, depth, self._viewport, self._buffers)
         self.frames_rendered += 1
         return pixels, None if depth is None else self._metres(depth)
@@ -146,12 +146,12 @@ class Camera:
 
     def _add(self, decoration: Decoration) -> None:
         """Draw one more body in the scene of this frame."""
-        mujoco, geom = self._mujoco, self._scene.geoms[self._scene.ngeom]
+        mujoco, geom = self._mujoco, self.scene.geoms[self.scene.ngeom]
         shape = getattr(mujoco.mjtGeom, f"mjGEOM_{decoration.shape.upper()}")
         mujoco.mjv_initGeom(
             geom, shape, decoration.size_m, decoration.position_m, np.eye(3).ravel(), (*decoration.colour, 1)
         )
-        self._scene.ngeom += 1
+        self.scene.ngeom += 1
 
     def close(self) -> None:
         """Give the OpenGL context back."""

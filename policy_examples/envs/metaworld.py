@@ -13,7 +13,7 @@ from policy_examples.envs.published import METAWORLD, require_known
 from policy_examples.envs.view import Placement, View
 
 _SUFFIX = "-v3-goal-observable"
-_PLACEMENT = Placement(
+PLACEMENT = Placement(
     camera="corner2",
     position_m=(0.6, 0.295, 0.8),  # DP3 moves it closer to the table
     quaternion=None,
@@ -50,7 +50,7 @@ class MetaWorld:
         planes = self.simulator.model.vis.map
         planes.znear, planes.zfar = 0.1, 1.5  # times the model's extent
         self._expert_policy = ENV_POLICY_MAP[f"{task}-v3"]
-        self._view = View(self.simulator, _PLACEMENT, render)
+        self._view = View(self.simulator, PLACEMENT, render)
 
     def reset(self, seed: int) -> None:
         """Place the objects and the goal; the same seed gives the same episode, whatever was played before."""

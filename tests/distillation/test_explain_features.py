@@ -57,7 +57,6 @@ def test_images_are_shown_at_equal_distances():
         (["--images", "PARQUET", "--encoders", "/nowhere"], "/nowhere"),
         (["--images", "PARQUET", "--encoders", "random", "random"], "expected each once, got random, random"),
         (["--images", "PARQUET", "--encoders", "random", "--neighbours", "24"], "expected 1 to 23"),
-        (["--images", "PARQUET", "--count", "0"], "count: expected 1 or more, got 0"),
     ],
 )
 def test_what_is_missing_or_impossible_is_said_in_one_line(arguments, named, parquet, tmp_path, monkeypatch):
@@ -66,3 +65,8 @@ def test_what_is_missing_or_impossible_is_said_in_one_line(arguments, named, par
     monkeypatch.setattr(sys, "argv", command)
     with pytest.raises(SystemExit, match=f"^xdistill explain features: .*{named}"):
         main()
+
+
+def test_a_number_below_one_is_refused():
+    with pytest.raises(ValueError, match="count: expected 1 or more, got 0"):
+        Config(("images",), count=0)

@@ -1,0 +1,1 @@
+"""Pictures of why a policy works: `xdistill explain`, `xdistill report`."""

@@ -1,0 +1,181 @@
+"""The encoders of a picture: those of the benchmark by name, those of policies before and after fine-tuning."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from policy_examples.augmentation import centre_crop
+from policy_examples.encoders import EncoderName, PolicyEncoder, load_encoder
+from policy_examples.policy import DiffusionPolicy
+from policy_examples.policy_files import read_config
+from policy_examples.policy_shape import PolicyShape, is_camera
+
+BATCH = 32
+
+
+@dataclass(frozen=True)
+class Column:
+    """One encoder under examination.
+
+    Attributes:
+        name: how the picture calls it.
+        load: makes it, in eval mode, on the CPU.
+        camera: the observation key that it reads.
+        crop_px: side of the square that it sees from the middle of a frame; None: whole frames.
+        image_size_px: side of the frames that it learned from; None: any.
+    """
+
+    name: str
+    load: Callable[[], PolicyEncoder]
+    camera: str = "image"
+    crop_px: int | None = None
+    image_size_px: int | None = None
+
+    def features(self, images: Tensor) -> np.ndarray:
+        """(F, 3, H, W) uint8 -> (F, D) float32.
+
+        Raises:
+            ValueError: an encoder that cannot be had or reads no images, frames of another size than it learned from.
+        """
+        if self.image_size_px not in (None, *images.shape[-2:]):
+            raise ValueError(
+                f"demos: {self.name} learned from frames of {self.image_size_px} px, got {tuple(images.shape[-2:])}; "
+                f"collect them with --image-size-px {self.image_size_px}."
+            )
+        encoder = self.load().eval()
+        if encoder.reads != "image":
+            raise ValueError(f"encoders: {self.name} reads {encoder.reads or 'nothing'}; name those that read images.")
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        encoder.to(device)
+        shown = images if self.crop_px is None else centre_crop(images, self.crop_px)
+        rows = []
+        with torch.inference_mode(), tqdm(total=len(shown), desc=self.name, unit="frame") as progress:
+            for batch in shown.split(BATCH):
+                rows.append(encoder(batch[:, None].to(device))[:, 0].float().cpu())
+                progress.update(len(batch))
+        return torch.cat(rows).numpy()
+
+
+def columns(encoders: Sequence[str], policies: Sequence[Path], seed: int) -> list[Column]:
+    """One of each encoder, two of each policy.
+
+    Args:
+        encoders: names as `load_encoder` takes them, with `=CHECKPOINT` after them where one is meant.
+        policies: folders that `xdistill finetune` wrote.
+        seed: of encoders without weights.
+
+    Raises:
+        ValueError: no policy in a folder, none of both, two of one name.
+    """
+    found = [by_name(spec, seed) for spec in encoders]
+    for folder in policies:
+        found += before_and_after(folder)
+    names = [column.name for column in found]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if not found or twice:
+        got = f"{', '.join(twice)} twice" if twice else "none"
+        raise ValueError(f"encoders, policies: expected one or more, each once, got {got}.")
+    return found
+
+
+def by_name(spec: str, seed: int) -> Column:
+    """ "xdistill" or "xdistill=CHECKPOINT" -> its column."""
+    name, _, checkpoint = spec.partition("=")
+    title = f"{name} {Path(checkpoint).name}" if checkpoint else name
+    return Column(title, partial(seeded, seed, name, checkpoint or None))
+
+
+def before_and_after(folder: Path) -> list[Column]:
+    """What a policy's first encoder was before it was fine-tuned, and what it is afterwards.
+
+    Raises:
+        ValueError: no policy, or one whose encoder reads no images.
+    """
+    require_policy(folder)
+    config = read_config(folder)
+    saved, shape, origin = config["encoders"][0], PolicyShape.from_dict(config["shape"]), config["origin"]
+    if not shape.cameras or not is_camera(shape.cameras[0]):
+        raise ValueError(f"policies: {folder} reads {shape.cameras or 'no images'}; name policies that read images.")
+    name = folder.resolve().parent.name if folder.name in ("policy", "best") else folder.name
+    seen: dict[str, Any] = {
+        "camera": shape.cameras[0],
+        "crop_px": shape.crop_px,
+        "image_size_px": origin.get("image_size_px"),
+    }
+    return [
+        Column(f"{name}, before", partial(encoder_before, folder, saved, origin), **seen),
+        Column(f"{name}, after", partial(encoder_after, folder), **seen),
+    ]
+
+
+def encoder_before(folder: Path, saved: dict[str, Any], origin: dict[str, Any]) -> PolicyEncoder:
+    """The encoder from which a policy's fine-tuning started; a random one is drawn again from the run's seed."""
+    seed = 0 if saved["origin"] is not None else seed_of(folder)
+    settings = {key: saved[key] for key in ("norm", "readout", "image_size_px")}
+    return seeded(seed, saved["name"], origin.get("checkpoint"), **settings)
+
+
+def seed_of(folder: Path) -> int:
+    """The seed of the run that a policy's folder lies in.
+
+    Raises:
+        ValueError: the run's config.json is not beside it.
+    """
+    try:
+        return int(run_config(folder)["seed"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"policies: {folder} started from random weights, whose seed is in the run's config.json beside it, which "
+            f"cannot be read ({error!r}); copy the whole run, as `xdistill finetune` wrote it."
+        ) from error
+
+
+def demonstrations_of(policies: Sequence[Path]) -> tuple[Path, ...]:
+    """Where the runs of policies read their demonstrations, each place once.
+
+    Raises:
+        ValueError: a run's config.json is not beside its policy.
+    """
+    found = {}
+    for folder in policies:
+        require_policy(folder)
+        try:
+            found[Path(run_config(folder)["demos"])] = None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"demos: those of {folder} are named in the run's config.json beside it, which cannot be read "
+                f"({error!r}); name them with --demos."
+            ) from error
+    return tuple(found)
+
+
+def run_config(folder: Path) -> dict[str, Any]:
+    """The configuration of the run that a policy's folder lies in."""
+    return json.loads((folder.resolve().parent / "config.json").read_text())["config"]
+
+
+def require_policy(folder: Path) -> None:
+    """Raise a ValueError for a folder that is not there, with the command that makes one."""
+    if not folder.exists():
+        raise ValueError(
+            f"policies: there is no {folder}; `xdistill finetune --demos DEMOS --output RUN` writes RUN/policy."
+        )
+
+
+def encoder_after(folder: Path) -> PolicyEncoder:
+    """The first encoder of a policy."""
+    return DiffusionPolicy.load(folder)[0].encoder_of(0)
+
+
+def seeded(seed: int, name: str, checkpoint: str | None, **settings: Any) -> PolicyEncoder:
+    """An encoder by its name, random weights drawn as a run of this seed draws them."""
+    torch.manual_seed(seed)
+    return load_encoder(cast(EncoderName, name), checkpoint, **settings, allow_batch_norm=True)

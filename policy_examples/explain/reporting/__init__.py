@@ -1,0 +1,1 @@
+"""The parts of `xdistill report` beside its command."""

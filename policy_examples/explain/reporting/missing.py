@@ -1,0 +1,56 @@
+"""Says what a run lacks for a full report, with the command that makes it."""
+
+import shlex
+from dataclasses import dataclass
+
+from policy_examples.explain.reporting.explanations import Explanations
+from policy_examples.explain.reporting.runs import Run
+
+READ_NO_IMAGE = ("blind", "pointnet-dp3")
+"""Encoders whose policies look at no picture."""
+
+
+@dataclass(frozen=True)
+class Missing:
+    """What is not there, and how it comes to be there."""
+
+    what: str
+    how: str
+    """A command, or where there is none a sentence."""
+
+
+def missing_of(run: Run, explained: Explanations) -> list[Missing]:
+    """What a report could show of this run but does not find, the important first."""
+    trained = run.kind != "rollout"
+    found = []
+    if trained and not run.settings:
+        found.append(Missing("configuration and provenance (config.json)", "xdistill finetune writes it as it starts"))
+    if trained and not run.losses:
+        found.append(Missing("learning curve (log.jsonl)", "xdistill finetune writes it while it learns"))
+    if trained and not run.policy:
+        again = run.described.get("command") or run.settings.get("command") or "xdistill finetune ..."
+        found.append(Missing("policy (policy/config.json): training has not ended, or it was not kept", again))
+    if not run.successes:
+        found.append(Missing("success rate (episodes.jsonl or evaluations.jsonl)", rollout_command(run)))
+    if not run.films:
+        found.append(Missing("videos (success.mp4, failure.mp4)", rollout_command(run)))
+    if trained and run.encoder not in READ_NO_IMAGE and not explained.saliency:
+        found.append(Missing("saliency (strip.png)", explain_command("saliency", run)))
+    if trained and run.encoder not in READ_NO_IMAGE and not explained.embeddings:
+        found.append(Missing("embedding (embedding.png)", explain_command("embedding", run)))
+    return found
+
+
+def rollout_command(run: Run) -> str:
+    """Plays and films the run's policy; a rollout is repeated by its own command."""
+    if run.kind == "rollout":
+        return shlex.join(["xdistill", "rollout", "--policy", "POLICY", "--output", str(run.folder)])
+    policy, output = run.folder / "policy", run.folder / "rollout"
+    return shlex.join(["xdistill", "rollout", "--policy", str(policy), "--output", str(output)])
+
+
+def explain_command(kind: str, run: Run) -> str:
+    """Explains the run's policy into its folder, where a report finds it."""
+    demos = ["--demos", str(run.config.get("demos", "DEMOS"))] if kind == "embedding" else []
+    policies = ["--policies", str(run.folder / "policy")]
+    return shlex.join(["xdistill", "explain", kind, *demos, *policies, "--output", str(run.folder / kind)])

@@ -1,0 +1,208 @@
+"""Shows where in its image a trained policy looks: `xdistill explain saliency`."""
+
+import json
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+import tyro
+from tqdm import tqdm
+
+from policy_examples import rollout
+from policy_examples.demos import FIRST_EVALUATION_SEED
+from policy_examples.envs.camera import RenderingError
+from policy_examples.envs.shifts import ShiftName
+from policy_examples.explain.attribution.focus import Focus, focus_of, summarize, write_csv
+from policy_examples.explain.attribution.gradients import Method, Target, saliency_maps
+from policy_examples.explain.attribution.pictures import draw_course, draw_strip, film
+from policy_examples.explain.attribution.recording import Recording, moment, record_demonstration, record_episode
+from policy_examples.explain.attribution.subjects import Subject, find_subjects
+from policy_examples.formats.episodes import Selection
+from policy_examples.playing import few_threads
+from policy_examples.provenance import command, commit
+from policy_examples.store import require_free
+
+PACKAGES = ("torch", "torchvision", "diffusers", "timm", "mujoco", "metaworld", "gymnasium-robotics")
+
+
+@dataclass(frozen=True)
+class Config:
+    """Which policies to explain, on which frames."""
+
+    policies: tuple[Path, ...] = (Path("run"),)
+    """Policies, or folders of runs that hold such (of `xdistill finetune`, of a benchmark); all of one task."""
+    output: Path = Path("saliency")
+    """Folder of strip.png, over_time.png, saliency.mp4, saliency.csv, summary.json."""
+    methods: tuple[Method, ...] = ("grad-cam", "input-gradient")
+    """grad-cam: where in the encoder's last map; input-gradient: which pixels."""
+    target: Literal["action", "loss"] = "action"
+    """Of the gradient: `action`, the size of what the policy would do; `loss`, what speaks for the episode's actions
+    (minus the denoising loss), which says little where the policy agrees with them."""
+    action_dimension: int | None = None
+    """For `action`: one dimension, such as 2 for MetaWorld's z; None sums over all."""
+    noises: int = 4
+    """Over which the target is a mean; the same at each frame, for each policy."""
+    seed: int = FIRST_EVALUATION_SEED
+    """Placement seed of the episode, which the first policy plays."""
+    shift: ShiftName | None = None
+    """What differs in it from the demonstrations' scene; None is nothing."""
+    demos: Path | None = None
+    """Take the frames of demonstrations instead, in any format that `xdistill finetune` reads."""
+    selection: Selection = field(default_factory=Selection)
+    """Which of their cameras and arrays."""
+    episode: int = 0
+    """Which of the demonstrations."""
+    masks: bool = True
+    """Measure the share on task objects, by the simulator; other people's demonstrations have no masks."""
+    every: int = 4
+    """Actions from one explained frame to the next."""
+    columns: int = 8
+    """Frames in strip.png."""
+
+    def __post_init__(self) -> None:
+        for name in ("policies", "methods"):
+            if not getattr(self, name):
+                raise ValueError(f"{name}: expected one or more, got none.")
+        for name in ("every", "columns"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: expected 1 or more, got {getattr(self, name)}.")
+
+
+def run(config: Config) -> list[Focus]:
+    """Explain every policy on the same frames, write the folder; returns the numbers of all maps.
+
+    Raises:
+        ValueError: no policy there, one that reads no image, policies or demonstrations that do not fit together, an
+            output folder that exists.
+        RenderingError: this machine cannot render without a window.
+    """
+    require_free(config.output)
+    target = Target(config.target, config.action_dimension, config.noises)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    subjects = find_subjects(config.policies)
+    recording = frames_of(config, subjects[0], device)
+    for subject in subjects:
+        require_fitting(subject, recording, target)
+    steps = list(range(0, len(recording.actions), config.every))
+    maps = explain(subjects, recording, target, config.methods, steps, device)
+
+    masks = None if recording.masks is None else recording.masks[steps]
+    rows = [
+        focus_of(step, method, encoder, values[index], None if masks is None else masks[index])
+        for (method, encoder), values in maps.items()
+        for index, step in enumerate(steps)
+    ]
+    frames, folder = recording.images[steps], config.output
+    folder.mkdir(parents=True)
+    of = target.of if target.dimension is None else f"{target.of} {target.dimension}"
+    draw_strip(frames, masks, maps, rows, steps, f"{recording.source}; saliency of {of}", folder / "strip.png",
+               config.columns)  # fmt: skip
+    if masks is not None:
+        draw_course(rows, folder / "over_time.png")
+    film(frames, masks, maps, steps, config.every, folder / "saliency.mp4")
+    write_csv(rows, folder / "saliency.csv")
+    write_summary(config, subjects, recording, rows)
+    return rows
+
+
+def frames_of(config: Config, first: Subject, device: torch.device) -> Recording:
+    """The demonstration that was named, else the episode that the first policy plays; raises ValueError as `run`."""
+    if config.demos is not None:
+        return record_demonstration(config.demos, config.selection, config.episode, config.masks)
+    if first.origin.get("task") is None:
+        raise ValueError(
+            f"policies: {first.folder} does not say which task it learned, so that no episode of it can be played; "
+            "show it frames of demonstrations with --demos."
+        )
+    policy = first.load(device)
+    task = rollout.task_of(rollout.Config(shift=config.shift), policy, first.origin)
+    return record_episode(policy, task, config.seed, config.masks)
+
+
+def require_fitting(subject: Subject, recording: Recording, target: Target) -> None:
+    """Raise a ValueError where a policy learned from other sizes than the frames have."""
+    learned = {"agent_pos": subject.state_size, "action": subject.action_size}
+    shown = {"agent_pos": recording.agent_pos.shape[1], "action": recording.actions.shape[1]}
+    if (size_px := subject.origin.get("image_size_px")) is not None:
+        learned["image_size_px"], shown["image_size_px"] = size_px, recording.images.shape[1]
+    if learned != shown:
+        raise ValueError(
+            f"policies: {subject.folder} learned from {learned}, the frames of {recording.source} have {shown}; "
+            "explain policies of one size together."
+        )
+    if target.dimension is not None and target.dimension >= subject.action_size:
+        raise ValueError(
+            f"action_dimension: expected 0 to {subject.action_size - 1}, what an action of {subject.folder} has, "
+            f"got {target.dimension}."
+        )
+
+
+def explain(
+    subjects: Sequence[Subject],
+    recording: Recording,
+    target: Target,
+    methods: tuple[Method, ...],
+    steps: Sequence[int],
+    device: torch.device,
+) -> dict[tuple[str, str], np.ndarray]:
+    """(method, label of the policy) -> its maps of the frames at these steps, (steps, H, W) float32."""
+    maps: dict[tuple[str, str], list[np.ndarray]] = {
+        (method, subject.label): [] for method in methods for subject in subjects
+    }
+    with few_threads(1), tqdm(total=len(subjects) * len(steps), desc="saliency", unit="frame") as progress:
+        for subject in subjects:
+            policy = subject.load(device)
+            for step in steps:
+                seen = moment(recording, policy, step)
+                for method, values in saliency_maps(policy, seen, target, methods).items():
+                    maps[method, subject.label].append(values)
+                progress.update()
+    return {key: np.stack(values) for key, values in maps.items()}
+
+
+def write_summary(config: Config, subjects: Sequence[Subject], recording: Recording, rows: Sequence[Focus]) -> None:
+    """summary.json: means over the episode, with everything that decided them."""
+    summary = {
+        "frames": recording.source,
+        "means": [asdict(line) for line in summarize(rows)],
+        "policies": {
+            subject.label: {"folder": str(subject.folder), "fingerprint": rollout.fingerprint(subject.folder)}
+            for subject in subjects
+        },
+        "config": asdict(config),
+        "command": command(),
+        "commit": commit(),
+        "python": platform.python_version(),
+        "versions": {name: found for name in PACKAGES if (found := installed(name)) is not None},
+    }
+    partial = config.output / "summary.partial"
+    partial.write_text(json.dumps(summary, indent=2, default=str) + "\n")
+    partial.rename(config.output / "summary.json")
+
+
+def installed(package: str) -> str | None:
+    """Its version, None where it is missing."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def main() -> None:
+    """`xdistill explain saliency`."""
+    try:
+        config = tyro.cli(Config, prog="xdistill explain saliency", description="Show where a policy looks.")
+        rows = run(config)
+    except (ValueError, RenderingError) as error:
+        raise SystemExit(f"xdistill explain saliency: {error}") from error
+    print(*summarize(rows), sep="\n")
+    print(f"pictures, film, numbers: {config.output}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from policy_examples.encoders import load_encoder
+from policy_examples.explain.feature_columns import columns, demonstrations_of
+from policy_examples.policy import DiffusionPolicy
+from policy_examples.policy_shape import PolicyShape
+
+SIZES = {"horizon": 8, "observation_steps": 2, "action_steps": 6, "channels": (8,)}
+
+
+@pytest.fixture
+def shown():
+    """(3, 3, 64, 64) uint8 noise."""
+    return torch.randint(0, 256, (3, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run of seed 5 whose encoder moved from its random start, and sees the middle 48 px."""
+    torch.manual_seed(5)
+    encoder = load_encoder("resnet18-scratch")
+    policy = DiffusionPolicy(PolicyShape(9, 4, **SIZES, crop_px=48), [encoder])
+    with torch.no_grad():
+        for parameter in encoder.parameters():
+            parameter.mul_(1.1)
+    folder = tmp_path / "door-open"
+    policy.save(folder / "policy", {"image_size_px": 64, "checkpoint": None})
+    (folder / "config.json").write_text(json.dumps({"config": {"seed": 5, "demos": "door-open.zarr"}}))
+    return folder
+
+
+def features(encoder, images) -> np.ndarray:
+    with torch.inference_mode():
+        return encoder.eval()(images[:, None])[:, 0].numpy()
+
+
+def test_features_are_those_that_the_policy_would_read(shown):
+    (column,) = columns(["xdistill"], [], seed=0)
+    assert column.name == "xdistill"
+    np.testing.assert_array_equal(column.features(shown), features(load_encoder("xdistill"), shown))
+
+
+def test_an_encoder_can_be_of_another_checkpoint(shown, random_encoder, tmp_path):
+    folder = random_encoder().save_pretrained(tmp_path / "mine")
+    one, other = columns(["xdistill", f"xdistill={folder}"], [], seed=0)
+    assert other.name == "xdistill mine"
+    expected = features(load_encoder("xdistill", str(folder)), shown)
+    np.testing.assert_array_equal(other.features(shown), expected)
+    assert not np.array_equal(one.features(shown), expected)
+
+
+def test_random_weights_are_those_of_the_seed(shown):
+    first, again, other = (columns(["resnet18-scratch"], [], seed)[0].features(shown) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_a_policys_encoder_is_seen_before_its_fine_tuning_and_after_it(run, shown):
+    before, after = columns([], [run / "policy"], seed=0)
+    assert [before.name, after.name] == ["door-open, before", "door-open, after"]
+    middle = shown[..., 8:56, 8:56]
+    found = before.features(shown)
+    torch.manual_seed(5)
+    np.testing.assert_array_equal(found, features(load_encoder("resnet18-scratch"), middle))
+    trained = DiffusionPolicy.load(run / "policy")[0].encoder_of(0)
+    np.testing.assert_array_equal(after.features(shown), features(trained, middle))
+
+
+def test_the_random_start_of_a_policy_without_its_run_is_refused(run, shown):
+    (run / "config.json").unlink()
+    with pytest.raises(
+        ValueError, match=r"started from random weights, whose seed is in the run's config\.json beside it"
+    ):
+        columns([], [run / "policy"], seed=0)[0].features(shown)
+
+
+def test_a_run_says_which_demonstrations_its_policy_learned_from(run):
+    assert demonstrations_of([run / "policy", run / "policy"]) == (Path("door-open.zarr"),)
+    (run / "config.json").unlink()
+    with pytest.raises(ValueError, match=r"config\.json beside it, which cannot be read .*; name them with --demos"):
+        demonstrations_of([run / "policy"])
+
+
+def test_frames_of_another_size_than_a_policy_learned_from_are_refused(run, shown):
+    with pytest.raises(ValueError, match=r"learned from frames of 64 px, got \(32, 32\); .* --image-size-px 64"):
+        columns([], [run / "policy"], seed=0)[1].features(shown[..., :32, :32])
+
+
+def test_an_encoder_that_reads_no_images_is_refused(shown, tmp_path):
+    with pytest.raises(ValueError, match="encoders: blind reads nothing"):
+        columns(["blind"], [], seed=0)[0].features(shown)
+    DiffusionPolicy(PolicyShape(9, 4, **SIZES, cameras=()), [load_encoder("blind")]).save(tmp_path / "policy", {})
+    with pytest.raises(ValueError, match="reads no images; name policies that read images"):
+        columns([], [tmp_path / "policy"], seed=0)
+
+
+def test_an_unknown_encoder_is_refused_with_those_that_are_known(shown):
+    with pytest.raises(ValueError, match="accepted are xdistill, resnet18-scratch, .*; got 'resnet'"):
+        columns(["resnet"], [], seed=0)[0].features(shown)
+
+
+def test_a_missing_policy_says_how_to_make_it(tmp_path):
+    with pytest.raises(ValueError, match=r"policies: there is no .*none; `xdistill finetune --demos DEMOS"):
+        columns([], [tmp_path / "none"], seed=0)
+
+
+@pytest.mark.parametrize(("encoders", "named"), [([], "got none"), (["xdistill", "xdistill"], "got xdistill twice")])
+def test_each_encoder_comes_once(encoders, named):
+    with pytest.raises(ValueError, match=named):
+        columns(encoders, [], seed=0)
