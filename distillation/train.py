@@ -204,8 +204,7 @@ PRESETS = {
         image_size=96, first_image_size=64, epochs=9, batch_size=128, compile=True, workers=1, save_every=200
     ),
 }
-"""paper: the published loss; best: the loss whose features won in results/ablation.csv; cpu: the paper's in hours of two
-cores."""
+"""paper: the published loss; best: what won in results/ablation.csv; cpu: the published loss, in hours on two cores."""
 
 
 def train(config: Config, images: Images | None = None) -> Path:

@@ -125,7 +125,7 @@ class StepEmbedding(nn.Module):
         half = self.size // 2
         rate = torch.exp(torch.arange(half, device=step.device) * (-math.log(10_000) / (half - 1)))
         angle = step[:, None] * rate  # (B, half)
-        return self.mlp(torch.cat([angle.sin(), angle.cos()], dim=-1).to(self.mlp[0].weight.dtype))
+        return self.mlp(torch.cat([angle.sin(), angle.cos()], dim=-1).to(next(self.mlp.parameters()).dtype))
 
 
 class StepGroupNorm(nn.GroupNorm):
