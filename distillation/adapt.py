@@ -20,6 +20,7 @@ from distillation.scoring.compared_teachers import check_head, load_compared
 from distillation.scoring.encoders import load_encoder
 from distillation.sources.concatenation import ConcatenatedImages
 from distillation.teachers import Teacher
+from distillation.training.precision import Precision
 from distillation.training.runlog import write_text
 from xdistill_encoder import XDistillResNet18
 from xdistill_encoder.checkpoints import DEFAULT_CHECKPOINTS, DEFAULT_NORM
@@ -57,6 +58,8 @@ class Config:
     """Images a step."""
     lr: float = 3e-4
     """Highest learning rate."""
+    mixed_precision: Precision = "auto"
+    """Of the forward passes; auto: bf16 where the hardware computes it natively."""
     workers: int = 2
     """Processes that decode images."""
     seed: int = 0
@@ -133,6 +136,7 @@ def distil(config: Config, name: str, norm: Norm, teachers: Sequence[Teacher], i
         "views_per_image": config.views_per_image,
         "seed": config.seed,
         "workers": config.workers,
+        "mixed_precision": config.mixed_precision,
         "batch_size": config.batch_size,
     }
     targets.build(targets.Config(**common, output=config.output / "targets"), images)

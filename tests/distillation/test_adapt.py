@@ -41,6 +41,7 @@ def config(encoder, tmp_path, parquet, teacher_spec):
         epochs=4,
         batch_size=8,
         lr=1e-3,
+        mixed_precision="no",
         workers=0,
     )
 
