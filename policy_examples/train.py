@@ -162,6 +162,7 @@ def train(config: Config) -> bool:
     """
     accelerator = Accelerator(
         cpu=not torch.accelerator.is_available(),  # without it accelerate overlooks torchrun there
+        mixed_precision="no",  # `bf16` decides, whatever a launcher's environment says
         kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(hours=6))],  # others wait while the main one plays
     )
     device, processes = accelerator.device, accelerator.num_processes
