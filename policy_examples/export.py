@@ -2,7 +2,7 @@
 
 import json
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
@@ -16,7 +16,9 @@ from torch.export import Dim
 
 from policy_examples.latency import made_up_observation
 from policy_examples.policy import DiffusionPolicy
-from xdistill_encoder.exporting.parity import Parity, median_ms
+from xdistill_encoder.exporting.onnx_files import describe as store_facts
+from xdistill_encoder.exporting.onnx_files import open_session
+from xdistill_encoder.exporting.parity import Parity, median_ms, parity_of, put_in_place
 
 BOUNDS = {"fp32": 1e-3, "fp16": 3e-2}
 """Largest accepted relative error of an action chunk, by precision."""
@@ -85,9 +87,7 @@ def export_policy(config: Config) -> Parity:
         graph = ActionChunk(policy, torch.half if config.precision == "fp16" else torch.float32)
         write_onnx(graph, observations[:2], noises[:2], made, config.opset)
         facts = describe(policy, origin, config, observations[0])
-        model = onnx.load(made)
-        onnx.helper.set_model_props(model, {key: json.dumps(value) for key, value in facts.items()})
-        onnx.save(model, made)
+        store_facts(made, {key: json.dumps(value) for key, value in facts.items()})
         session = open_session(made)
 
         def run(number: int) -> Tensor:
@@ -95,30 +95,16 @@ def export_policy(config: Config) -> Parity:
             return torch.from_numpy(session.run(None, {**inputs, "noise": noises[number].numpy()})[0])
 
         found = [run(number) for number in range(COMPARED)]
-        parity = compare(found, expected, median_ms(lambda: run(0)), torch_ms)
-        if not parity.relative_error <= BOUNDS[config.precision]:
-            raise ValueError(
-                f"parity: the exported actions are {parity.relative_error:.3g} of their norm away from PyTorch's, more "
-                f"than the {BOUNDS[config.precision]:g} accepted for {config.precision}; nothing was written."
-            )
-        report = made.with_name("report")
-        report.write_text(json.dumps(facts | {"parity": asdict(parity)}, indent=2) + "\n")
-        made.replace(config.output)
-        report.replace(config.output.with_name(config.output.name + ".json"))
+        pairs = list(zip(found, expected, strict=True))
+        parity = parity_of(pairs, COMPARED, median_ms(lambda: run(0)), torch_ms)
+        parity.require(config.precision, BOUNDS[config.precision])
+        put_in_place(made, config.output, facts, parity)
     return parity
 
 
-def open_session(file: Path) -> onnxruntime.InferenceSession:
-    """The file on the CPU, with as many threads as torch takes."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors
-    options.intra_op_num_threads = torch.get_num_threads()
-    return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-
-
 def observe(policy: DiffusionPolicy, origin: dict[str, Any], seed: int) -> dict[str, Tensor]:
-    """A made-up observation whose positions lie within the limits of the demonstrations."""
-    observation = made_up_observation(policy, origin)
+    """A made-up observation, another one for each seed, whose positions lie within the demonstrations' limits."""
+    observation = made_up_observation(policy, origin, seed)
     share = torch.rand(observation["agent_pos"].shape, generator=torch.Generator().manual_seed(seed))
     low, high = policy.agent_pos.low, policy.agent_pos.high
     return observation | {"agent_pos": low + share * (high - low)}
@@ -170,14 +156,6 @@ def describe(
         "origin": origin,
         "versions": {"torch": torch.__version__, "onnx": onnx.__version__, "onnxruntime": onnxruntime.__version__},
     }
-
-
-def compare(found: list[Tensor], expected: list[Tensor], exported_ms: float, torch_ms: float) -> Parity:
-    """Action chunks (1, Ta, A) beside PyTorch's."""
-    ours, theirs = torch.cat(found).flatten(1).double(), torch.cat(expected).flatten(1).double()
-    errors = (ours - theirs).norm(dim=1) / theirs.norm(dim=1)
-    cosines = torch.cosine_similarity(ours, theirs, dim=1)
-    return Parity(errors.max().item(), cosines.min().item(), len(ours), exported_ms, torch_ms)
 
 
 def main() -> None:

@@ -77,9 +77,9 @@ def measure(policy: DiffusionPolicy, observation: dict[str, Tensor], chunks: int
     return Latency(statistics.median(timed), p95, policy.shape.action_steps)
 
 
-def made_up_observation(policy: DiffusionPolicy, origin: dict[str, Any]) -> dict[str, Tensor]:
+def made_up_observation(policy: DiffusionPolicy, origin: dict[str, Any], seed: int = 0) -> dict[str, Tensor]:
     """What the policy reads, one row, noise in the sizes that it learned from."""
-    frames, generator = policy.shape.observation_steps, torch.Generator().manual_seed(0)
+    frames, generator = policy.shape.observation_steps, torch.Generator().manual_seed(seed)
     size = origin.get("image_size_px") or IMAGE_SIZE_PX
     observation = {"agent_pos": policy.agent_pos.low.cpu().expand(1, frames, -1)}
     for key in policy.shape.cameras:

@@ -1,9 +1,7 @@
 """`xdistill export`: the encoder as an ONNX file or a torch.export program, with a report on how exact it is."""
 
 import argparse
-import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
@@ -13,7 +11,7 @@ from torch import Tensor
 
 from xdistill_encoder import __version__
 from xdistill_encoder.exporting.graph import METHODS, EncoderGraph, traced
-from xdistill_encoder.exporting.parity import BOUNDS, Graph, Parity, compare
+from xdistill_encoder.exporting.parity import BOUNDS, Graph, Parity, compare, put_in_place
 from xdistill_encoder.exporting.pictures import drawn_pictures, read_pictures
 from xdistill_encoder.images import MIN_SIZE_PX, check_layout
 from xdistill_encoder.model import XDistillResNet18
@@ -73,8 +71,8 @@ def export_onnx(
         facts = _facts(encoder, readout, precision, image_size, onnx_files.versions())
         onnx_files.describe(made, {key: str(value) for key, value in facts.items()})
         parity = compare(onnx_files.runner(made), _reference(encoder, readout), batches)
-        parity.require(precision)
-        _finish(made, file, facts, parity)
+        parity.require(precision, BOUNDS[precision])
+        put_in_place(made, file, facts, parity)
     return parity
 
 
@@ -102,8 +100,8 @@ def export_program(
         parity = compare(
             _outputs(torch.export.load(made).module()), _reference(encoder, readout), _batches(image_size, images)
         )
-        parity.require(precision)
-        _finish(made, file, _facts(encoder, readout, precision, image_size, {}), parity)
+        parity.require(precision, BOUNDS[precision])
+        put_in_place(made, file, _facts(encoder, readout, precision, image_size, {}), parity)
     return parity
 
 
@@ -183,14 +181,6 @@ def _facts(
         "checkpoint_sha256": checkpoint.weights_sha256 if checkpoint else "none",
         "versions": {"xdistill-encoder": __version__, "torch": torch.__version__, **libraries},
     }
-
-
-def _finish(made: Path, file: Path, facts: dict[str, Any], parity: Parity) -> None:
-    """Put the graph and its report in their places."""
-    report = made.with_name("report")
-    report.write_text(json.dumps(facts | {"parity": asdict(parity)}, indent=2) + "\n")
-    made.replace(file)
-    report.replace(file.with_name(file.name + ".json"))
 
 
 def main() -> None:

@@ -98,6 +98,6 @@ def test_what_cannot_be_exported_is_told_and_nothing_is_written(saved, monkeypat
     with pytest.raises(ValueError, match=r"output: expected a name that ends in .onnx, got 'policy.pt'"):
         Config(output=tmp_path / "policy.pt")
     monkeypatch.setitem(export.BOUNDS, "fp32", 0.0)
-    with pytest.raises(ValueError, match="of their norm away from PyTorch's, more than the 0 accepted for fp32"):
+    with pytest.raises(ValueError, match="of the outputs' norm away from PyTorch, more than the 0 accepted for fp32"):
         export_policy(saved(replace(SHAPE, cameras=()), "blind"))
     assert [file.name for file in tmp_path.iterdir()] == ["policy"]

@@ -138,7 +138,7 @@ def test_a_file_and_its_report_say_what_they_take_and_what_made_them(tmp_path, e
 def test_a_graph_that_disagrees_is_not_written_and_what_lay_there_stays(tmp_path, encoder, monkeypatch):
     monkeypatch.setitem(parity.BOUNDS, "fp32", 0.0)  # not even rounding is accepted
     (tmp_path / "encoder.onnx").write_text("an earlier one")
-    with pytest.raises(ValueError, match=r"of the features' norm away from PyTorch, more than the 0 accepted for fp32"):
+    with pytest.raises(ValueError, match=r"of the outputs' norm away from PyTorch, more than the 0 accepted for fp32"):
         export_onnx(encoder, tmp_path / "encoder.onnx", image_size=(64, 64))
     assert [file.name for file in tmp_path.iterdir()] == ["encoder.onnx"]
     assert (tmp_path / "encoder.onnx").read_text() == "an earlier one"

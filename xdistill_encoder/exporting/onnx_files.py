@@ -88,12 +88,17 @@ def describe(file: Path, facts: dict[str, str]) -> None:
     onnx.save(model, file)
 
 
-def runner(file: Path) -> Graph:
-    """The file as a function on the CPU."""
+def open_session(file: Path) -> onnxruntime.InferenceSession:
+    """The file on the CPU, with as many threads as torch takes."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors
     options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+
+
+def runner(file: Path) -> Graph:
+    """The file as a function on the CPU."""
+    session = open_session(file)
 
     def run(images: Tensor) -> list[Tensor]:
         return [torch.from_numpy(output) for output in session.run(None, {INPUT_NAME: images.numpy()})]

@@ -1,9 +1,12 @@
-"""How far an exported graph is from PyTorch."""
+"""How far an exported graph is from PyTorch, and the report that says so."""
 
+import json
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,32 +34,40 @@ class Parity:
     exported_ms: float
     torch_ms: float
 
-    def require(self, precision: str) -> None:
-        """Raise a ValueError where the error is above the precision's bound, or no number."""
-        if not self.relative_error <= BOUNDS[precision]:
+    def require(self, precision: str, bound: float) -> None:
+        """Raise a ValueError where the error is above the bound, or no number."""
+        if not self.relative_error <= bound:
             raise ValueError(
-                f"parity: the exported graph is {self.relative_error:.3g} of the features' norm away from PyTorch, "
-                f"more than the {BOUNDS[precision]:g} accepted for {precision}; nothing was written. "
+                f"parity: the exported graph is {self.relative_error:.3g} of the outputs' norm away from PyTorch, "
+                f"more than the {bound:g} accepted for {precision}; nothing was written. "
                 + ("Give --images like those of the robot, or take fp16." if precision == "int8" else "Report it.")
             )
 
 
-def compare(exported: Graph, reference: Graph, batches: Sequence[Tensor], threads: int | None = None) -> Parity:
+def compare(exported: Graph, reference: Graph, batches: Sequence[Tensor]) -> Parity:
     """Run both over the batches, (B, 3, H, W) uint8 each; the first image's time is measured."""
-    errors, cosines = [], []
-    for images in batches:
-        for ours, theirs in zip(exported(images), reference(images), strict=True):
-            found, expected = ours.flatten(1).double(), theirs.flatten(1).double()
-            errors.append((found - expected).norm(dim=1) / expected.norm(dim=1))
-            cosines.append(torch.cosine_similarity(found, expected, dim=1))
+    pairs = [pair for images in batches for pair in zip(exported(images), reference(images), strict=True)]
     first = batches[0][:1]
-    return Parity(
-        relative_error=torch.cat(errors).max().item(),
-        cosine=torch.cat(cosines).min().item(),
-        images=sum(map(len, batches)),
-        exported_ms=median_ms(lambda: exported(first)),
-        torch_ms=median_ms(lambda: reference(first)),
-    )
+    times = median_ms(lambda: exported(first)), median_ms(lambda: reference(first))
+    return parity_of(pairs, sum(map(len, batches)), *times)
+
+
+def parity_of(pairs: Sequence[tuple[Tensor, Tensor]], images: int, exported_ms: float, torch_ms: float) -> Parity:
+    """What outputs (B, ...) are beside PyTorch's, in pairs, the worst row of all."""
+    errors, cosines = [], []
+    for ours, theirs in pairs:
+        found, expected = ours.flatten(1).double(), theirs.flatten(1).double()
+        errors.append((found - expected).norm(dim=1) / expected.norm(dim=1))
+        cosines.append(torch.cosine_similarity(found, expected, dim=1))
+    return Parity(torch.cat(errors).max().item(), torch.cat(cosines).min().item(), images, exported_ms, torch_ms)
+
+
+def put_in_place(made: Path, file: Path, facts: dict[str, Any], parity: Parity) -> None:
+    """Move a file that was made in a folder of its own to its place, with its report, `<file>.json`."""
+    report = made.with_name("report")
+    report.write_text(json.dumps(facts | {"parity": asdict(parity)}, indent=2) + "\n")
+    made.replace(file)
+    report.replace(file.with_name(file.name + ".json"))
 
 
 def median_ms(call: Callable[[], object], *, warm_up: int = 3, budget_ms: float = 300) -> float:
