@@ -17,6 +17,7 @@ from distillation.scoring.feature_scores import score_features
 from distillation.scoring.labelled import open_bank_and_queries
 from distillation.scoring.results_csv import append_row, read_rows
 from xdistill_encoder import XDistillResNet18
+from xdistill_encoder.freed_memory import keep_freed_memory
 
 BASE = "mse"
 VARIANTS: dict[str, dict[str, object]] = {  # name -> settings that differ from the base, the paper's loss and views
@@ -148,6 +149,7 @@ def has(row: Mapping[str, str], budget: Mapping[str, object]) -> bool:
 
 def main() -> None:
     """Read the command line, run the variants."""
+    keep_freed_memory()
     try:
         run(tyro.cli(Config, prog="python -m distillation.ablation", args=sys.argv[1:]))
     except (ValueError, OSError) as error:

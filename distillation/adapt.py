@@ -24,6 +24,7 @@ from distillation.training.precision import Precision
 from distillation.training.runlog import write_text
 from xdistill_encoder import XDistillResNet18
 from xdistill_encoder.checkpoints import DEFAULT_CHECKPOINTS, DEFAULT_NORM
+from xdistill_encoder.freed_memory import keep_freed_memory
 from xdistill_encoder.norms import Norm
 
 
@@ -167,6 +168,7 @@ def describe(result: Mapping[str, Any]) -> str:
 
 def main() -> None:
     """Read the command line, adapt."""
+    keep_freed_memory()
     failure = None
     try:
         config = tyro.cli(Config, prog="xdistill adapt", description=__doc__, args=sys.argv[1:])

@@ -25,6 +25,7 @@ from distillation.training.precision import Precision, resolve_precision
 from distillation.training.processes import this_process
 from distillation.training.runlog import write_text
 from distillation.views import AUGMENTATIONS
+from xdistill_encoder.freed_memory import keep_freed_memory
 
 PROBE_SECONDS = 10.0
 
@@ -169,6 +170,7 @@ def push(cache: TargetCache, repo_id: str) -> str:
 
 def main() -> None:
     """Read the command line and build."""
+    keep_freed_memory()
     description = (
         "Compute a teacher's embeddings of views of all images, once, for `xdistill distill --targets`. The processes "
         "of torchrun or srun, or those told RANK and WORLD_SIZE by hand, share the work; the same command resumes it."

@@ -120,8 +120,10 @@ class Teacher(nn.Module):
         return super().train(False)
 
     def _pixels(self, images: Tensor) -> Tensor:
-        pixels = images.float() / 255 if images.dtype == torch.uint8 else images.float()
-        return (pixels - self.mean) / self.std
+        scale = 1 / self.std
+        if images.dtype != torch.uint8:
+            return (images.float() - self.mean) * scale
+        return images.float().mul_(scale / 255).sub_(self.mean * scale)  # in place: a pass less through the memory
 
 
 def load_teacher(spec: str, image_size: int | None = None, embedding: Embedding = "cls") -> Teacher:

@@ -45,6 +45,7 @@ from distillation.training.supervision import (
 )
 from distillation.training.synced_norm import synced
 from distillation.views import AUGMENTATIONS, Augmentation
+from xdistill_encoder.freed_memory import keep_freed_memory
 
 STANDARDIZING_VIEWS = 4096  # a mean over so many is within 2 % of a standard deviation
 
@@ -443,6 +444,7 @@ def default_name(config: Config, run: dict[str, Any]) -> str:
 
 def main() -> None:
     """Read the command line, then train or plan."""
+    keep_freed_memory()
     parser = argparse.ArgumentParser(prog="xdistill distill", add_help=False, allow_abbrev=False)
     parser.add_argument("--preset", choices=PRESETS, default="paper")
     preset, arguments = parser.parse_known_args()

@@ -15,6 +15,7 @@ from policy_examples.encoders import EncoderName, PolicyNorm
 from policy_examples.envs.camera import RenderingError
 from policy_examples.envs.tasks import TaskConfig, open_environment
 from policy_examples.policy import DiffusionPolicy
+from xdistill_encoder.freed_memory import keep_freed_memory
 
 PROTOCOL = PROTOCOLS["cpu"]
 """Of the benchmark, whose demonstrations are the demo's too."""
@@ -120,6 +121,7 @@ def report(config: Config, training: train.Config, success: float, seconds: floa
 
 def main() -> None:
     """`xdistill demo`."""
+    keep_freed_memory()
     config = tyro.cli(Config, prog="xdistill demo", description="Encoder to working policy in minutes.")
     try:
         success = run(config)

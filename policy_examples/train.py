@@ -30,6 +30,7 @@ from policy_examples.training.precision import computes_bf16
 from policy_examples.training.progress import Log, require_finite
 from policy_examples.training.settings import write_settings
 from policy_examples.windows import Windows, batch_indices, observed_array, steps_per_epoch
+from xdistill_encoder.freed_memory import keep_freed_memory
 
 
 @dataclass(frozen=True)
@@ -343,6 +344,7 @@ def preset_for(name: str, arguments: list[str]) -> Config:
 
 def main() -> None:
     """`xdistill finetune`."""
+    keep_freed_memory()
     parser = argparse.ArgumentParser(prog="xdistill finetune", add_help=False, allow_abbrev=False)
     parser.add_argument("--preset", choices=PRESETS, default="dp3")
     preset, arguments = parser.parse_known_args()

@@ -16,6 +16,7 @@ from policy_examples.benchmarking.stages import collect_once, film, load_policy,
 from policy_examples.demos import FIRST_EVALUATION_SEED
 from policy_examples.interrupts import StopRequest
 from policy_examples.provenance import commit
+from xdistill_encoder.freed_memory import keep_freed_memory
 
 STOPPED = 130
 """Exit status of a run that was asked to stop; the same command continues it."""
@@ -97,6 +98,7 @@ def evaluate_shift(run: Run, folder: Path, shift: str, session: Session, source:
 
 def main() -> None:
     """Run the session of the command line; the last line of a failure says why."""
+    keep_freed_memory()
     source = commit()  # at the start: the checkout may move on while this code runs
     sys.exit(0 if work(read_session(sys.argv[1]), source) else STOPPED)
 
