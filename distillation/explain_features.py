@@ -15,6 +15,7 @@ from distillation.explaining.feature_maps import Network, embed_all, encoder_net
 from distillation.explaining.neighbours import nearest
 from distillation.explaining.pca_colours import pca_colours
 from distillation.explaining.sheets import draw_maps, draw_neighbours
+from distillation.explaining.spreading import spread, with_shown
 from distillation.provenance import describe_run
 from distillation.scoring.encoders import CentreView, load_encoder
 from distillation.sources.images import Images
@@ -125,16 +126,6 @@ def open_networks(config: Config) -> list[Network]:
     for network in networks:
         network.pooled.eval()
     return networks
-
-
-def spread(length: int, count: int) -> list[int]:
-    """At most `count` of range(length) at equal distances, the first among them."""
-    return sorted({index * length // min(length, count) for index in range(min(length, count))})
-
-
-def with_shown(shown: list[int], others: list[int]) -> list[int]:
-    """The shown images first, then those that are not among them."""
-    return shown + [place for place in others if place not in set(shown)]
 
 
 def describe(bank: Images, places: list[int], chosen: Tensor, cosines: Tensor) -> list[list[dict[str, Any]]]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from distillation.ablation_encoders import AblationEncoder
+from distillation.norm_transfer import calibrate, take_over
 from distillation.student_files import load_student, save_student
 from xdistill_encoder import XDistillResNet18, readouts
 from xdistill_encoder.finetuning import NO_DECAY_NDIM
@@ -28,6 +29,7 @@ class Student(nn.Module):
     Attributes:
         encoder: the `XDistillResNet18` or `AblationEncoder`; its `teacher_head` is the linear layer.
         origin: provenance of the checkpoint it started from; empty without one.
+        uncalibrated: whether its group norms hold a batch norm's scales and offsets, so that `calibrate` must follow.
         target_mean, target_std: buffers (D,), the statistics of `standardize`; 0 and 1 before it.
 
     Raises:
@@ -61,6 +63,7 @@ class Student(nn.Module):
         self.target_mean: Tensor
         self.target_std: Tensor
         self.origin: dict[str, Any] = {}
+        self.uncalibrated = False
         self._head_from_checkpoint = False
 
     @property
@@ -134,6 +137,9 @@ class Student(nn.Module):
     def start_from(self, checkpoint: str) -> None:
         """Take the encoder's weights from a checkpoint; its teacher head too, where the widths agree.
 
+        A ResNet-18 with group norm can start from one with batch norm: it takes the kernels, and is `uncalibrated`
+        until `calibrate`. Without that the swap would ruin them.
+
         Args:
             checkpoint: of a ResNet-18: a bundled name, folder or Hub id; of another backbone: a folder.
 
@@ -141,7 +147,10 @@ class Student(nn.Module):
             ValueError: no such checkpoint, or one of another backbone or norm.
         """
         if isinstance(self.encoder, XDistillResNet18):
-            source: Any = XDistillResNet18.from_pretrained(checkpoint, norm=self.encoder.norm)
+            source: Any = XDistillResNet18.from_pretrained(checkpoint)
+            self.uncalibrated = self.encoder.norm == "group" and source.norm != "group"
+            if not self.uncalibrated:
+                source = XDistillResNet18.from_pretrained(checkpoint, norm=self.encoder.norm)  # refuses the other swap
         else:
             source = load_student(checkpoint)
             ours = f"{self.backbone} with {self.encoder.norm} norm"
@@ -149,11 +158,26 @@ class Student(nn.Module):
             if ours != theirs:
                 raise ValueError(f"{checkpoint}: expected a {ours}, got {theirs}")
         self.origin = source.checkpoint.as_origin() if source.checkpoint else {}
-        self.encoder.trunk.load_state_dict(source.trunk.state_dict())
+        if self.uncalibrated:
+            take_over(self.encoder.trunk, source.trunk.state_dict())
+        else:
+            self.encoder.trunk.load_state_dict(source.trunk.state_dict())
         if source.teacher_head is not None and source.teacher_head.out_features == self.head.out_features:
             self.head.load_state_dict(source.teacher_head.state_dict())
             _to_standardized(self.head, self.target_mean, self.target_std)
             self._head_from_checkpoint = True
+
+    def calibrate(self, images: Tensor) -> None:
+        """Fit group norms that took over a batch norm's scales and offsets (see `norm_transfer.calibrate`).
+
+        Args:
+            images: (B, 3, H, W), uint8 in [0, 255] or float in [0, 1]; some hundreds.
+        """
+        learning = self.training
+        calibrate(self.encoder, images)
+        self.train(learning)
+        self.uncalibrated = False
+        self.origin["started_from"]["norm"] = f"batch; group norms calibrated on {len(images)} views"
 
     @torch.no_grad()
     def exported(self) -> XDistillResNet18 | AblationEncoder:

@@ -41,12 +41,14 @@ from distillation.training.supervision import (
     OnlineTeachers,
     Supervision,
     first_embeddings,
+    first_views,
     load_teachers,
 )
 from distillation.training.synced_norm import synced
 from distillation.views import AUGMENTATIONS, Augmentation
 from xdistill_encoder.freed_memory import keep_freed_memory
 
+CALIBRATING_VIEWS = 256  # at 64 px still a thousand positions of each channel of the last map
 STANDARDIZING_VIEWS = 4096  # a mean over so many is within 2 % of a standard deviation
 
 
@@ -274,6 +276,9 @@ def train(config: Config, images: Images | None = None) -> Path:
     require_same(accelerator, start, config.output)
     if start:
         accelerator.print(f"resumed at step {start:,} of {curriculum.steps:,}")
+    if start == 0 and student.uncalibrated:
+        some_views = first_views(views, order(0)[:CALIBRATING_VIEWS], config.image_size, config.workers)
+        student.calibrate(some_views.to(accelerator.device))
     if start == 0 and (config.standardize or len(supervision.widths) > 1):
         with accelerator.autocast():
             some = first_embeddings(supervision, views, order(0)[:STANDARDIZING_VIEWS], config.workers)

@@ -53,7 +53,7 @@ def map_of(network: nn.Module, name: str) -> Callable[[Tensor], Tensor]:
     if isinstance(network, Normalized) and name.startswith("timm/"):
 
         def timm_map(images: Tensor) -> Tensor:
-            pixels = (images.float() / 255 - network.mean) / network.std
+            pixels = network.normalize(images)
             return patch_map(network.model, network.model.forward_features(pixels), *pixels.shape[-2:])  # type: ignore
 
         return timm_map

@@ -79,8 +79,12 @@ class Normalized(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W), uint8 in [0, 255] or float in [0, 1] -> (B, D)."""
+        return self.model(self.normalize(images))
+
+    def normalize(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W), uint8 in [0, 255] or float in [0, 1] -> (B, 3, H, W) float, as the model was trained."""
         pixels = images.float() / 255 if images.dtype == torch.uint8 else images
-        return self.model((pixels - self.mean) / self.std)
+        return (pixels - self.mean) / self.std
 
 
 def load_encoder(spec: str | None, image_size_px: int | None = None) -> Encoder:

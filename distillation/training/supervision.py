@@ -163,3 +163,9 @@ def first_embeddings(supervision: Supervision, views: Views, images: np.ndarray,
     """(N,) images -> (N, D) embeddings of their first views, float32 on the CPU."""
     keys = [[(int(image), 0, 0) for image in images[first : first + 64]] for first in range(0, len(images), 64)]
     return torch.cat([supervision(batch, 0)[0].cpu() for batch in stream(views, keys, workers)])
+
+
+def first_views(views: Views, images: np.ndarray, size_px: int, workers: int) -> Tensor:
+    """(N,) images -> (N, 3, size_px, size_px) uint8, their first views as a student gets them."""
+    keys = [[(int(image), 0, size_px) for image in images[first : first + 64]] for first in range(0, len(images), 64)]
+    return torch.cat([batch["student"] for batch in stream(views, keys, workers)])

@@ -224,6 +224,25 @@ def test_a_warm_start_takes_the_head_where_the_widths_agree(backbone, weight, tm
     assert torch.equal(same.head.weight, source.head.weight.half().float())
 
 
+def test_group_norm_starts_from_batch_norm_once_it_is_calibrated_and_says_so(tmp_path, images):
+    Student([8]).save(tmp_path, "a name", {})
+    student = Student([8], norm="group")
+    student.start_from(str(tmp_path))
+    assert student.uncalibrated
+    before = student(images)
+    student.train()
+    student.calibrate(images)
+    assert (student.uncalibrated, student.training) == (False, True)
+    assert not torch.allclose(student(images), before)
+    assert student.origin["started_from"]["norm"] == "batch; group norms calibrated on 2 views"
+
+
+def test_batch_norm_does_not_start_from_group_norm(tmp_path):
+    Student([8], norm="group").save(tmp_path, "a name", {})
+    with pytest.raises(CheckpointError, match="a swap ruins the weights"):
+        Student([8]).start_from(str(tmp_path))
+
+
 def test_a_warm_start_from_another_backbone_is_refused(tmp_path):
     Student([8], TIMM_VIT).save(tmp_path, "a name", {})
     with pytest.raises(ValueError, match="expected a timm/test_convnext with batch norm, got timm/test_vit with batch"):

@@ -286,6 +286,16 @@ def test_a_run_on_a_cache_goes_on_with_that_cache_alone(config, cache, parquet, 
         train(replace(config, targets=other))
 
 
+def test_group_norm_starts_from_kernels_that_learned_with_batch_norm(config, tmp_path):
+    kettle = str(train(replace(config, epochs=1, name="kettle", output=tmp_path / "kettle")))
+    group = replace(config, epochs=2, norm="group", warm_start=kettle, max_steps=1)
+    checkpoint = XDistillResNet18.from_pretrained(train(group), norm="group").checkpoint
+    assert checkpoint.provenance["started_from"]["norm"].startswith("batch; group norms calibrated on ")
+    once = weights(config.output)["encoder.trunk.layer4.1.bn2.weight"]
+    train(group)  # a finished run is left as it is, and is not calibrated again
+    assert torch.equal(weights(config.output)["encoder.trunk.layer4.1.bn2.weight"], once)
+
+
 def test_a_run_goes_on_with_the_warm_start_it_had_alone(config, tmp_path):
     torch.manual_seed(5)
     kettle = str(XDistillResNet18().save_pretrained(tmp_path / "kettle"))

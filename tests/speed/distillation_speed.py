@@ -86,7 +86,10 @@ class Bench:
 
 
 def compare_rates(bench: Bench, work: Path, device: torch.device) -> Iterator[Row]:
-    """Images per second: online, from cache, cache build, the bare loops, LightlyTrain."""
+    """Images per second: online, from cache, cache build, the bare loops, LightlyTrain.
+
+    The bare loops are those of plain PyTorch, which gives freed memory back; our commands keep it.
+    """
     files = parquet_files(bench.images)
     online = recipe_options(bench, [str(file.absolute()) for file in files], bench.teacher, bench.steps)
     few = first_images(files, bench.cached_images, work)
@@ -114,13 +117,17 @@ def compare_rates(bench: Bench, work: Path, device: torch.device) -> Iterator[Ro
     if lightly:
         yield Row(f"online, ViT-Ti/16 / LightlyTrain {version} distillation", rate["lightly"], rate["online"])
     yield Row("online, ViT-Ti/16 / bare teacher forward then bare student step", bound, rate["online"])
+    yield Row("bare loops, student / ViT-Ti/16 then student", bound, rate["student"])
     yield Row("from cache / bare ResNet-18 training step", rate["student"], rate["cached"])
     yield Row("from cache / online, ViT-Ti/16", rate["online"], rate["cached"])
     yield Row("cache build, ViT-Ti/16 / bare teacher forward", rate["teacher"], rate["build"])
 
 
-def compare_slow_teachers(bench: Bench, work: Path) -> Iterator[Row]:
-    """Images per second from cache and online, with DINOv2's architectures; random weights cost the same."""
+def compare_slow_teachers(bench: Bench, work: Path, device: torch.device) -> Iterator[Row]:
+    """Images per second from cache and online, with DINOv2's architectures; random weights cost the same.
+
+    Beside them the bare loops: teacher then student, and student alone.
+    """
     files = parquet_files(bench.images)
     few = first_images(files, 2 * bench.batch_size, work)
     for name, (architecture, fewer) in SLOW_TEACHERS.items():
@@ -137,6 +144,13 @@ def compare_slow_teachers(bench: Bench, work: Path) -> Iterator[Row]:
             f"from cache / online, {name}",
             slow.images_per_second(skip // bench.log_every),
             steady_rate(bench, fast, f"cached-{architecture}"),
+        )
+        model = timm.create_model(architecture, img_size=SIZE_PX, num_classes=0).eval().to(device)
+        embed = bare_teacher(model, SIZE_PX, bench.batch_size, bench.precision, device)
+        step = bare_student(model.num_features, SIZE_PX, bench.batch_size, bench.precision, device)
+        both = [seconds_a_call(call, device, max(2, (steps - skip) // 2)) for call in (embed, step)]
+        yield Row(
+            f"bare loops, student / {name} then student", bench.batch_size / sum(both), bench.batch_size / both[1]
         )
 
 
@@ -227,7 +241,7 @@ def main() -> None:
             if "rates" in bench.parts:
                 append(bench.csv, SCRIPT, compare_rates(bench, work, device), settings)
             if "slow-teachers" in bench.parts:
-                append(bench.csv, SCRIPT, compare_slow_teachers(bench, work), settings)
+                append(bench.csv, SCRIPT, compare_slow_teachers(bench, work, device), settings)
             if "start" in bench.parts:
                 append(bench.csv, SCRIPT, measure_start(bench, work), settings)
             if "memory" in bench.parts:

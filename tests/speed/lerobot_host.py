@@ -8,17 +8,16 @@ were held out; the time of one decision, from an observation on. Appends a row a
 """
 
 import argparse
-import csv
-import shlex
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import lerobot  # pyright: ignore[reportMissingImports]
 import torch
+from host_rows import append_row
 from lerobot.configs.types import FeatureType  # pyright: ignore[reportMissingImports]
 from lerobot.datasets.factory import resolve_delta_timestamps  # pyright: ignore[reportMissingImports]
 from lerobot.datasets.lerobot_dataset import (  # pyright: ignore[reportMissingImports]
@@ -137,17 +136,6 @@ def measure(options: argparse.Namespace, kind: str, start: str, seed: int) -> di
     }
 
 
-def commit() -> str:
-    """Of this checkout, "-dirty" where it has changes."""
-    done = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-    )
-    return done.stdout.strip()
-
-
 def main() -> None:
     """Read the command line, measure all policies, add their rows."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -158,25 +146,10 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=1e-4)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     options = parser.parse_args()
-    import lerobot  # pyright: ignore[reportMissingImports]
-
-    facts = {
-        "versions": f"lerobot {lerobot.__version__}, torch {torch.__version__}",
-        "machine": f"{torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}",
-        "command": shlex.join(["python", "tests/speed/lerobot_host.py", *sys.argv[1:]]),
-        "commit": commit(),
-    }
     for seed in options.seeds:
         for kind in KINDS:
             for start in STARTS:
-                row = measure(options, kind, start, seed) | facts
-                new = not options.csv.exists()
-                with options.csv.open("a", newline="") as file:
-                    writer = csv.DictWriter(file, list(row), lineterminator="\n")
-                    if new:
-                        writer.writeheader()
-                    writer.writerow(row)
-                print(f"\n{row}", file=sys.stderr)
+                append_row(options.csv, measure(options, kind, start, seed), f"lerobot {lerobot.__version__}")
 
 
 if __name__ == "__main__":

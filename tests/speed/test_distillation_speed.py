@@ -43,14 +43,18 @@ def test_online_distillation_is_at_least_1_15_times_as_fast_as_lightly_trains(ro
     ("what", "at_least"),
     [
         ("from cache / bare ResNet-18 training step", 0.9),
-        ("from cache / online, ViT-Ti/16", 1.4),
-        ("from cache / online, ViT-S/14", 2),
-        ("from cache / online, ViT-L/14", 15),
         ("cache build, ViT-Ti/16 / bare teacher forward", 0.9),
     ],
 )
 def test_a_rate_is_at_least_so_many_times_another(rows, what, at_least):
     assert float(find(rows, what)["ratio"]) >= at_least
+
+
+@pytest.mark.parametrize("teacher", ["ViT-Ti/16", "ViT-S/14", "ViT-L/14"])
+def test_a_cache_gains_at_least_nine_tenths_of_what_the_bare_loops_allow(rows, teacher):
+    """Without a teacher a loop is (teacher + student) / student times as fast, and no recipe can gain more."""
+    allowed = float(find(rows, f"bare loops, student / {teacher} then student")["ratio"])
+    assert float(find(rows, f"from cache / online, {teacher}")["ratio"]) >= 0.9 * allowed
 
 
 @pytest.mark.parametrize("targets", ["online", "from cache"])
