@@ -4,19 +4,32 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timezone
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+LIBRARIES = (
+    "xdistill-encoder",
+    "torch",
+    "torchvision",
+    "timm",
+    "transformers",
+    "accelerate",
+    "datasets",
+    "pillow",
+)
+"""What decodes images, embeds them, or trains."""
 RESULTS = (":(top,exclude,glob)**/results/*.csv", ":(top,exclude,glob)**/results.csv")
 
 
 def describe_run() -> dict[str, object]:
-    """The command of this process, the commit of this folder (None outside its checkout), library versions, date."""
+    """Command of this process, commit of this folder (None outside its checkout), versions of LIBRARIES, date."""
     return {
         "command": command(),
         "commit": commit(Path(__file__)),
-        "versions": {name: version(name) for name in ("xdistill-encoder", "torch", "torchvision", "timm")},
+        "versions": versions(LIBRARIES),
         "date": datetime.now(timezone.utc).date().isoformat(),
     }
 
@@ -29,6 +42,15 @@ def command() -> str:
     else:
         program = ["python", "-m", module.name] if module else Path(sys.argv[0]).name.split()
     return shlex.join([*program, *sys.argv[1:]])
+
+
+def versions(libraries: Sequence[str]) -> dict[str, str]:
+    """Distributions -> their versions, without those that are not installed."""
+    found = {}
+    for name in libraries:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def commit(file: Path) -> str | None:

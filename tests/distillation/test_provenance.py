@@ -2,9 +2,10 @@ import os
 import re
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
-from distillation.provenance import commit
+from distillation.provenance import LIBRARIES, commit, describe_run, versions
 
 ROOT = Path(__file__).parents[2]
 
@@ -51,6 +52,12 @@ def test_rows_of_results_make_no_commit_dirty_and_code_does(tmp_path):
         git("checkout", "-q", file)
     (tmp_path / "results" / "deep" / "table.csv").unlink()
     assert commit(tmp_path / "room" / "code.py") == f"{clean}-dirty"
+
+
+def test_a_run_tells_the_version_of_each_library_that_is_installed():
+    told = describe_run()["versions"]
+    assert told == {name: version(name) for name in LIBRARIES}
+    assert versions(("torch", "no-such-library")) == {"torch": version("torch")}
 
 
 def test_the_command_is_what_one_types():
