@@ -7,6 +7,7 @@ from glob import escape as glob_escape
 from glob import glob
 from itertools import groupby
 from operator import itemgetter
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -20,7 +21,7 @@ from distillation.sources.folders import FolderImages, is_image_name
 from distillation.sources.hdf5_frames import open_hdf5
 from distillation.sources.images import Images
 from distillation.sources.lerobot import open_lerobot
-from distillation.sources.remote import RemoteShards, is_remote, open_remote
+from distillation.sources.remote import SHARD_CACHE, SHARD_CACHE_GB, RemoteShards, is_remote, open_remote
 from distillation.sources.tables import LABELLED, open_hub, open_parquet
 from distillation.sources.tars import TarImages
 from distillation.sources.video_files import open_videos
@@ -68,24 +69,30 @@ class LabelledImages:
         return self.images.where(index)
 
 
-def open_images(sources: Sequence[str], split: str = "train") -> Images:
+def open_images(
+    sources: Sequence[str],
+    split: str = "train",
+    shard_cache: Path = SHARD_CACHE,
+    shard_cache_gb: float = SHARD_CACHE_GB,
+) -> Images:
     """Images of all sources, one source after the other; labels are not read.
 
     Args:
         sources: parquet files with a column `image`, tar files with images as members, folders or globs of either,
             image files or folders that hold them at any depth, Hub dataset ids, fsspec URLs, robot recordings.
         split: of Hub datasets.
+        shard_cache, shard_cache_gb: where shards at URLs are fetched to, see `open_remote`.
 
     Raises:
         ValueError: nothing found, or it cannot be read; says what and where.
     """
     parts: list[Images] = []
     for kind, places in groupby(_classify(sources), key=itemgetter(0)):
-        parts.extend(_open(kind, [place for _, place in places], split))
+        parts.extend(_open(kind, [place for _, place in places], split, shard_cache, shard_cache_gb))
     return parts[0] if len(parts) == 1 else ConcatenatedImages(parts)
 
 
-def _open(kind: Kind, places: list[str], split: str) -> Sequence[Images]:
+def _open(kind: Kind, places: list[str], split: str, shard_cache: Path, shard_cache_gb: float) -> Sequence[Images]:
     match kind:
         case "parquet":
             return [open_parquet(places)]
@@ -94,7 +101,7 @@ def _open(kind: Kind, places: list[str], split: str) -> Sequence[Images]:
         case "folder":
             return [FolderImages(places)]
         case "remote":
-            return [open_remote(places)]
+            return [open_remote(places, shard_cache, shard_cache_gb)]
         case "hub":
             return [open_hub(name, split) for name in places]
         case "lerobot":

@@ -20,6 +20,7 @@ from distillation.datasets import Images, open_images
 from distillation.interrupts import StopRequest
 from distillation.provenance import describe_run
 from distillation.sources.damage import DamageLog
+from distillation.sources.remote import SHARD_CACHE, SHARD_CACHE_GB
 from distillation.teachers import Embedding, Teacher, load_teacher
 from distillation.training.precision import Precision, resolve_precision
 from distillation.training.processes import this_process
@@ -68,6 +69,10 @@ class Config:
     """Processes that decode images, for each process of the build."""
     max_damaged: float = 0.001
     """Share of images that may be unreadable; they are left out and listed in `damaged-<process>.txt`."""
+    shard_cache: Path = SHARD_CACHE
+    """Folder for shards that are fetched from URLs; processes and runs on one machine share it."""
+    shard_cache_gb: float = SHARD_CACHE_GB
+    """Limit of that folder in 10^9 bytes; where it is less than all shards take, old ones are deleted."""
     plan: bool = False
     """State rows, disk and hours from a short measurement, and write nothing."""
     push: str | None = None
@@ -79,6 +84,8 @@ class Config:
         for field in ("views_per_image", "shard_rows", "batch_size"):
             if getattr(self, field) < 1:
                 raise ValueError(f"{field}: expected 1 or more, got {getattr(self, field)}")
+        if self.shard_cache_gb <= 0:
+            raise ValueError(f"shard_cache_gb: expected a number above 0, got {self.shard_cache_gb}")
         if self.patch_grid is not None and self.patch_grid < 1:
             raise ValueError(f"patch_grid: expected 1 or more, or None, got {self.patch_grid}")
 
@@ -102,8 +109,12 @@ def build(config: Config, images: Images | None = None) -> TargetCache:
     if torch.cuda.is_available():
         device = torch.device("cuda", process.local_rank % torch.cuda.device_count())
         torch.cuda.set_device(device)
-    images = open_images(config.images, config.split) if images is None else images
+    if images is None:
+        images = open_images(config.images, config.split, config.shard_cache, config.shard_cache_gb)
     teachers = [load_teacher(spec, config.teacher_image_size, config.embedding).to(device) for spec in config.teacher]
+    for teacher in teachers:
+        if teacher.size_note and process.rank == 0:
+            print(teacher.size_note)
     facts = make_facts(config, images, teachers)
     if config.compile:
         for teacher in teachers:

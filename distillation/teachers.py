@@ -99,6 +99,17 @@ class Teacher(nn.Module):
         return self.preprocessing.prepare(image)
 
     @property
+    def size_note(self) -> str | None:
+        """A line for people where its images are of another size than its configuration's; None where they are not."""
+        configured_px = self.preprocessing.configured_px
+        if self.image_size == configured_px:
+            return None
+        return (
+            f"teacher {self.name}: its images have {self.image_size} px, its configuration says {configured_px} px; "
+            "--teacher-image-size None takes that"
+        )
+
+    @property
     def fingerprint(self) -> str:
         """Hash of the weights without the classifier; the same wherever the files lie, whichever embedding is read.
 

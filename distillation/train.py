@@ -20,6 +20,7 @@ from distillation.datasets import Images, Views, epoch_order, open_images, prefe
 from distillation.interrupts import StopRequest
 from distillation.provenance import describe_run
 from distillation.sources.damage import DamageLog
+from distillation.sources.remote import SHARD_CACHE, SHARD_CACHE_GB
 from distillation.students import Student
 from distillation.training.averaging import moving_average
 from distillation.training.batches import Curriculum, MicroBatches
@@ -72,6 +73,10 @@ class Config:
     """Of a Hub dataset."""
     max_damaged: float = 0.001
     """Share of images that may be unreadable; they are skipped and listed in `damaged-<process>.txt`."""
+    shard_cache: Path = SHARD_CACHE
+    """Folder for shards that are fetched from URLs; processes and runs on one machine share it."""
+    shard_cache_gb: float = SHARD_CACHE_GB
+    """Limit of that folder in 10^9 bytes; where it is less than all shards take, old ones are deleted."""
     output: Path = Path("runs/distill")
     """Folder for the checkpoint, the log and the encoder; an unfinished run in it is resumed."""
     backbone: str = "resnet18"
@@ -154,6 +159,7 @@ class Config:
             "log_every",
             "save_every",
             "score_every",
+            "shard_cache_gb",
         ):
             if getattr(self, field) <= 0:
                 raise ValueError(f"{field}: expected a number above 0, got {getattr(self, field)}")
@@ -197,7 +203,7 @@ MAY_DIFFER = (
     "save_every",
 )
 MAY_DIFFER += ("track", "verify_targets", "max_damaged", "score_bank", "score_queries", "score_every")
-MAY_DIFFER += ("score_bank_split", "score_queries_split")
+MAY_DIFFER += ("score_bank_split", "score_queries_split", "shard_cache", "shard_cache_gb")
 """Settings that may change when a run is resumed: habits, and places, where fingerprints tell what lies there."""
 
 PRESETS = {
@@ -239,7 +245,8 @@ def train(config: Config, images: Images | None = None) -> Path:
         raise ValueError(f"srun started {this_process().count} processes that do not know each other; use slurm.sh")
     set_seed(config.seed)
     launch = describe_run() | {"device": device_name(accelerator.device), "processes": processes}
-    images = open_images(config.images, config.split) if images is None else images
+    if images is None:
+        images = open_images(config.images, config.split, config.shard_cache, config.shard_cache_gb)
     supervision = open_supervision(config, images, accelerator.device)
     views = Views(images, config.seed, config.drawn, supervision.view_sizes)
     curriculum = make_curriculum(config, images, supervision)
@@ -368,6 +375,9 @@ def open_supervision(config: Config, images: Images, device: torch.device) -> Su
     teachers = []
     if config.targets is None or config.verify_targets:
         teachers = load_teachers(config.teacher, config.teacher_image_size, config.embedding, config.compile, device)
+        for teacher in teachers:
+            if teacher.size_note and this_process().rank == 0:
+                print(teacher.size_note)
     if config.targets is None:
         return OnlineTeachers(teachers, device, maps)
     described = (
@@ -422,7 +432,7 @@ def plan(config: Config) -> str:
     """Measure the parts of a run on this machine for about a minute; nothing is written."""
     precision = resolve_precision(config.mixed_precision)
     accelerator = Accelerator(cpu=not torch.accelerator.is_available(), mixed_precision=precision)
-    images = open_images(config.images, config.split)
+    images = open_images(config.images, config.split, config.shard_cache, config.shard_cache_gb)
     supervision = open_supervision(replace(config, verify_targets=0, plan=True), images, accelerator.device)
     curriculum = make_curriculum(config, images, supervision)
     part = config.batch_size // config.accumulation if accelerator.device.type == "cuda" else min(64, config.batch_size)

@@ -25,6 +25,7 @@ from distillation.sources.shard_cache import ShardCache
 from distillation.sources.windows import WINDOW_ROWS
 
 SHARD_CACHE = Path("~/.cache/xdistill-encoder/shards")
+SHARD_CACHE_GB = 100.0
 _REQUESTS_AT_ONCE = 8
 
 
@@ -124,8 +125,8 @@ class RemoteShards:
 
 def open_remote(
     sources: Sequence[str],
-    cache_folder: Path = SHARD_CACHE,
-    cache_gb: float = 100.0,
+    shard_cache: Path = SHARD_CACHE,
+    shard_cache_gb: float = SHARD_CACHE_GB,
     window: int = WINDOW_ROWS,
     patience: Patience | None = None,
 ) -> RemoteShards:
@@ -133,8 +134,8 @@ def open_remote(
 
     Args:
         sources: see `list_shards`; credentials and endpoints are those of fsspec and of the storage's package.
-        cache_folder: for fetched shards; processes and runs on one machine share it.
-        cache_gb: limit of the folder in 10^9 bytes. Where it is less than all shards take, old ones are deleted.
+        shard_cache: folder for fetched shards; processes and runs on one machine share it.
+        shard_cache_gb: limit of the folder in 10^9 bytes. Where it is less than all shards take, old ones are deleted.
         window: rows of the windows of `windowed_order`; two must fit the limit.
         patience: with the network; None: six tries in half a minute.
 
@@ -144,7 +145,7 @@ def open_remote(
     """
     patience = patience or Patience()
     found = [shard for source in sources for shard in list_shards(source, patience)]
-    cache = ShardCache(cache_folder.expanduser(), round(cache_gb * 1e9))
+    cache = ShardCache(shard_cache.expanduser(), round(shard_cache_gb * 1e9))
     stated = stated_counts(found, patience)
 
     def count(shard: Shard) -> int:
@@ -165,8 +166,8 @@ def _require_room(found: Sequence[Shard], counts: Sequence[int], cache: ShardCac
     needed = min(total, 2 * of_window) + 2 * largest
     if needed > cache.limit_bytes:
         raise ValueError(
-            f"cache_gb: expected at least {needed / 1e9:.3g} for two windows of these shards ({total / 1e9:.3g} GB in "
-            f"all), got {cache.limit_bytes / 1e9:.3g}; raise it"
+            f"shard_cache_gb: expected at least {needed / 1e9:.3g} for two windows of these shards "
+            f"({total / 1e9:.3g} GB in all), got {cache.limit_bytes / 1e9:.3g}; raise it"
         )
 
 

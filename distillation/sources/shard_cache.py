@@ -94,7 +94,7 @@ class ShardCache:
         """Take room for a fetch by deleting other files; waits while other fetches hold too much of it."""
         if room_bytes > self.limit_bytes:
             raise ValueError(
-                f"cache_gb: fetching one shard takes {room_bytes / 1e9:.3g} GB in {self.folder}, "
+                f"shard_cache_gb: fetching one shard takes {room_bytes / 1e9:.3g} GB in {self.folder}, "
                 f"the limit is {self.limit_bytes / 1e9:.3g} GB; raise it"
             )
         while True:

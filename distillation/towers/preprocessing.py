@@ -25,6 +25,7 @@ class Preprocessing:
         keep_aspect: resize_px is the shorter side; otherwise both sides, which distorts the image.
         interpolation: of the resize.
         mean, std: of the channels of images in [0, 1].
+        configured_px: image_size as the teacher's configuration has it, whatever size was asked for.
     """
 
     image_size: int
@@ -33,6 +34,7 @@ class Preprocessing:
     interpolation: Interpolation
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    configured_px: int
 
     def __post_init__(self):
         known = get_args(Interpolation)
@@ -74,6 +76,7 @@ def from_timm(config: dict[str, Any], image_size: int | None) -> Preprocessing:
         interpolation=config["interpolation"],
         mean=tuple(config["mean"]),
         std=tuple(config["std"]),
+        configured_px=height,
     )
 
 
@@ -101,6 +104,7 @@ def from_transformers(config: dict[str, Any], image_size: int | None) -> Preproc
         interpolation=PIL_INTERPOLATIONS[resample],
         mean=tuple(config["image_mean"]) if normalized else (0.0, 0.0, 0.0),
         std=tuple(config["image_std"]) if normalized else (1.0, 1.0, 1.0),
+        configured_px=side,
     ).at(image_size)
 
 

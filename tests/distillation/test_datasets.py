@@ -107,6 +107,15 @@ def test_no_source_and_files_of_unknown_kinds_are_refused(tmp_path):
         open_images([f"{tmp_path}/images.zip"])
 
 
+def test_shards_at_a_url_are_fetched_into_the_cache_that_is_named_within_its_limit(containers, files, tmp_path):
+    url, cache = f"file://{containers['parquet']}", tmp_path / "cache"
+    images = open_images([url, containers["folder"]], shard_cache=cache, shard_cache_gb=1e-3)
+    assert torch.equal(images.read(3), decode([*files.values()][3]))
+    assert len(list(cache.glob("*.arrow"))) == 1
+    with pytest.raises(ValueError, match=r"shard_cache_gb: expected at least .*, got 1e-06; raise it"):
+        open_images([url], shard_cache=cache, shard_cache_gb=1e-6)
+
+
 def test_labels_come_from_the_column_or_from_the_sub_folders(parquet, containers, files):
     table = open_labelled([parquet])
     assert (len(table), table.classes, table.labels.tolist()) == (24, 2, [0, 1] * 12)

@@ -231,6 +231,23 @@ def test_a_cache_with_missing_shards_is_not_published(config, hub):
 # ---- settings
 
 
+def test_shards_at_a_url_are_fetched_into_the_folder_that_is_named(config, tmp_path, parquet):
+    cache = build(replace(config, images=(f"file://{parquet}",), shard_cache=tmp_path / "shards"))
+    assert len(list((tmp_path / "shards").glob("*.arrow"))) == 1
+    local = build(replace(config, output=tmp_path / "local"))
+    assert torch.equal(cache.read(1, range(24)), local.read(1, range(24)))
+    with pytest.raises(ValueError, match="shard_cache_gb: expected a number above 0, got 0"):
+        replace(config, shard_cache_gb=0)
+
+
+def test_a_teacher_that_sees_another_size_than_its_own_is_told(config, capsys):
+    build(config)
+    assert "--teacher-image-size" not in capsys.readouterr().out
+    build(replace(config, teacher_image_size=48, output=config.output / "resampled"))
+    told = "teacher vit_random: its images have 48 px, its configuration says 32 px; --teacher-image-size None takes"
+    assert told in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("field", ["views_per_image", "shard_rows", "batch_size", "patch_grid"])
 def test_numbers_below_one_are_refused(config, field):
     with pytest.raises(ValueError, match=f"{field}: expected 1 or more.*got 0"):

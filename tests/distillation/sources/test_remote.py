@@ -283,5 +283,7 @@ def test_parquet_without_images_is_refused_with_its_columns(tmp_path):
 
 
 def test_a_limit_too_small_for_two_windows_is_refused_at_the_start(folder, tmp_path):
-    with pytest.raises(ValueError, match=r"cache_gb: expected at least .* for two windows .* got 1e-05; raise it"):
+    with pytest.raises(
+        ValueError, match=r"shard_cache_gb: expected at least .* for two windows .* got 1e-05; raise it"
+    ):
         open_remote([f"file://{folder}/*.parquet"], tmp_path, 1e-5, window=2 * ROWS)

@@ -90,7 +90,7 @@ def test_a_failed_fetch_leaves_nothing(tmp_path):
 
 
 def test_a_shard_that_is_larger_than_the_limit_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"cache_gb: fetching one shard takes 2e-06 GB .* the limit is 1e-06 GB"):
+    with pytest.raises(ValueError, match=r"shard_cache_gb: fetching one shard takes 2e-06 GB .* the limit is 1e-06 GB"):
         ShardCache(tmp_path, 1000).ensure("a", 2000, writes(2000))
 
 

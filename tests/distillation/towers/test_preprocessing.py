@@ -62,6 +62,7 @@ STATISTICS = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
 def test_sizes_are_those_of_the_image_processor(entries, image_size, sizes):
     found = from_transformers(entries, image_size)
     assert (found.image_size, found.resize_px, found.keep_aspect) == sizes
+    assert found.configured_px == from_transformers(entries, None).image_size
 
 
 def test_without_normalisation_pixels_stay_as_they_are():
@@ -99,4 +100,4 @@ def test_a_rule_of_timm_that_is_not_known_here_is_refused(entries, message):
 
 def test_an_image_size_keeps_timms_share_of_the_image():
     found = from_timm(CENTER | STATISTICS, 448)
-    assert (found.image_size, found.resize_px) == (448, 497)  # 448 / 0.9, rounded down
+    assert (found.image_size, found.resize_px, found.configured_px) == (448, 497, 224)  # 448 / 0.9, rounded down
