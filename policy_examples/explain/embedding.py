@@ -35,7 +35,7 @@ class Config:
     encoders: tuple[str, ...] = ("xdistill", "resnet18-scratch")
     """Encoders of the benchmark by name, with `=CHECKPOINT` after it for another one than its own; may be none."""
     policies: tuple[Path, ...] = ()
-    """Folders that `xdistill finetune` wrote: each one's encoder before beside after fine-tuning."""
+    """Policies, or folders of runs that hold such: each one's encoder before beside after fine-tuning."""
     output: Path = Path("embedding")
     """Folder of embedding.png, embedding.csv, summary.json, which are written anew."""
     stages: StagesFrom = "expert"

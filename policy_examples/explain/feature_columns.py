@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from os.path import commonpath
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,9 +15,10 @@ from tqdm import tqdm
 
 from policy_examples.augmentation import centre_crop
 from policy_examples.encoders import EncoderName, PolicyEncoder, load_encoder
+from policy_examples.explain.seeing_policies import seeing_policies
 from policy_examples.policy import DiffusionPolicy
 from policy_examples.policy_files import read_config
-from policy_examples.policy_shape import PolicyShape, is_camera
+from policy_examples.policy_shape import PolicyShape
 
 BATCH = 32
 
@@ -69,15 +71,16 @@ def columns(encoders: Sequence[str], policies: Sequence[Path], seed: int) -> lis
 
     Args:
         encoders: names as `load_encoder` takes them, with `=CHECKPOINT` after them where one is meant.
-        policies: folders that `xdistill finetune` wrote.
+        policies: folders of policies or of runs, as `seeing_policies` takes them.
         seed: of encoders without weights.
 
     Raises:
         ValueError: no policy in a folder, none of both, two of one name.
     """
     found = [by_name(spec, seed) for spec in encoders]
-    for folder in policies:
-        found += before_and_after(folder)
+    folders = seeing_policies(policies)
+    for name, folder in zip(names_of(folders), folders, strict=True):
+        found += before_and_after(name, folder)
     names = [column.name for column in found]
     twice = sorted({name for name in names if names.count(name) > 1})
     if not found or twice:
@@ -93,18 +96,16 @@ def by_name(spec: str, seed: int) -> Column:
     return Column(title, partial(seeded, seed, name, checkpoint or None))
 
 
-def before_and_after(folder: Path) -> list[Column]:
-    """What a policy's first encoder was before it was fine-tuned, and what it is afterwards.
+def names_of(folders: Sequence[Path]) -> list[str]:
+    """Their runs, by what of the paths differs."""
+    places = [(folder.parent if folder.name in ("policy", "best") else folder).resolve() for folder in folders]
+    return [place.relative_to(commonpath([other.parent for other in places])).as_posix() for place in places]
 
-    Raises:
-        ValueError: no policy, or one whose encoder reads no images.
-    """
-    require_policy(folder)
+
+def before_and_after(name: str, folder: Path) -> list[Column]:
+    """What a policy's first encoder was before it was fine-tuned, and what it is afterwards."""
     config = read_config(folder)
     saved, shape, origin = config["encoders"][0], PolicyShape.from_dict(config["shape"]), config["origin"]
-    if not shape.cameras or not is_camera(shape.cameras[0]):
-        raise ValueError(f"policies: {folder} reads {shape.cameras or 'no images'}; name policies that read images.")
-    name = folder.resolve().parent.name if folder.name in ("policy", "best") else folder.name
     seen: dict[str, Any] = {
         "camera": shape.cameras[0],
         "crop_px": shape.crop_px,
@@ -142,11 +143,10 @@ def demonstrations_of(policies: Sequence[Path]) -> tuple[Path, ...]:
     """Where the runs of policies read their demonstrations, each place once.
 
     Raises:
-        ValueError: a run's config.json is not beside its policy.
+        ValueError: no policy in a folder, or a run's config.json is not beside its policy.
     """
     found = {}
-    for folder in policies:
-        require_policy(folder)
+    for folder in seeing_policies(policies):
         try:
             found[Path(run_config(folder)["demos"])] = None
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -160,14 +160,6 @@ def demonstrations_of(policies: Sequence[Path]) -> tuple[Path, ...]:
 def run_config(folder: Path) -> dict[str, Any]:
     """The configuration of the run that a policy's folder lies in."""
     return json.loads((folder.resolve().parent / "config.json").read_text())["config"]
-
-
-def require_policy(folder: Path) -> None:
-    """Raise a ValueError for a folder that is not there, with the command that makes one."""
-    if not folder.exists():
-        raise ValueError(
-            f"policies: there is no {folder}; `xdistill finetune --demos DEMOS --output RUN` writes RUN/policy."
-        )
 
 
 def encoder_after(folder: Path) -> PolicyEncoder:

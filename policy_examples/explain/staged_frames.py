@@ -11,7 +11,8 @@ from torch import Tensor
 
 from policy_examples.explain.expert_stages import expert_stages
 from policy_examples.explain.stages import equal_parts
-from policy_examples.store import Demonstrations, open_demonstrations
+from policy_examples.explain.stores import open_store
+from policy_examples.store import Demonstrations
 from policy_examples.windows import observed_array
 
 StagesFrom = Literal["expert", "time"]
@@ -105,16 +106,6 @@ def open_staged(paths: Sequence[Path], stages_from: StagesFrom, parts: int, fram
     return StagedFrames(
         tuple(stores), tuple(rows), np.concatenate(labels), np.concatenate(episodes), tuple(stages), tuple(facts)
     )
-
-
-def open_store(path: Path) -> Demonstrations:
-    """As `open_demonstrations`; a missing store is an error that has the command which makes one."""
-    if not path.exists():
-        raise ValueError(
-            f"demos: there is no {path}; make it with `xdistill demos --task drawer-open --output {path}`, any task of "
-            "MetaWorld, or name demonstrations that exist."
-        )
-    return open_demonstrations(path)
 
 
 def evenly(length: int, count: int) -> np.ndarray:

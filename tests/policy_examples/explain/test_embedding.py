@@ -1,11 +1,13 @@
 import csv
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from policy_examples import train
 from policy_examples.explain import embedding
 from policy_examples.explain.embedding_figure import look
 from policy_examples.explain.staged_frames import Stage
@@ -57,6 +59,22 @@ def test_the_command_writes_picture_table_and_summary(store, tmp_path, monkeypat
     assert pixels.shape[0] > 600
     assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 50
     assert "xdistill, features: silhouette" in capsys.readouterr().out
+
+
+def test_a_run_s_encoder_is_seen_as_it_was_pretrained_and_after_fine_tuning_on_the_run_s_demonstrations(
+    store, tmp_path, monkeypatch
+):
+    run_folder, output = tmp_path / "runs/reach", tmp_path / "out"
+    small = {"steps": 3, "warmup_steps": 1, "batch_size": 4, "channels": (16, 32), "lr": 1e-2, "bf16": False}
+    train.train(replace(train.PRESETS["cpu"], demos=store, output=run_folder, **small))
+    named = ("--encoders", "xdistill", "--policies", run_folder)
+    run(monkeypatch, *named, "--stages", "time", "--bootstrap", 5, "--output", output)
+    with (output / "embedding.csv").open(newline="") as file:
+        scores = [(row["encoder"], row["silhouette"]) for row in csv.DictReader(file) if row["method"] == "features"]
+    (_, pretrained), (before, as_it_started), (after, fine_tuned) = scores
+    assert (before, after) == ("reach, before", "reach, after")
+    assert as_it_started == pretrained
+    assert fine_tuned != pretrained
 
 
 def test_the_same_command_gives_the_same_table(store, tmp_path):
