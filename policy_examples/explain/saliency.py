@@ -57,6 +57,9 @@ class Config:
     """Which of their cameras and arrays."""
     episode: int = 0
     """Which of the demonstrations."""
+    camera: str | None = None
+    """Whose frames are explained, such as image_wrist, where policies read several, for which demonstrations are
+    needed; None: the first that the first policy reads."""
     masks: bool = True
     """Measure the share on task objects, by the simulator; other people's demonstrations have no masks."""
     every: int = 4
@@ -77,19 +80,22 @@ def run(config: Config) -> list[Focus]:
     """Explain every policy on the same frames, write the folder; returns the numbers of all maps.
 
     Raises:
-        ValueError: no policy there, one that reads no image, policies or demonstrations that do not fit together, an
-            output folder that exists.
+        ValueError: no policy there, one that reads no image, policies, cameras or demonstrations that do not fit
+            together, an output folder that exists.
         RenderingError: this machine cannot render without a window.
     """
     require_free(config.output)
     target = Target(config.target, config.action_dimension, config.noises)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     subjects = find_subjects(config.policies)
+    camera = config.camera or subjects[0].cameras[0]
+    if config.masks and camera != "image":
+        raise ValueError(f"masks: they are of the simulator's camera 'image', got camera {camera!r}; add --no-masks.")
     recording = frames_of(config, subjects[0], device)
     for subject in subjects:
-        require_fitting(subject, recording, target)
+        require_fitting(subject, recording, target, camera)
     steps = list(range(0, len(recording.actions), config.every))
-    maps = explain(subjects, recording, target, config.methods, steps, device)
+    maps = explain(subjects, recording, target, config.methods, steps, camera, device)
 
     masks = None if recording.masks is None else recording.masks[steps]
     rows = [
@@ -97,13 +103,13 @@ def run(config: Config) -> list[Focus]:
         for (method, encoder), values in maps.items()
         for index, step in enumerate(steps)
     ]
-    frames, folder = recording.images[steps], config.output
+    frames, folder = recording.cameras[camera][steps], config.output
     folder.mkdir(parents=True)
     of = target.of if target.dimension is None else f"{target.of} {target.dimension}"
-    draw_strip(frames, masks, maps, rows, steps, f"{recording.source}; saliency of {of}", folder / "strip.png",
+    where = "" if camera == "image" else f", camera {camera}"
+    draw_strip(frames, masks, maps, rows, steps, f"{recording.source}{where}; saliency of {of}", folder / "strip.png",
                config.columns)  # fmt: skip
-    if masks is not None:
-        draw_course(rows, folder / "over_time.png")
+    draw_course(rows, folder / "over_time.png")
     film(frames, masks, maps, steps, config.every, folder / "saliency.mp4")
     write_csv(rows, folder / "saliency.csv")
     write_summary(config, subjects, recording, rows)
@@ -119,13 +125,28 @@ def frames_of(config: Config, first: Subject, device: torch.device) -> Recording
             f"policies: {first.folder} does not say which task it learned, so that no episode of it can be played; "
             "show it frames of demonstrations with --demos."
         )
+    if first.cameras != ("image",):
+        raise ValueError(
+            f"policies: {first.folder} reads {', '.join(first.cameras)}, the simulator shows the camera 'image' alone; "
+            "show it frames of demonstrations with --demos."
+        )
     policy = first.load(device)
     task = rollout.task_of(rollout.Config(shift=config.shift), policy, first.origin)
     return record_episode(policy, task, config.seed, config.masks)
 
 
-def require_fitting(subject: Subject, recording: Recording, target: Target) -> None:
-    """Raise a ValueError where a policy learned from other sizes than the frames have."""
+def require_fitting(subject: Subject, recording: Recording, target: Target, camera: str) -> None:
+    """Raise a ValueError where a policy learned from other cameras or sizes than the frames have."""
+    if camera not in subject.cameras:
+        raise ValueError(
+            f"camera: expected one that every policy reads, got {camera!r}; the one in {subject.folder} reads "
+            f"{', '.join(subject.cameras)}."
+        )
+    if lacking := [name for name in subject.cameras if name not in recording.cameras]:
+        raise ValueError(
+            f"policies: {subject.folder} reads {', '.join(subject.cameras)}, {recording.source} lacks "
+            f"{', '.join(lacking)}; show it frames of its own demonstrations with --demos, --selection.cameras."
+        )
     learned = {"agent_pos": subject.state_size, "action": subject.action_size}
     shown = {"agent_pos": recording.agent_pos.shape[1], "action": recording.actions.shape[1]}
     if (size_px := subject.origin.get("image_size_px")) is not None:
@@ -148,6 +169,7 @@ def explain(
     target: Target,
     methods: tuple[Method, ...],
     steps: Sequence[int],
+    camera: str,
     device: torch.device,
 ) -> dict[tuple[str, str], np.ndarray]:
     """(method, label of the policy) -> its maps of the frames at these steps, (steps, H, W) float32."""
@@ -159,7 +181,7 @@ def explain(
             policy = subject.load(device)
             for step in steps:
                 seen = moment(recording, policy, step)
-                for method, values in saliency_maps(policy, seen, target, methods).items():
+                for method, values in saliency_maps(policy, seen, target, methods, camera).items():
                     maps[method, subject.label].append(values)
                 progress.update()
     return {key: np.stack(values) for key, values in maps.items()}

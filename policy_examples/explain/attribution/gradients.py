@@ -2,7 +2,7 @@
 
 Grad-CAM (arXiv 1610.02391, equations 1, 2) is computed here, not by the package `grad-cam`, whose `BaseCAM` stretches
 every map to [0, 1] by taking its minimum away, so that no share of it can be stated; it also asks for a classifier of
-one tensor, gradients of all weights, OpenCV. A test holds the maps against it where it is installed.
+one tensor, gradients of all weights, OpenCV. A test holds the maps against it.
 """
 
 from dataclasses import dataclass
@@ -47,8 +47,8 @@ class Target:
 class Moment:
     """What a policy sees at one step, one row of a batch."""
 
-    pixels: Tensor
-    """(1, To, 3, H, W) float32 in [0, 1], RGB."""
+    cameras: dict[str, Tensor]
+    """Observation key of each camera that the policy reads -> (1, To, 3, H, W) float32 in [0, 1], RGB."""
     agent_pos: Tensor
     """(1, To, P)."""
     actions: Tensor
@@ -56,27 +56,29 @@ class Moment:
 
 
 def saliency_maps(
-    policy: DiffusionPolicy, moment: Moment, target: Target, methods: tuple[Method, ...]
+    policy: DiffusionPolicy, moment: Moment, target: Target, methods: tuple[Method, ...], camera: str = "image"
 ) -> dict[Method, np.ndarray]:
-    """Maps of the newest frame, each (H, W) float32, 0 or above, in one backward pass.
+    """Maps of a camera's newest frame, each (H, W) float32, 0 or above, in one backward pass.
 
     A map is 0 everywhere where the answer does not depend on the image, as where every action is clipped.
 
     Args:
-        policy: in eval mode, one that reads the camera "image" alone.
+        policy: in eval mode, one that reads cameras alone, and this one among them.
 
     Raises:
         ValueError: Grad-CAM of an encoder without a map.
     """
-    encoder = policy.encoder_of(0)
-    found = last_map(encoder) if "grad-cam" in methods else None
-    pixels, kept = moment.pixels.detach().clone().requires_grad_(), []
+    place = policy.shape.cameras.index(camera)
+    found = last_map(policy.encoder_of(place)) if "grad-cam" in methods else None
+    pixels, kept = moment.cameras[camera].detach().clone().requires_grad_(), []
     handle = found.layer.register_forward_hook(lambda _, __, outputs: kept.append(outputs)) if found else None
     try:
-        condition = policy.condition({"image": pixels, "agent_pos": moment.agent_pos})
+        condition = policy.condition({**moment.cameras, camera: pixels, "agent_pos": moment.agent_pos})
     finally:
         if handle:
             handle.remove()
+    if len(policy.encoders) == 1:
+        kept = kept[place : place + 1]  # a shared encoder ran once a camera
     on_pixels, *on_layer = torch.autograd.grad(score(policy, condition, moment.actions, target), [pixels, *kept])
     maps: dict[Method, np.ndarray] = {}
     for method in methods:
@@ -85,7 +87,7 @@ def saliency_maps(
         else:
             assert found is not None
             activations, gradients = (found.as_map(frames[-1:].detach()) for frames in (kept[0], on_layer[0]))
-            values = spread(grad_cam(activations, gradients), moment.pixels.shape[-2:], policy.shape.crop_px)
+            values = spread(grad_cam(activations, gradients), pixels.shape[-2:], policy.shape.crop_px)
         maps[method] = values[0].float().cpu().numpy()
     return maps
 

@@ -12,6 +12,8 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 """Okabe and Ito's, told apart by most eyes."""
 BRIGHTEST = 0.995
 """Quantile of a map that gets the brightest colour: single pixels of an input gradient stand out far."""
+COURSES = {"share": "share on task objects", "entropy": "entropy; 1 is even, 0 a single pixel"}
+"""Numbers of `Focus` that are drawn over the episode -> what they are."""
 TILE_PX = 224
 LABEL_PX = 24
 MACRO_BLOCK_PX = 16
@@ -81,25 +83,33 @@ def draw_strip(
 
 
 def draw_course(rows: Sequence[Focus], image: Path) -> None:
-    """Write a PNG: share on task objects over the episode, a panel a method, with the mask's area for comparison."""
+    """Write a PNG over the episode, a row a method: entropy, and before it the share on task objects, with their area.
+
+    Without masks there is the entropy alone.
+    """
     from matplotlib.figure import Figure
 
     methods, encoders = (list(dict.fromkeys(getattr(row, name) for row in rows)) for name in ("method", "encoder"))
-    figure = Figure(figsize=(8, 2.6 * len(methods)), layout="constrained")
-    panels = figure.subplots(len(methods), sharex=True, squeeze=False)[:, 0]
-    for panel, method in zip(panels, methods, strict=True):
-        for index, encoder in enumerate(encoders):
-            shown = [row for row in rows if (row.method, row.encoder) == (method, encoder) and row.share is not None]
-            colour = COLOURS[index % len(COLOURS)]
-            panel.plot([row.step for row in shown], [row.share for row in shown], color=colour, label=encoder)
-        areas = {row.step: row.area for row in rows if row.area is not None}
-        panel.plot(list(areas), list(areas.values()), ":", color="black", label="area of the objects")
-        panel.set_ylim(0, 1)
-        panel.set_title(method, fontsize="medium")
-        panel.set_ylabel("share on task objects", fontsize="small")
-        panel.grid(alpha=0.3)
-    panels[0].legend(fontsize="small")
-    panels[-1].set_xlabel("step of the episode")
+    areas = {row.step: row.area for row in rows if row.area is not None}
+    shown = COURSES if areas else {"entropy": COURSES["entropy"]}
+    figure = Figure(figsize=(1 + 4.5 * len(shown), 0.9 + 2.3 * len(methods)), layout="constrained")
+    grid = figure.subplots(len(methods), len(shown), sharex=True, sharey="col", squeeze=False)
+    for panels, method in zip(grid, methods, strict=True):
+        for panel, (name, title) in zip(panels, shown.items(), strict=True):
+            for index, encoder in enumerate(encoders):
+                its = [row for row in rows if (row.method, row.encoder) == (method, encoder)]
+                found = {row.step: value for row in its if (value := getattr(row, name)) is not None}
+                colour = COLOURS[index % len(COLOURS)]
+                panel.plot(list(found), list(found.values()), ".-", markersize=4, color=colour, label=encoder)
+            if name == "share":
+                panel.plot(list(areas), list(areas.values()), ":", color="black", label="area of the objects")
+            panel.set_ylim(0, 1)
+            panel.set_title(f"{method}: {title}", fontsize="medium")
+            panel.grid(alpha=0.3)
+    for panel in grid[-1]:
+        panel.set_xlabel("step of the episode", fontsize="small")
+    handles, names = grid[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=min(3, len(names)), fontsize="small")
     figure.savefig(image, dpi=120)
 
 

@@ -1,9 +1,9 @@
 """Frames of one episode with the actions that were taken on them, as every policy under comparison is shown them."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +14,10 @@ from policy_examples.envs.contract import Environment, Observation
 from policy_examples.envs.segmentation import ObjectMasks
 from policy_examples.envs.tasks import TaskConfig, open_environment
 from policy_examples.explain.attribution.gradients import Moment
+from policy_examples.explain.stores import open_store
 from policy_examples.formats.episodes import Selection
 from policy_examples.playing import few_threads, to_tensors
 from policy_examples.policy import DiffusionPolicy
-from policy_examples.store import open_demonstrations
 from policy_examples.windows import window_rows
 
 REPLAY_TOLERANCE = 1e-3
@@ -40,6 +40,13 @@ class Recording:
     """(N, H, W) bool: task objects; None where no simulator says."""
     source: str
     """What it shows, in words."""
+    further: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """Frames of further cameras by their observation keys, (N, H, W, 3) uint8 each."""
+
+    @property
+    def cameras(self) -> dict[str, np.ndarray]:
+        """All frames: those of "image", then the further ones."""
+        return {"image": self.images, **self.further}
 
 
 def record_episode(policy: DiffusionPolicy, task: TaskConfig, seed: int, masks: bool) -> Recording:
@@ -70,7 +77,7 @@ def record_demonstration(path: Path, selection: Selection, episode: int, masks: 
         ValueError: no store, no such episode; masks of demonstrations that do not say their task with its seeds, or
             that do not repeat on this machine.
     """
-    stored = open_demonstrations(path, selection)
+    stored = open_store(path, selection)
     ends = stored.episode_ends.tolist()
     if not 0 <= episode < len(ends):
         raise ValueError(f"episode: {path} has episodes 0 to {len(ends) - 1}, got {episode}.")
@@ -81,6 +88,7 @@ def record_demonstration(path: Path, selection: Selection, episode: int, masks: 
         stored.actions[rows].astype(np.float32),
         None,
         f"episode {episode} of {path}",
+        {f"image_{name}": frames[rows] for name, frames in stored.cameras.items()},
     )
     if not masks:
         return shown
@@ -142,8 +150,11 @@ def moment(recording: Recording, policy: DiffusionPolicy, step: int) -> Moment:
     ends = np.array([length])
     rows = window_rows(ends, shape.horizon, shape.observation_steps - 1, shape.horizon - 1)[step]
     seen, device = rows[: shape.observation_steps], next(policy.parameters()).device
-    pixels = torch.from_numpy(recording.images[seen]).movedim(-1, -3)[None].to(device)
+    cameras = {
+        camera: torch.from_numpy(recording.cameras[camera][seen]).movedim(-1, -3)[None].to(device).float() / 255
+        for camera in shape.cameras
+    }
     agent_pos, actions = (
         torch.from_numpy(values)[None].to(device) for values in (recording.agent_pos[seen], recording.actions[rows])
     )
-    return Moment(pixels.float() / 255, agent_pos, actions)
+    return Moment(cameras, agent_pos, actions)

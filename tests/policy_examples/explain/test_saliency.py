@@ -74,7 +74,7 @@ def test_frames_of_demonstrations_need_no_simulator(runs, tmp_path, demonstratio
         (step, method) for method in ("grad-cam", "input-gradient") for step in (0, 4, 8)
     ]
     assert {row.share for row in rows} == {None}
-    written = {"strip.png", "saliency.mp4", "saliency.csv", "summary.json"}
+    written = {"strip.png", "over_time.png", "saliency.mp4", "saliency.csv", "summary.json"}
     assert {path.name for path in (tmp_path / "out").iterdir()} == written
 
 
@@ -110,8 +110,50 @@ def test_frames_of_another_size_are_refused_with_both_sizes(runs):
     with pytest.raises(
         ValueError, match=r"learned from .*'image_size_px': 32.*other frames have .*'image_size_px': 48"
     ):
-        saliency.require_fitting(subject, recording, Target())
+        saliency.require_fitting(subject, recording, Target(), "image")
     fitting = Recording(frames[:, :32, :32], recording.agent_pos, recording.actions, None, "frames")
-    saliency.require_fitting(subject, fitting, Target())
+    saliency.require_fitting(subject, fitting, Target(), "image")
     with pytest.raises(ValueError, match="action_dimension: expected 0 to 3, .* got 4"):
-        saliency.require_fitting(subject, fitting, Target("action", 4))
+        saliency.require_fitting(subject, fitting, Target("action", 4), "image")
+    with pytest.raises(ValueError, match="camera: expected one that every policy reads, got 'image_wrist'; .* image"):
+        saliency.require_fitting(subject, fitting, Target(), "image_wrist")
+
+
+def test_missing_demonstrations_are_one_line_with_the_command_that_makes_them(runs, tmp_path, monkeypatch):
+    with pytest.raises(SystemExit, match=r"^xdistill explain saliency: demos: there is no .* with `xdistill demos --t"):
+        explain(monkeypatch, "--policies", runs, "--demos", tmp_path / "none.zarr", "--output", tmp_path / "out")
+
+
+@pytest.fixture
+def two_cameras(demonstrations, tmp_path):
+    """A policy of two cameras, demonstrations that show both."""
+    torch.manual_seed(0)
+    shape = PolicyShape(9, 4, **SIZES, cameras=("image", "image_wrist"))
+    policy = DiffusionPolicy(shape, [load_encoder("resnet18-scratch")])
+    policy.actions.fit(torch.tensor([[-1.0] * 4, [1.0] * 4]))
+    policy.save(tmp_path / "policy", {"image_size_px": 32})
+    wrist = {"wrist": 255 - demonstrations.images}
+    save_demonstrations(replace(demonstrations, origin={}, cameras=wrist), tmp_path / "demos.zarr")
+    save_demonstrations(replace(demonstrations, origin={}), tmp_path / "one.zarr")
+    return tmp_path
+
+
+def test_of_a_policy_that_reads_two_cameras_the_named_one_is_explained(two_cameras):
+    shown = {"policies": (two_cameras / "policy",), "demos": two_cameras / "demos.zarr", "masks": False, "every": 4}
+    found = {
+        camera: saliency.run(saliency.Config(**shown, output=two_cameras / f"out-{camera}", camera=camera, noises=1))
+        for camera in (None, "image", "image_wrist")
+    }
+    assert found[None] == found["image"]
+    assert [row.entropy for row in found["image"]] != [row.entropy for row in found["image_wrist"]]
+
+
+def test_cameras_that_nobody_shows_are_refused_with_what_to_do(two_cameras):
+    named = {"policies": (two_cameras / "policy",), "output": two_cameras / "out"}
+    with pytest.raises(ValueError, match=r"lacks image_wrist; show it frames of its own demonstrations with --demos"):
+        saliency.run(saliency.Config(**named, demos=two_cameras / "one.zarr", masks=False))
+    with pytest.raises(ValueError, match="masks: they are of the simulator's camera 'image'.* add --no-masks"):
+        saliency.run(saliency.Config(**named, demos=two_cameras / "demos.zarr", camera="image_wrist"))
+    DiffusionPolicy.load(two_cameras / "policy")[0].save(two_cameras / "policy", {"task": "reach"})
+    with pytest.raises(ValueError, match=r"reads image, image_wrist, the simulator shows the camera 'image' alone"):
+        saliency.run(saliency.Config(**named))

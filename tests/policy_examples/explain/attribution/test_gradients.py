@@ -1,6 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from pytorch_grad_cam import GradCAM
 from torch import nn
 
 from policy_examples.encoders import PolicyEncoder
@@ -23,11 +26,11 @@ BOTH = ("grad-cam", "input-gradient")
 def seen(size_px=64):
     generator = torch.Generator().manual_seed(1)
     pixels = torch.rand(1, 2, 3, size_px, size_px, generator=generator)
-    return Moment(pixels, torch.zeros(1, 2, 9), torch.rand(1, 4, 4, generator=generator) - 0.5)
+    return Moment({"image": pixels}, torch.zeros(1, 2, 9), torch.rand(1, 4, 4, generator=generator) - 0.5)
 
 
 def condition_of(policy, moment):
-    return policy.condition({"image": moment.pixels, "agent_pos": moment.agent_pos})
+    return policy.condition({**moment.cameras, "agent_pos": moment.agent_pos})
 
 
 # ---- the maps themselves
@@ -70,7 +73,7 @@ def test_a_map_is_spread_over_what_the_encoder_saw():
 def test_the_loss_is_the_policy_s_own_for_noises_at_levels_spread_evenly(build_policy, prediction):
     policy, moment, target = build_policy(prediction=prediction), seen(), Target("loss", noises=4)
     noise, _ = draw(policy, target)
-    batch = {"image": moment.pixels, "agent_pos": moment.agent_pos, "action": moment.actions}
+    batch = {**moment.cameras, "agent_pos": moment.agent_pos, "action": moment.actions}
     repeated = {key: values.expand(4, *values.shape[1:]) for key, values in batch.items()}
     loss = policy(repeated, noise, torch.tensor([12, 37, 62, 87]))  # the middles of four quarters of 100 levels
     torch.testing.assert_close(score(policy, condition_of(policy, moment), moment.actions, target), -loss)
@@ -79,7 +82,10 @@ def test_the_loss_is_the_policy_s_own_for_noises_at_levels_spread_evenly(build_p
 @torch.no_grad()
 def test_the_size_of_an_action_is_that_of_what_the_policy_would_do(build_policy):
     policy, moment = build_policy(), seen()
-    observation = {"image": moment.pixels.expand(3, -1, -1, -1, -1), "agent_pos": moment.agent_pos.expand(3, -1, -1)}
+    observation = {
+        "image": moment.cameras["image"].expand(3, -1, -1, -1, -1),
+        "agent_pos": moment.agent_pos.expand(3, -1, -1),
+    }
     chunks = policy.predict_action(observation, torch.Generator().manual_seed(0))  # (3, Ta, A)
     condition = condition_of(policy, moment)
     for dimension, sizes in ((None, chunks.abs().sum(dim=-1)), (2, chunks[..., 2].abs())):
@@ -137,12 +143,11 @@ def test_maps_repeat_exactly_and_leave_the_policy_as_it_was(build_policy):
     second = saliency_maps(policy, moment, Target("action"), BOTH)
     assert all(np.array_equal(first[method], second[method]) for method in BOTH)
     assert all(parameter.grad is None for parameter in policy.parameters())
-    assert not moment.pixels.requires_grad
+    assert not moment.cameras["image"].requires_grad
     assert not last_map(policy.encoder_of(0)).layer._forward_hooks
 
 
 def test_grad_cam_is_the_size_of_what_the_package_has_before_it_cuts_off_and_stretches(build_policy):
-    package = pytest.importorskip("pytorch_grad_cam", reason="the package grad-cam is not installed")
     policy, moment, target = build_policy(), seen(), Target("action", 0)
 
     class Answer(nn.Module):
@@ -156,17 +161,41 @@ def test_grad_cam_is_the_size_of_what_the_package_has_before_it_cuts_off_and_str
             condition = policy.condition({"image": frames[None], "agent_pos": moment.agent_pos})
             return score(policy, condition, moment.actions, target).view(1, 1)
 
-    class Kept(package.GradCAM):
+    class Kept(GradCAM):
         def get_cam_image(self, *arguments):
             self.weighed = super().get_cam_image(*arguments)
             return self.weighed
 
     with Kept(Answer(), [last_map(policy.encoder_of(0)).layer]) as cam:
-        cam(moment.pixels[0], [lambda answer: answer.sum()])
+        cam(moment.cameras["image"][0], [nn.Identity()])
     theirs = spread(torch.from_numpy(cam.weighed[-1:]).abs(), (64, 64), None)[0].numpy()
     ours = saliency_maps(policy, moment, target, ("grad-cam",))["grad-cam"]
     assert ours.max() > 0
     np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4 * ours.max())
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_each_of_two_cameras_has_the_maps_of_its_own_frames_and_encoder(build_policy, shared):
+    """The reference runs the encoders one after the other, then assembles the condition by hand."""
+    encoders = [build_policy().encoder_of(0), build_policy().encoder_of(0)]
+    for parameter in encoders[1].parameters():
+        parameter.data *= 0.9
+    shape = replace(build_policy().shape, cameras=("image", "image_wrist"))
+    policy, target = DiffusionPolicy(shape, encoders[: 1 if shared else 2]).eval(), Target("action")
+    cameras = {"image": seen().cameras["image"], "image_wrist": 1 - seen().cameras["image"].flip(-1)}
+    moment = replace(seen(), cameras=cameras)
+    kept, features = {}, []
+    for place, (name, pixels) in enumerate(cameras.items()):
+        encoder = policy.encoder_of(place)
+        with last_map(encoder).layer.register_forward_hook(lambda *call, name=name: kept.update({name: call[2]})):
+            features.append(encoder(pixels))
+    condition = torch.cat([*features, policy.agent_pos.normalize(moment.agent_pos)], dim=-1).flatten(1)
+    gradients = torch.autograd.grad(score(policy, condition, moment.actions, target), list(kept.values()))
+    for (name, activations), on_map in zip(kept.items(), gradients, strict=True):
+        expected = spread(grad_cam(activations[-1:].detach(), on_map[-1:]), (64, 64), None)[0].numpy()
+        found = saliency_maps(policy, moment, target, ("grad-cam",), name)["grad-cam"]
+        assert found.max() > 0
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * expected.max())
 
 
 # ---- mistakes

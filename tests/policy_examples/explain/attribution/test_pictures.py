@@ -72,7 +72,11 @@ def test_strip_course_and_film_are_written(tmp_path):
     assert (tmp_path / "saliency.mp4").read_bytes()[4:8] == b"ftyp"
 
 
-def test_frames_without_masks_have_a_strip_too(tmp_path):
+def test_frames_without_masks_have_a_strip_and_a_course_of_the_entropy_alone(tmp_path):
     rows = [focus_of(step, *key, MAPS[key][0], None) for key in MAPS for step in STEPS]
     draw_strip(FRAMES, None, MAPS, rows, STEPS, "a title", tmp_path / "strip.png", columns=8)
     assert (tmp_path / "strip.png").exists()
+    draw_course(rows, tmp_path / "entropy.png")
+    draw_course(ROWS, tmp_path / "both.png")
+    with Image.open(tmp_path / "entropy.png") as alone, Image.open(tmp_path / "both.png") as both:
+        assert both.width > 1.7 * alone.width

@@ -84,6 +84,6 @@ def test_a_moment_is_what_the_policy_sees_padded_as_in_training(build_policy):
     recording = Recording(images, np.zeros((5, 9), np.float32), actions, None, "numbers")
     for step, frames, taken in ((0, [0, 0], [0, 0, 1, 2]), (2, [1, 2], [1, 2, 3, 4]), (4, [3, 4], [3, 4, 4, 4])):
         seen = moment(recording, build_policy(), step)
-        assert (255 * seen.pixels[0, :, 0, 0, 0]).round().tolist() == frames
+        assert (255 * seen.cameras["image"][0, :, 0, 0, 0]).round().tolist() == frames
         assert seen.actions[0, :, 0].tolist() == taken
         assert seen.agent_pos.shape == (1, 2, 9)
