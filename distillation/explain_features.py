@@ -37,8 +37,8 @@ class Config:
     split: str = "train"
     """Of Hub datasets."""
     encoders: tuple[str, ...] = ()
-    """Bundled names, folders, Hub ids, "timm/<model>" (":random" for an untrained one) or "random", an untrained
-    ResNet-18; none: the default bundled checkpoint."""
+    """Bundled names, folders, Hub ids, "timm/<model>", a ResNet as "torchvision/<model>" (":random" for an untrained
+    one) or "random", an untrained ResNet-18; none: the default bundled checkpoint."""
     teacher: str | None = None
     """Spec, "timm/<model>", "hf/<org>/<name>" or a folder, whose patch tokens are drawn beside; None: none."""
     image_size: int | None = None

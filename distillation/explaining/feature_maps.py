@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torchvision.models import ResNet
 from tqdm import tqdm
 
 from distillation.ablation_encoders import AblationEncoder
@@ -57,10 +58,19 @@ def map_of(network: nn.Module, name: str) -> Callable[[Tensor], Tensor]:
             return patch_map(network.model, network.model.forward_features(pixels), *pixels.shape[-2:])  # type: ignore
 
         return timm_map
+    if isinstance(network, Normalized) and isinstance(network.model, ResNet):
+        resnet = network.model
+        return lambda images: resnet_map(resnet, network.normalize(images))
     raise ValueError(
-        f"encoders: no feature map is known of {name}; take a checkpoint of ours, a student's folder or timm/<model>, "
-        "which has torchvision's networks too"
+        f"encoders: no feature map is known of {name}; take a checkpoint of ours, a student's folder, a ResNet of "
+        "torchvision or timm/<model>, which has torchvision's other networks too"
     )
+
+
+def resnet_map(resnet: ResNet, pixels: Tensor) -> Tensor:
+    """(B, 3, H, W), normalised -> (B, C, h, w), the output of the last stage."""
+    x = resnet.maxpool(resnet.relu(resnet.bn1(resnet.conv1(pixels))))
+    return resnet.layer4(resnet.layer3(resnet.layer2(resnet.layer1(x))))
 
 
 @torch.inference_mode()
