@@ -8,6 +8,12 @@ from policy_examples.explain.reporting.runs import Run
 
 READ_NO_IMAGE = ("blind", "pointnet-dp3")
 """Encoders whose policies look at no picture."""
+SCORED_AS = {
+    "resnet18-scratch": "random",
+    "resnet18-imagenet": "timm/resnet18.tv_in1k",
+    "dinov2-s": "timm/vit_small_patch14_dinov2.lvd142m",
+}
+"""Encoder -> its name for `xdistill scorecard`, which has none for those that are neither here nor checkpoints."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,20 @@ def missing_of(run: Run, explained: Explanations) -> list[Missing]:
         found.append(Missing("saliency (strip.png)", explain_command("saliency", run)))
     if trained and run.encoder not in READ_NO_IMAGE and not explained.embeddings:
         found.append(Missing("embedding (embedding.png)", explain_command("embedding", run)))
+    if trained and not explained.scorecards and (scored := scorecard_command(run)):
+        found.append(Missing("scorecard of the encoder that it started from (scorecard.json)", scored))
     return found
+
+
+def scorecard_command(run: Run) -> str | None:
+    """Scores what the run started from into its folder, where a report finds it; None where the scorecard does not know it."""
+    checkpoint = run.config.get("checkpoint")
+    if run.encoder not in ("xdistill", "student", *SCORED_AS):
+        return None
+    spec = SCORED_AS.get(run.encoder, checkpoint)
+    encoder = ["--encoder", str(spec)] if spec else []
+    images = ["--bank", "IMAGES", "--queries", "IMAGES"]
+    return shlex.join(["xdistill", "scorecard", *images, *encoder, "--output", str(run.folder / "scorecard.json")])
 
 
 def rollout_command(run: Run) -> str:

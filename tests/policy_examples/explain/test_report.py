@@ -38,6 +38,9 @@ def test_the_page_of_a_demo_says_what_its_files_say(demo_page):
     assert "0.4321" in page.text
     assert "38.0%" in page.text  # of the saliency lies on task objects
     assert "Share of the saliency on task objects. Means: drawer, grad-cam 0.38; area of the objects 0.05." in page.text
+    assert "Entropy of the saliency: 1 is even, 0 a single pixel. Means: drawer, grad-cam 0.80." in page.text
+    charts = [drawing["aria-label"] or "" for drawing in page.all("svg") if drawing.get("role") == "img"]
+    assert sum(chart.startswith("entropy over step of the episode.") for chart in charts) == 1
     assert "torch" in page.text
 
 
@@ -126,6 +129,23 @@ def test_what_a_run_lacks_is_said_with_the_command_that_makes_it(tmp_path):
     assert (
         f"xdistill explain embedding --demos {run}/d.zarr --policies {run}/policy --output {run}/embedding" in page.text
     )
+    assert f"xdistill scorecard --bank IMAGES --queries IMAGES --output {run}/scorecard.json" in page.text
+
+
+@pytest.mark.parametrize(
+    ("encoder", "named"),
+    [("resnet18-scratch", "--encoder random"), ("dinov2-s", "--encoder timm/vit_small_patch14_dinov2.lvd142m")],
+)
+def test_a_missing_scorecard_is_of_the_encoder_under_the_scorecard_s_name_for_it(tmp_path, encoder, named):
+    run = made_runs.finetuned(tmp_path / "run", encoder=encoder)
+    _, page = written(run)
+    assert f"xdistill scorecard --bank IMAGES --queries IMAGES {named} --output {run}/scorecard.json" in page.text
+
+
+@pytest.mark.parametrize("encoder", ["theia-s", "blind"])
+def test_an_encoder_that_the_scorecard_does_not_know_lacks_none(tmp_path, encoder):
+    _, page = written(made_runs.finetuned(tmp_path / "run", encoder=encoder))
+    assert "scorecard" not in page.text
 
 
 def test_a_video_that_is_too_large_is_shown_by_its_frames(tmp_path):

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from policy_examples import demos
 from policy_examples.explain.staged_frames import evenly, open_staged
 from policy_examples.store import Demonstrations, save_demonstrations
 
@@ -47,6 +48,25 @@ def test_several_tasks_are_one_long_task_whose_stages_follow_each_other(stores, 
     assert found.episodes.tolist() == [0] * 8  # as many as the smaller store has
     assert np.array_equal(found.images()[4].numpy(), 255 - demonstrations.images[0].transpose(2, 0, 1))
     assert [fact["task"] for fact in found.facts] == ["reach", "push"]
+
+
+def test_the_stages_of_two_experts_follow_each_other_as_those_of_one_long_task(rendering, tmp_path):
+    """A door, then a drawer, as their experts open them: the drawer's stages count on from the door's."""
+    paths = [tmp_path / "door.zarr", tmp_path / "drawer.zarr"]
+    for task, path in zip(("door-open", "drawer-open"), paths, strict=True):
+        config = demos.Config(task, episodes=2, image_size_px=32, render="fast", steps_after_success=0)
+        save_demonstrations(demos.collect(config), path)
+    found = open_staged(paths, "expert", parts=3, frames_per_episode=40)
+    of = {stage.task: stage.of for stage in found.stages}
+    assert list(of) == ["door-open", "drawer-open"]
+    assert [(stage.task, stage.number) for stage in found.stages] == [
+        (task, number) for task in of for number in range(1, of[task] + 1)
+    ]
+    for episode in (0, 1):
+        labels = found.labels[found.episodes == episode]
+        assert np.unique(labels).tolist() == list(range(len(found.stages)))
+        assert (np.diff(labels) >= 0).all()
+    assert found.images().shape == (len(found.labels), 3, 32, 32)
 
 
 def test_a_missing_store_says_how_to_make_it(tmp_path):
