@@ -132,7 +132,8 @@ def run(config: Config) -> None:
         row: dict[str, object] = {"variant": name}
         for (bank, queries), (_, files) in zip(labelled, pairs, strict=True):
             scores = score_features(encoder, bank, queries, config.score_image_size, device, workers=config.workers)
-            row |= {f"{Path(files[0]).stem}_{score}": value for score, value in scores.items()}
+            neighbours = {score: value for score, value in scores.items() if score.startswith("knn")}
+            row |= {f"{Path(files[0]).stem}_{score}": value for score, value in neighbours.items()}
         provenance = encoder.checkpoint.provenance
         row |= {"settings": json.dumps((VARIANTS | VIEWS)[name]), "steps": config.steps}
         row |= {"batch_size": config.batch_size, "images": images, "image_size_px": settings.image_size}

@@ -213,7 +213,7 @@ PRESETS = {
         image_size=96, first_image_size=64, epochs=9, batch_size=128, compile=True, workers=1, save_every=200
     ),
 }
-"""paper: the published loss; best: what won in results/ablation.csv; cpu: the published loss, in hours on two cores."""
+"""paper: the published loss; best: the highest row of results/ablation.csv; cpu: the published loss, in hours on two cores."""
 
 
 def train(config: Config, images: Images | None = None) -> Path:
@@ -297,7 +297,7 @@ def train(config: Config, images: Images | None = None) -> Path:
     model, optimizer = accelerator.prepare(student, optimizer, device_placement=[True, False])
     labelled, loading = (config.score_bank, config.score_queries), (config.batch_size, config.workers)
     splits = (config.score_bank_split, config.score_queries_split)
-    monitor = Monitor(*labelled, config.output, accelerator, start, *loading, *splits)
+    monitor = Monitor(*labelled, config.output, accelerator, start, *loading, *splits, supervision.teachers)
     keys = MicroBatches(curriculum, order, start, process, processes, config.accumulation, prefetching(images))
     health = Health(accelerator, config.output)
     damage = DamageLog(config.output / f"damaged-{process}.txt", images, config.max_damaged)
@@ -308,7 +308,7 @@ def train(config: Config, images: Images | None = None) -> Path:
         every = config.score_every * curriculum.steps_per_epoch
         scored |= set(range(every, curriculum.steps, every))
     if start in scored:  # it may have been stopped before its scores were taken
-        monitor.measure(start, learned.encoder, config.image_size)
+        monitor.measure(start, learned, config.image_size)
     with StopRequest(processes) as stop, closing(stream(views, keys, config.workers)) as batches:
         for step in range(start + 1, curriculum.steps + 1):
             epoch = curriculum.epoch(step - 1)
@@ -353,7 +353,7 @@ def train(config: Config, images: Images | None = None) -> Path:
                 accelerator.wait_for_everyone()
                 stop.leave(f"saved at step {step} of {curriculum.steps}; the same command resumes")
             if step in scored:
-                log.skip(monitor.measure(step, learned.encoder, config.image_size))
+                log.skip(monitor.measure(step, learned, config.image_size))
     log.close()
     health.require_weights(curriculum.steps, learned)
     if accelerator.is_main_process:

@@ -3,7 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from distillation.scoring.encoders import Encoder
+import torch
+from torch import Tensor, nn
+
+from distillation.datasets import LabelledImages
+from distillation.scoring.embedding import CLEAN, PreparedImages, embed
+from distillation.scoring.encoders import CentreView, Encoder
 from distillation.teachers import Embedding, Teacher, load_teacher
 
 COMPARED = ("fingerprint", "image_size", "embedding")
@@ -50,6 +55,24 @@ def check_head(encoder: Encoder, teachers: Sequence[Teacher]) -> None:
                 f"teacher: {encoder.name} was distilled from {entry.get('name')}, {teacher.name} is another "
                 f"({'; '.join(differing)}); give the teachers of its distillation as they were, all in their order"
             )
+
+
+def embed_queries(
+    teachers: Sequence[Teacher], queries: LabelledImages, device: torch.device, *, batch_size: int, workers: int
+) -> list[Tensor]:
+    """One teacher or more -> the embeddings of the centre of each query, (N, E) float32 on the CPU for each teacher.
+
+    Args:
+        teachers: on `device`.
+
+    Raises:
+        ValueError: an image that cannot be read.
+    """
+    networks: dict[str, nn.Module] = {CLEAN if i == 0 else f"teacher{i}": each for i, each in enumerate(teachers)}
+    sizes = [CentreView(teacher.image_size, teacher.interpolation) for teacher in teachers]
+    views = PreparedImages(queries, sizes[0], dict(zip(list(networks)[1:], sizes[1:], strict=True)))
+    found = embed(networks, views, device, batch_size=batch_size, workers=workers, title="teachers")
+    return [found[name] for name in networks]
 
 
 def _recorded(encoder: Encoder, names: Sequence[str]) -> Sequence[Mapping[str, Any]]:

@@ -12,6 +12,7 @@ from distillation.scoring.embedding import CLEAN, PreparedImages, embed
 from distillation.scoring.encoders import CentreView
 from distillation.scoring.metrics import (
     cosine_similarity,
+    effective_rank,
     explained_variance,
     knn_accuracy,
     standardized_explained_variance,
@@ -29,8 +30,11 @@ def score_features(
     *,
     batch_size: int = 64,
     workers: int = 2,
+    teacher_head: nn.Module | None = None,
+    targets: Sequence[Tensor] = (),
 ) -> dict[str, float]:
-    """Nearest-neighbour scores of a network while it learns: {"knn10_percent": ..., "knn20_percent": ...}.
+    """Scores of a network while it learns: "knn10_percent", "knn20_percent", "effective_rank" of the queries, and
+    where targets are given those of `agreement_scores`.
 
     The network is scored in eval mode; each of its modules is left in the mode it came in, and so is the global
     random state.
@@ -39,6 +43,8 @@ def score_features(
         features: (B, 3, S, S) uint8 -> (B, D), on `device`.
         bank, queries: of the same classes.
         image_size_px: S.
+        teacher_head: (N, D) features -> (N, ΣE), the estimates of the teachers' embeddings side by side.
+        targets: (N, E) of each teacher, its embeddings of the queries (`embed_queries`).
 
     Raises:
         ValueError: a bank smaller than the number of neighbours, or an image that cannot be read.
@@ -61,7 +67,13 @@ def score_features(
         for module, training in modes.items():
             module.training = training
     labels = (torch.from_numpy(images.labels).to(device) for images in (bank, queries))
-    return knn_scores(embedded[0], next(labels), embedded[1], next(labels))
+    scores = knn_scores(embedded[0], next(labels), embedded[1], next(labels))
+    scores["effective_rank"] = round(effective_rank(embedded[1]), 2)
+    if teacher_head is None or not targets:
+        return scores
+    with torch.inference_mode():
+        estimates = teacher_head(embedded[1]).cpu().split([target.shape[1] for target in targets], dim=1)
+    return scores | agreement_scores(estimates, targets)
 
 
 def knn_scores(bank: Tensor, bank_labels: Tensor, queries: Tensor, query_labels: Tensor) -> dict[str, float]:

@@ -31,6 +31,11 @@ class Supervision(Protocol):
         ...
 
     @property
+    def teachers(self) -> Sequence[Teacher]:
+        """Those that run; none where embeddings were computed before."""
+        ...
+
+    @property
     def widths(self) -> tuple[int, ...]: ...
 
     @property
@@ -99,6 +104,7 @@ class CachedTeachers:
         self.cache = cache
         self.device = device
         self.maps = maps
+        self.teachers: tuple[Teacher, ...] = ()
         self.view_sizes: tuple[tuple[int, Interpolation], ...] = ()
         self.facts = cache.facts.teachers
         self.views_per_image = cache.facts.views

@@ -28,7 +28,7 @@ def test_a_network_in_training_is_scored_in_eval_mode_and_goes_on_as_it_was(parq
     images = open_labelled([parquet], "train")
 
     scores = score_features(encoder, images, images, 32, torch.device("cpu"), workers=0)
-    assert list(scores) == ["knn10_percent", "knn20_percent"]
+    assert list(scores) == ["knn10_percent", "knn20_percent", "effective_rank"]
     assert [module.training for module in encoder.modules()] == modes
     assert torch.equal(torch.get_rng_state(), random_state)
     for key, value in encoder.state_dict().items():

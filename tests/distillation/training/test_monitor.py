@@ -1,12 +1,19 @@
+import io
 import json
 import re
 from pathlib import Path
 
 import pytest
+import torch
 from accelerate import Accelerator
 from PIL import Image
-from torch import nn
 
+from distillation.datasets import open_labelled
+from distillation.scoring.compared_teachers import embed_queries
+from distillation.scoring.encoders import CentreView
+from distillation.scoring.feature_scores import agreement_scores
+from distillation.students import Student
+from distillation.teachers import load_teacher
 from distillation.training.monitor import Monitor, draw_curves
 
 
@@ -22,13 +29,38 @@ def test_scores_beyond_the_step_of_a_resumed_run_are_dropped(tmp_path):
 
 def test_without_labelled_images_the_loss_alone_is_drawn(tmp_path):
     write(tmp_path / "log.jsonl", [{"step": 1, "loss": 2.0}, {"step": 2, "loss": 1.0}])
-    Monitor((), (), tmp_path, Accelerator(cpu=True), start=0).measure(2, nn.Identity(), 32)
+    Monitor((), (), tmp_path, Accelerator(cpu=True), start=0).measure(2, Student([8]), 32)
     assert not (tmp_path / "scores.jsonl").exists()
     alone = (tmp_path / "curve.png").read_bytes()
     assert alone.startswith(b"\x89PNG")
     write(tmp_path / "scores.jsonl", [{"step": 2, "knn10_percent": 60.0}])
     draw_curves(tmp_path)
-    assert (tmp_path / "curve.png").read_bytes() != alone
+    with_neighbours = (tmp_path / "curve.png").read_bytes()
+    assert with_neighbours != alone
+    write(tmp_path / "scores.jsonl", [{"step": 2, "knn10_percent": 60.0, "effective_rank": 9.0, "teacher_cosine": 0.5}])
+    draw_curves(tmp_path)
+    with_panels = (tmp_path / "curve.png").read_bytes()
+    assert Image.open(io.BytesIO(with_panels)).height > Image.open(io.BytesIO(with_neighbours)).height
+
+
+def test_what_would_be_exported_is_scored_and_compared_with_the_teachers(tmp_path, parquet, teacher_spec):
+    torch.manual_seed(0)
+    teachers, cpu = [load_teacher(teacher_spec), load_teacher(teacher_spec, 48, "avg")], torch.device("cpu")
+    student = Student([192, 192])
+    student.standardize(torch.full((384,), 2.0), torch.full((384,), 3.0))
+    monitor = Monitor((parquet,), (parquet,), tmp_path, Accelerator(cpu=True), start=0, workers=0, teachers=teachers)
+    monitor.measure(1, student, 32)
+    monitor.measure(2, student, 32)
+    first, second = ({**json.loads(line), "step": 0} for line in (tmp_path / "scores.jsonl").read_text().splitlines())
+    assert first == second
+    assert first["effective_rank"] > 1
+    queries = open_labelled([parquet])
+    targets = embed_queries(teachers, queries, cpu, batch_size=24, workers=0)
+    torch.testing.assert_close(targets[1][3], teachers[1](CentreView(48, "bicubic")(queries.read(3))[None])[0])
+    centres = torch.stack([CentreView(32)(queries.read(i)) for i in range(24)])
+    estimates = student.exported().teacher_embedding(centres).split([192, 192], dim=1)
+    expected = agreement_scores(estimates, targets)
+    assert {name: first[name] for name in expected} == pytest.approx(expected, rel=1e-3)
 
 
 def test_queries_of_other_classes_than_the_bank_are_refused_before_training(tmp_path: Path):
