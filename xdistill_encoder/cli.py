@@ -27,9 +27,17 @@ COMMANDS = {  # command: (module, what it does)
     "explain saliency": ("policy_examples.explain.saliency", "where policies look, on which task objects, as pictures"),
     "explain embedding": ("policy_examples.explain.embedding", "features along demonstrations, by stage of the task"),
     "explain features": ("distillation.explain_features", "feature maps beside the teacher's tokens, neighbours"),
+    "space": ("distillation.space.serve", "a page in the browser: what an encoder sees in your own image"),
     "report": ("policy_examples.explain.report", "runs -> one HTML page: success, curves, videos, explanations"),
 }
-EXTRAS = {"gymnasium_robotics": "adroit", "minari": "adroit", "h5py": "hdf5", "ray": "sweep", "av": "video"}
+EXTRAS = {
+    "gymnasium_robotics": "adroit",
+    "minari": "adroit",
+    "h5py": "hdf5",
+    "ray": "sweep",
+    "av": "video",
+    "gradio": "space",
+}
 """Optional dependency that comes with another extra than `recipes` or `metaworld` -> that extra."""
 EXPORT_PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 """Optional dependencies of `xdistill export`, which needs no recipe."""

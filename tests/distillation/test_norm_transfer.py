@@ -2,7 +2,9 @@ import pytest
 import torch
 from torch import nn
 
+from distillation.datasets import open_images
 from distillation.norm_transfer import calibrate, take_over
+from distillation.scoring.encoders import CentreView
 from xdistill_encoder import XDistillResNet18
 
 
@@ -43,7 +45,7 @@ def test_each_channel_then_has_the_mean_and_the_spread_of_its_offset_and_scale(s
     seen = {}
     for name, module in swapped.trunk.named_modules():
         if isinstance(module, nn.GroupNorm):
-            module.register_forward_hook(lambda layer, inputs, outputs, name=name: seen.update({name: outputs}))
+            module.register_forward_hook(lambda layer, inputs, outputs, name=name: seen.update({name: outputs.clone()}))
     with torch.no_grad():
         swapped(images)
     assert len(seen) == 20
@@ -53,21 +55,31 @@ def test_each_channel_then_has_the_mean_and_the_spread_of_its_offset_and_scale(s
         torch.testing.assert_close(outputs.std(dim=(0, 2, 3)), batch_norm.weight.abs(), rtol=1e-2, atol=1e-3)
 
 
-def test_the_features_of_other_images_are_closer_to_the_trained_ones_than_without(swapped, trained, images):
-    def agreement(encoder) -> float:
-        """Mean correlation of the features over images."""
-        with torch.no_grad():
-            ours, theirs = encoder(images[32:]), trained(images[32:])
-        ours, theirs = (x - x.mean(dim=0) for x in (ours, theirs))
-        return nn.functional.cosine_similarity(ours, theirs, dim=0).nanmean().item()
+def test_features_of_unseen_photographs_stay_close_to_the_trained_ones_as_a_plain_swap_does_not(
+    swapped, trained, shared
+):
+    photographs = open_images([str(shared / "data" / "eval" / "mini_imagenet_val.parquet")])
+    view = CentreView(96)
+    calibrating, unseen = (
+        torch.stack([view(photographs.read(index)) for index in indices]) for indices in (range(64), range(64, 96))
+    )
 
-    before = agreement(swapped)
-    calibrate(swapped, images[:32])
-    assert agreement(swapped) > before + 0.1
+    def agreement() -> float:
+        """Mean cosine of the features, each centred over the images."""
+        with torch.no_grad():
+            ours, theirs = (encoder(unseen) for encoder in (swapped, trained))
+        ours, theirs = (features - features.mean(dim=0) for features in (ours, theirs))
+        return nn.functional.cosine_similarity(ours, theirs).mean().item()
+
+    before = agreement()
+    calibrate(swapped, calibrating)
+    assert before < 0.4
+    assert agreement() > before + 0.3
 
 
 def test_a_channel_that_is_always_the_same_stays_finite(images):
-    network = nn.Sequential(nn.Conv2d(3, 16, 1), nn.GroupNorm(1, 16))
-    nn.init.zeros_(network[0].weight)
+    grey = nn.Conv2d(3, 16, 1)
+    nn.init.zeros_(grey.weight)
+    network = nn.Sequential(grey, nn.GroupNorm(1, 16))
     calibrate(network, images.float())
     assert all(parameter.isfinite().all() for parameter in network.parameters())

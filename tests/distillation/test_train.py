@@ -290,6 +290,7 @@ def test_group_norm_starts_from_kernels_that_learned_with_batch_norm(config, tmp
     kettle = str(train(replace(config, epochs=1, name="kettle", output=tmp_path / "kettle")))
     group = replace(config, epochs=2, norm="group", warm_start=kettle, max_steps=1)
     checkpoint = XDistillResNet18.from_pretrained(train(group), norm="group").checkpoint
+    assert checkpoint is not None
     assert checkpoint.provenance["started_from"]["norm"].startswith("batch; group norms calibrated on ")
     once = weights(config.output)["encoder.trunk.layer4.1.bn2.weight"]
     train(group)  # a finished run is left as it is, and is not calibrated again

@@ -1,0 +1,1 @@
+"""A page that shows an encoder on the visitor's own image."""
