@@ -213,7 +213,7 @@ PRESETS = {
         image_size=96, first_image_size=64, epochs=9, batch_size=128, compile=True, workers=1, save_every=200
     ),
 }
-"""paper: the published loss; best: the highest row of results/ablation.csv; cpu: the published loss, in hours on two cores."""
+"""paper: the published loss; best: highest in results/ablation.csv; cpu: the published loss, in hours on two cores."""
 
 
 def train(config: Config, images: Images | None = None) -> Path:
