@@ -50,7 +50,7 @@ def missing_of(run: Run, explained: Explanations) -> list[Missing]:
 
 
 def scorecard_command(run: Run) -> str | None:
-    """Scores what the run started from into its folder, where a report finds it; None where the scorecard does not know it."""
+    """Scores what the run started from, into its folder; None of an encoder that the scorecard does not know."""
     checkpoint = run.config.get("checkpoint")
     if run.encoder not in ("xdistill", "student", *SCORED_AS):
         return None

@@ -27,7 +27,7 @@ h2 { font-size: clamp(1.3rem, 3.4vw, 1.7rem); letter-spacing: -0.01em; margin: 0
 h3 { font-size: 1.05rem; margin: 2rem 0 0.7rem; }
 p { margin: 0 0 0.8rem; max-width: 46rem; text-wrap: pretty; }
 a { color: var(--accent); text-underline-offset: 0.2em; }
-:focus-visible { outline: 3px solid var(--accent); outline-offset: 3px; border-radius: 4px; }
+:focus-visible, video:focus-within { outline: 3px solid var(--accent); outline-offset: 3px; border-radius: 4px; }
 .skip { position: absolute; left: 1rem; top: -5rem; padding: 0.6rem 1rem; background: var(--card);
   border-radius: 0 0 8px 8px; }
 .skip:focus { top: 0; z-index: 1; }

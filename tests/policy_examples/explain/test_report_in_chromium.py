@@ -1,19 +1,21 @@
 """The page of a report as headless Chromium shows it."""
 
+import io
 import json
-import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
+from playwright.sync_api import sync_playwright
 
 from policy_examples.explain import report
 from tests.policy_examples.explain import made_runs
+from tests.policy_examples.explain.browsers import chromium_program
 from tests.policy_examples.explain.reading_html import Page
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
 OPTIONS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--enable-logging=stderr")
 OPTIONS += ("--virtual-time-budget=10000", "--window-size=1400,900")
 ASK = """<script>
@@ -45,12 +47,7 @@ FRAME = """<!DOCTYPE html><title></title>
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory):
     """File -> (the page after its scripts, what the console said)."""
-    program = next(filter(None, map(shutil.which, NAMES)), None)
-    if program is None:
-        told = f"no headless browser: none of {', '.join(NAMES)} is on the PATH (Debian: apt-get install chromium)"
-        if os.environ.get("XDISTILL_NO_SKIPS"):
-            pytest.fail(f"XDISTILL_NO_SKIPS is set, and there is {told}")
-        pytest.skip(told)
+    program = chromium_program()
     profile = tmp_path_factory.mktemp("profile")
 
     def show(page: Path) -> tuple[str, list[str]]:
@@ -95,3 +92,76 @@ def test_every_picture_and_video_is_there_and_nothing_is_wider_than_the_page(pag
     assert found["videos"] == [[64, True, True]] * 3
     assert (found["overflow"], found["unnamed"]) == (0, 0)
     assert found["width"] == width_px
+
+
+@pytest.fixture(scope="module")
+def opened(page):
+    """Width in px -> the page of a report in a window of that width."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium_program(), args=["--no-sandbox"])
+
+        def show(width_px: int):
+            window = browser.new_page(viewport={"width": width_px, "height": 900}, reduced_motion="reduce")
+            window.goto(page.absolute().as_uri())
+            return window
+
+        yield show
+        browser.close()
+
+
+@pytest.mark.parametrize("width_px", [390, 1280])
+def test_a_screenshot_has_the_width_of_the_window_and_shows_text_and_colours_all_the_way_down(opened, width_px):
+    window = opened(width_px)
+    window.wait_for_function("[...document.images].every(picture => picture.complete)")
+    with Image.open(io.BytesIO(window.screenshot(full_page=True))) as shot:
+        pixels = np.asarray(shot.convert("RGB")).astype(int)
+    assert pixels.shape[1] == width_px
+    for screen in np.array_split(pixels, len(pixels) // 900):
+        assert np.ptp(screen, axis=(0, 1)).min() > 100  # dark text on a light ground
+    assert np.ptp(pixels, axis=2).max() > 80  # lines of charts, pictures
+
+
+def test_print_has_pages_with_all_that_is_folded_on_the_screen_and_no_videos(opened):
+    window = opened(1280)
+    pdf = window.pdf(format="A4")
+    assert pdf.startswith(b"%PDF-")
+    assert len(re.findall(rb"/Type\s*/Page\b", pdf)) > 3
+    window.emulate_media(media="print")
+    seen = "each => each.getBoundingClientRect().height > 0"
+    assert window.locator("details > *:not(summary)").evaluate_all(f"all => all.length > 3 && all.every({seen})")
+    assert window.locator("video, nav").evaluate_all(f"all => all.length > 3 && !all.some({seen})")
+
+
+FOCUSED = """() => {
+  const focused = document.activeElement, look = getComputedStyle(focused);
+  const reached = [...document.querySelectorAll("a, summary, video, [tabindex='0']")].indexOf(focused);
+  const box = focused.getBoundingClientRect();
+  const within = box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth;
+  return {reached, ringed: look.outlineStyle !== "none" && parseFloat(look.outlineWidth) >= 2, within};
+}"""
+"""Which of what a keyboard must reach has the focus; whether that is to be seen."""
+
+
+def test_the_tab_key_reaches_every_link_fold_video_and_table_in_their_order_with_a_ring_around_it(opened):
+    window = opened(1280)
+    window.locator("details").evaluate_all("all => all.forEach(each => each.open = true)")
+    count = window.locator("a, summary, video, [tabindex='0']").count()
+    assert count > 15
+    reached = []
+    while len(reached) < count:
+        window.keyboard.press("Tab")
+        found = window.evaluate(FOCUSED)
+        assert found["ringed"], found
+        assert found["within"], found
+        if found["reached"] not in reached:  # a video keeps the focus while it goes through its controls
+            reached.append(found["reached"])
+    assert reached == list(range(count))
+
+
+def test_the_enter_key_opens_what_is_folded(opened):
+    window = opened(1280)
+    first = window.locator("details").first
+    first.locator("summary").focus()
+    assert first.get_attribute("open") is None
+    window.keyboard.press("Enter")
+    assert first.get_attribute("open") is not None
