@@ -13,6 +13,7 @@ from xdistill_encoder import __version__
 from xdistill_encoder.exporting.graph import METHODS, EncoderGraph, traced
 from xdistill_encoder.exporting.parity import BOUNDS, Graph, Parity, compare, put_in_place
 from xdistill_encoder.exporting.pictures import drawn_pictures, read_pictures
+from xdistill_encoder.hosts.needs import require_host
 from xdistill_encoder.images import MIN_SIZE_PX, check_layout
 from xdistill_encoder.model import XDistillResNet18
 
@@ -50,8 +51,10 @@ def export_onnx(
 
     Raises:
         ValueError: unknown readout or precision, images that do not fit, or a graph that disagrees with PyTorch.
-        ModuleNotFoundError: onnx, onnxscript or onnxruntime is missing: `pip install 'xdistill-encoder[export]'`.
+        ImportError: onnx, onnxscript or onnxruntime is missing, or of an untried version.
     """
+    for library in ("onnx", "onnxruntime", "onnxscript"):
+        require_host(library, "pip install 'xdistill-encoder[export]'")
     from xdistill_encoder.exporting import onnx_files
 
     file = _file(file, ".onnx")
@@ -207,7 +210,7 @@ def main() -> None:
             parity = export_onnx(
                 encoder, arguments.output, image_size=size, images=images, opset=arguments.opset, **options
             )
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:
         raise SystemExit(f"xdistill export: {error}") from error
     megabytes, bound = arguments.output.stat().st_size / 1e6, BOUNDS[arguments.precision]
     print(

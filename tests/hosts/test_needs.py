@@ -1,13 +1,88 @@
+import re
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
+import tomllib
 
-from xdistill_encoder.hosts.needs import require_host
+from xdistill_encoder.hosts.needs import TRIED, require_host
+
+ROOT = Path(__file__).parents[2]
+HIDE = """
+import sys
+from importlib.machinery import PathFinder
+
+class Hidden:
+    "What PathFinder finds, without one host."
+
+    def find_spec(name, path=None, target=None):
+        return None if name.partition(".")[0] == {host!r} else PathFinder.find_spec(name, path, target)
+
+    def find_distributions(context):
+        return iter(()) if context.name == {host!r} else PathFinder.find_distributions(context)
+
+sys.meta_path[:] = [Hidden if finder is PathFinder else finder for finder in sys.meta_path]
+"""
+EXPORT = (
+    "from xdistill_encoder import XDistillResNet18; from xdistill_encoder.{module} import {name};"
+    "{name}(XDistillResNet18(), 'x{suffix}')"
+)
+USES = {  # host: (what a user writes, what it says to install)
+    "gymnasium": ("import xdistill_encoder.hosts.gymnasium", "'xdistill-encoder[gymnasium]'"),
+    "lerobot": ("import xdistill_encoder.hosts.lerobot", "'xdistill-encoder[lerobot]'"),
+    "onnx": (EXPORT.format(module="export", name="export_onnx", suffix=".onnx"), "'xdistill-encoder[export]'"),
+    "onnxruntime": (EXPORT.format(module="export", name="export_onnx", suffix=".onnx"), "'xdistill-encoder[export]'"),
+    "onnxscript": (EXPORT.format(module="export", name="export_onnx", suffix=".onnx"), "'xdistill-encoder[export]'"),
+    "robomimic": (
+        "import xdistill_encoder.hosts.robomimic",
+        "'xdistill-encoder[robomimic]' && pip install --no-deps robomimic==0.3.0",
+    ),
+    "timm": (EXPORT.format(module="hosts.timm", name="export_timm", suffix=""), "'xdistill-encoder[timm]'"),
+    "torchrl": ("import xdistill_encoder.hosts.torchrl", "'xdistill-encoder[torchrl]'"),
+    "transformers": (
+        EXPORT.format(module="hosts.transformers", name="export_transformers", suffix=""),
+        "'xdistill-encoder[transformers]'",
+    ),
+}
 
 
-def test_a_host_that_is_missing_or_untried_is_told_with_what_to_install():
-    with pytest.raises(ImportError, match=r"needs no-such-host, .*pip install 'xdistill-encoder\[nothing\]'"):
-        require_host("no-such-host", "1", "2", "nothing")
-    with pytest.raises(
-        ImportError, match=r"tried with torch from 900.1 up to, without, 901; installed is .*torch>=900.1"
-    ):
-        require_host("torch", "900.1", "901")
-    require_host("torch", "2.6", "900")
+def last_line_without(host: str, program: str, folder: Path) -> str:
+    """What a program ends with in a process that finds everything but one host."""
+    path = f"sys.path.insert(0, {str(ROOT)!r})\n"
+    command = [sys.executable, "-W", "ignore", "-c", HIDE.format(host=host) + path + program]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
+    assert done.returncode == 1
+    return done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("host", TRIED)
+def test_an_adapter_without_its_host_says_what_to_install(host, tmp_path):
+    program, install = USES[host]
+    told = last_line_without(host, program, tmp_path)
+    assert told == f"ImportError: needs {host}, which is not installed: pip install {install}"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_says_it_in_one_line_too(tmp_path):
+    program = "sys.argv = ['xdistill', 'export', 'x.onnx']; from xdistill_encoder.cli import main; main()"
+    told = last_line_without("onnxscript", program, tmp_path)
+    assert told == ("xdistill export: needs onnxscript, which is not installed: pip install 'xdistill-encoder[export]'")
+
+
+def test_an_untried_version_is_told_with_what_to_install(monkeypatch):
+    monkeypatch.setitem(TRIED, "torch", (("900.1", "900.2"), ("901", "902")))
+    told = r"tried with torch from 900.1 up to, without, 900.2 or from 901 up to, without, 902; installed is .*: pip x"
+    with pytest.raises(ImportError, match=told):
+        require_host("torch", "pip x")
+    monkeypatch.setitem(TRIED, "torch", (("2.6", "900"), ("901", "902")))
+    require_host("torch", "pip x")
+
+
+def test_the_extras_install_versions_that_the_adapters_accept():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    named = ("export", "gymnasium", "lerobot", "timm", "torchrl", "transformers")
+    lines = [re.sub(r"\[.*?\]|;.*", "", line) for extra in named for line in extras[extra]]
+    wanted = [f"{host}>={first},<{before}" for host in TRIED for first, before in TRIED[host] if host != "robomimic"]
+    assert sorted(wanted) == sorted(line for line in lines if not line.startswith("pillow"))
+    assert not any(line.startswith("robomimic") for line in extras["robomimic"])  # it comes without what it requires

@@ -8,7 +8,7 @@ from xdistill_encoder.hosts.needs import require_host
 from xdistill_encoder.images import MIN_SIZE_PX
 from xdistill_encoder.model import XDistillResNet18
 
-require_host("gymnasium", "1.1", "2", "gymnasium")
+require_host("gymnasium", "pip install 'xdistill-encoder[gymnasium]'")
 
 import gymnasium  # noqa: E402
 import numpy as np  # noqa: E402

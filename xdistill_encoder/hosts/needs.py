@@ -1,27 +1,38 @@
-"""Which version of a host its adapter was tried with."""
+"""Which versions of a host its adapter was tried with."""
 
 import re
 from importlib.metadata import PackageNotFoundError, version
 
+TRIED = {
+    "gymnasium": (("1.1.1", "2"),),
+    "lerobot": (("0.4.4", "0.5"), ("0.6.1", "0.7")),
+    "onnx": (("1.20.1", "2"),),
+    "onnxruntime": (("1.24.4", "2"),),
+    "onnxscript": (("0.6.2", "1"),),
+    "robomimic": (("0.3", "0.4"),),
+    "timm": (("1.0.21", "2"),),
+    "torchrl": (("0.14.1", "0.15"),),
+    "transformers": (("4.56.2", "6"),),
+}
+"""Distribution: versions from the first up to, without, the second; the extras of pyproject.toml say the same.
 
-def require_host(distribution: str, first: str, before: str, extra: str | None = None) -> None:
+The first was tried. Where the second is the next major version, `make test` installs the newest below it."""
+
+
+def require_host(distribution: str, install: str) -> None:
     """Raise an ImportError that says what to install where a host is missing, or of an untried version.
 
     Args:
-        distribution: its name on the package index.
-        first, before: tried are versions from the first up to, without, the second: "1.1", "2".
-        extra: of this package that installs it; None: there is none.
+        distribution: a key of `TRIED`, its name on the package index.
+        install: the command that brings a version that was tried.
     """
-    wanted = f"pip install 'xdistill-encoder[{extra}]'" if extra else f"pip install '{distribution}>={first},<{before}'"
     try:
         found = version(distribution)
     except PackageNotFoundError as error:
-        raise ImportError(f"this adapter needs {distribution}, which is not installed: {wanted}") from error
-    if not _numbers(first) <= _numbers(found) < _numbers(before):
-        raise ImportError(
-            f"this adapter was tried with {distribution} from {first} up to, without, {before}; installed is {found}: "
-            f"{wanted}"
-        )
+        raise ImportError(f"needs {distribution}, which is not installed: {install}") from error
+    if not any(_numbers(first) <= _numbers(found) < _numbers(before) for first, before in TRIED[distribution]):
+        ranges = " or ".join(f"from {first} up to, without, {before}" for first, before in TRIED[distribution])
+        raise ImportError(f"tried with {distribution} {ranges}; installed is {found}: {install}")
 
 
 def _numbers(text: str) -> list[int]:

@@ -10,7 +10,7 @@ from xdistill_encoder.hosts.needs import require_host
 from xdistill_encoder.model import XDistillResNet18
 from xdistill_encoder.norms import Norm
 
-require_host("robomimic", "0.3", "0.6", "robomimic")
+require_host("robomimic", "pip install 'xdistill-encoder[robomimic]' && pip install --no-deps robomimic==0.3.0")
 
 from robomimic.models import obs_core  # noqa: E402
 from robomimic.models.base_nets import ConvBase  # noqa: E402
@@ -26,7 +26,7 @@ class XDistillConv(ConvBase):
         input_channel: 3; robomimic says it.
         checkpoint: as in `XDistillResNet18.from_pretrained`; None: the bundled one for the norm.
         norm: "frozen" or "group"; live batch norm is refused, because robomimic's policies train on small batches, and
-            its Diffusion Policy swaps it for fresh group norm.
+            the Diffusion Policy of its later versions swaps it for fresh group norm.
         freeze: stages that take no gradient: "stem", "layer1" to "layer4".
         pretrained: False builds the network alone, for weights that a checkpoint of robomimic brings.
 

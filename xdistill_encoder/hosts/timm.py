@@ -3,8 +3,10 @@
 from pathlib import Path
 
 from xdistill_encoder.hosts.folders import normalisation, provenance, write_folder
+from xdistill_encoder.hosts.needs import require_host
 from xdistill_encoder.model import XDistillResNet18
 
+INSTALL = "pip install 'xdistill-encoder[timm]'"
 GROUP_NORM_ARCHITECTURE = "xdistill_resnet18_gn"
 """What `xdistill_encoder.hosts.timm_group_norm` registers."""
 
@@ -22,7 +24,9 @@ def export_timm(encoder: XDistillResNet18, folder: str | Path) -> Path:
 
     Raises:
         ValueError: the folder holds a checkpoint of this package.
+        ImportError: timm is missing, or of an untried version.
     """
+    require_host("timm", INSTALL)
     pretrained = {
         "tag": "xdistill",
         "custom_load": False,

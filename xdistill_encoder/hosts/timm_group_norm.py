@@ -6,10 +6,10 @@ import torch
 from torch import nn
 
 from xdistill_encoder.hosts.needs import require_host
-from xdistill_encoder.hosts.timm import GROUP_NORM_ARCHITECTURE
+from xdistill_encoder.hosts.timm import GROUP_NORM_ARCHITECTURE, INSTALL
 from xdistill_encoder.norms import CHANNELS_PER_GROUP
 
-require_host("timm", "1.0.21", "2", "timm")
+require_host("timm", INSTALL)
 
 from timm.models import register_model  # noqa: E402
 from timm.models.resnet import BasicBlock, ResNet, build_model_with_cfg  # noqa: E402

@@ -10,7 +10,7 @@ from torch import Tensor
 from xdistill_encoder.hosts.needs import require_host
 from xdistill_encoder.model import XDistillResNet18
 
-require_host("torchrl", "0.14", "1", "torchrl")
+require_host("torchrl", "pip install 'xdistill-encoder[torchrl]'")
 
 from tensordict import TensorDictBase  # noqa: E402
 from torchrl.data.tensor_specs import TensorSpec, Unbounded  # noqa: E402

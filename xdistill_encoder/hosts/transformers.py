@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from xdistill_encoder.hosts.folders import normalisation, provenance, write_folder
+from xdistill_encoder.hosts.needs import require_host
 from xdistill_encoder.model import XDistillResNet18
 
 HALVES = {"conv": "convolution", "bn": "normalization"}
@@ -21,7 +22,9 @@ def export_transformers(encoder: XDistillResNet18, folder: str | Path) -> Path:
 
     Raises:
         ValueError: group norm, which transformers' ResNet does not have; the folder holds a checkpoint of this package.
+        ImportError: transformers is missing, or of an untried version.
     """
+    require_host("transformers", "pip install 'xdistill-encoder[transformers]'")
     if encoder.norm == "group":
         raise ValueError(
             "norm: transformers' ResNet has batch norm alone, this encoder has group norm; load a checkpoint with "

@@ -6,7 +6,7 @@ Importing this registers the policy types `xdistill_diffusion` and `xdistill_act
 
 from xdistill_encoder.hosts.needs import require_host
 
-require_host("lerobot", "0.4.4", "0.7", "lerobot")
+require_host("lerobot", "pip install 'xdistill-encoder[lerobot]'")
 
 from xdistill_encoder.hosts.lerobot.policies import (  # noqa: E402
     XDistillACTConfig,
