@@ -1,4 +1,11 @@
+import copy
 import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -10,10 +17,12 @@ import robomimic.utils.train_utils as train_utils
 import torch
 from robomimic.algo import RolloutPolicy, algo_factory
 from robomimic.config import config_factory
+from torch import nn
 from torch.utils.data import DataLoader
 
 from xdistill_encoder.hosts.robomimic import XDistillConv
 
+ROOT = Path(__file__).parents[2]
 STEPS = 12
 
 
@@ -130,3 +139,38 @@ def test_depth_and_live_batch_norm_are_refused():
 def test_without_weights_the_network_alone_is_built():
     torch.manual_seed(0)
     assert XDistillConv(pretrained=False).output_shape([3, 76, 76]) == [512, 3, 3]
+
+
+@pytest.mark.parametrize("norm", ["frozen", "group"])
+def test_a_swap_of_batch_norm_for_group_norm_as_later_versions_have_it_finds_nothing(random_encoder, tmp_path, norm):
+    folder = random_encoder(norm).save_pretrained(tmp_path / norm)
+    backbone = XDistillConv(checkpoint=str(folder), norm=norm)
+    before = copy.deepcopy(backbone.state_dict())
+    for name, module in list(backbone.named_modules()):
+        if isinstance(module, nn.BatchNorm2d):
+            backbone.set_submodule(name, nn.GroupNorm(module.num_features // 16, module.num_features))
+    assert list(backbone.state_dict()) == list(before)
+    assert all(torch.equal(tensor, before[key]) for key, tensor in backbone.state_dict().items())
+
+
+def test_the_pages_command_trains_by_robomimics_own_script(config, tmp_path):
+    with config.values_unlocked():
+        config.experiment.rollout.enabled = False
+        config.experiment.epoch_every_n_steps = config.train.num_epochs = 1
+        config.experiment.save.every_n_epochs = 1
+        config.experiment.logging.log_tb = False
+        config.train.num_data_workers = 0
+    (tmp_path / "bc.json").write_text(config.dump())
+    page = (ROOT / "docs" / "hosts" / "robomimic.md").read_text()
+    (command,) = re.findall(r"^python -c .*$", page, re.MULTILINE)
+    done = subprocess.run(
+        [sys.executable, *shlex.split(command)[1:]],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": f"{ROOT}:{os.environ.get('PYTHONPATH', '')}"},
+        capture_output=True,
+        text=True,
+    )
+    assert "finished run successfully" in done.stdout, done.stdout[-2000:] + done.stderr[-2000:]
+    (checkpoint,) = tmp_path.rglob("*.pth")
+    weights = torch.load(checkpoint, weights_only=False)["model"]
+    assert any("backbone.nets.trunk.layer4" in key for key in weights)
