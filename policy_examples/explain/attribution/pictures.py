@@ -1,6 +1,7 @@
 """Saliency as pictures: an overlay of one frame, a strip of an episode, its course, a film."""
 
 from collections.abc import Mapping, Sequence
+from math import ceil, floor
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +56,7 @@ def draw_strip(
 
     Args:
         frames: (steps, H, W, 3) uint8, of `steps`; masks (steps, H, W).
-        rows: the numbers of all maps.
+        rows: the numbers of all maps; below each stands its share on task objects.
         columns: so many of the frames, evenly spread, or all where there are fewer.
     """
     from matplotlib.figure import Figure
@@ -71,7 +72,7 @@ def draw_strip(
         for line, ((method, encoder), values) in enumerate(maps.items(), start=1):
             panel, share = grid[line, column], shares[method, encoder, steps[index]]
             panel.imshow(overlay(frames[index], values[index]))
-            panel.set_xlabel("" if share is None else f"{share:.0%}", fontsize="small")
+            panel.set_xlabel("" if share is None else f"{share:.0%} on them", fontsize="small")
             if column == 0:
                 panel.set_ylabel(f"{encoder}\n{method}", fontsize="small")
     for panel in grid.flat:
@@ -103,14 +104,22 @@ def draw_course(rows: Sequence[Focus], image: Path) -> None:
                 panel.plot(list(found), list(found.values()), ".-", markersize=4, color=colour, label=encoder)
             if name == "share":
                 panel.plot(list(areas), list(areas.values()), ":", color="black", label="area of the objects")
-            panel.set_ylim(0, 1)
             panel.set_title(f"{method}: {title}", fontsize="medium")
             panel.grid(alpha=0.3)
-    for panel in grid[-1]:
+    for panel, name in zip(grid[-1], shown, strict=True):
         panel.set_xlabel("step of the episode", fontsize="small")
+        drawn = [value for row in rows if (value := getattr(row, name)) is not None]
+        panel.set_ylim(*limits([*drawn, *areas.values()] if name == "share" else drawn, name))
     handles, names = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=min(3, len(names)), fontsize="small")
     figure.savefig(image, dpi=120)
+
+
+def limits(values: Sequence[float], name: str) -> tuple[float, float]:
+    """Of an axis: a share's begins at 0, an entropy's ends at 1; the other end is the next tenth."""
+    if name == "share":
+        return 0.0, min(1.0, floor(10 * max(values, default=0.9)) / 10 + 0.1)
+    return max(0.0, ceil(10 * min(values, default=0.1)) / 10 - 0.1), 1.0
 
 
 def film(

@@ -23,8 +23,9 @@ def comparison_part(runs: Sequence[Run]) -> Html:
     """Rails, a table of all runs, learning curves together, settings that differ."""
     colours = range(len(runs))
     learned = learning_part(runs, colours)
+    rates = [_track(run, run.headline, colour) for run, colour in zip(runs, colours, strict=True) if run.headline]
     parts = [
-        tracks([_track(run, run.headline, colour) for run, colour in zip(runs, colours, strict=True) if run.headline]),
+        tracks(rates) if rates else html(""),
         table("All runs", _HEADER, map(_row, runs)),
         join([element("h3", "Learning curves"), learned]) if learned else html(""),
         _differences(runs),

@@ -1,6 +1,7 @@
 """Draws how much of saliency lies on task objects, and how spread it is, over an episode."""
 
 from collections.abc import Sequence
+from math import ceil
 
 from policy_examples.explain.reporting.curves import Axes, Line, chart, legend
 from policy_examples.explain.reporting.elements import Html, element, figure, html, join
@@ -29,7 +30,9 @@ def focus_charts(rows: Sequence[dict[str, str]]) -> Html:
         charts.append(figure(chart(lines, axes, caption), caption))
     if any(line.xs for line in entropies):
         caption = f"Entropy of the saliency: 1 is even, 0 a single pixel. Means: {_means(entropies)}."
-        charts.append(figure(chart(entropies, Axes(STEP, "entropy", limits=(0.0, 1.0)), caption), caption))
+        least = ceil(10 * min(y for line in entropies for y in line.ys)) / 10 - 0.1
+        axes = Axes(STEP, "entropy", limits=(max(0.0, least), 1.0))
+        charts.append(figure(chart(entropies, axes, caption), caption))
     if not charts:
         return html("")
     return join([legend([line for line in (*entropies, *area) if line.xs]), element("div", *charts, class_="grid")])

@@ -22,8 +22,8 @@ WIDEST_SQUARE_PX = 384
 """To which small videos may grow."""
 PICTURE_PX = 2400
 """Longest side of a picture that had to become smaller."""
-WIDE = 1.8
-"""Width over height from which a picture scrolls on a phone."""
+WIDE, WIDE_PX = 1.8, 1000
+"""Width over height, width in px, from which a picture scrolls on a phone, where it would be too small to read."""
 JPEG_QUALITY = 85
 
 
@@ -83,7 +83,7 @@ def picture(path: Path, description: str, caption: object, most_bytes: int) -> H
     except OSError as error:
         raise ValueError(f"runs: the picture {path} cannot be read ({error}); make it again, or remove it.") from error
     image = image_of(data_uri(kind, data), size, description)
-    if size[0] > WIDE * size[1]:  # a strip, which on a phone would be too small to see
+    if size[0] > min(WIDE * size[1], WIDE_PX):
         image = element(
             "div", image, class_="scroll wide", role="region", tabindex=0, aria_label="Picture, scrolls sideways"
         )

@@ -39,7 +39,7 @@ def paper_part(runs: Sequence[Run]) -> Html:
     ours = table("Measured: these runs", header, measured)
     return join(
         [
-            ours if measured else paragraph("No run here says which encoder it has."),
+            ours if measured else paragraph("No run here has a success rate beside the name of its encoder."),
             paragraph(METHOD, class_="note"),
             table("Published: the paper, success", ("tasks", *paper.ENCODERS), published),
             paragraph(f"Source: {paper.SOURCE}. {warning}", class_="note"),

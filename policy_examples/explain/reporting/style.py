@@ -98,7 +98,8 @@ details[open] > summary { margin-bottom: 0.7rem; }
 .hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 svg text { font-size: 13px; fill: var(--soft); }
 svg .name { fill: var(--ink); }
-@media (max-width: 36rem) { .chart text { font-size: 17px; } .wide img { width: 44rem; max-width: none; } }
+@media (max-width: 36rem) { .chart text { font-size: 17px; } .wide img { width: 44rem; max-width: none; }
+  caption { max-width: calc(100vw - 5rem); } }
 svg .grid { stroke: var(--edge); stroke-width: 1; }
 COLOURS
 svg .axis, svg .rail { stroke: var(--soft); stroke-width: 1; }

@@ -103,6 +103,14 @@ def test_several_runs_are_compared_in_one_table_with_a_bootstrap_interval(tmp_pa
     assert "Settings that differ: 1" in page.text
 
 
+def test_runs_that_were_never_evaluated_are_compared_without_a_scale_of_success(tmp_path):
+    runs = [made_runs.finetuned(tmp_path / name, solved=()) for name in ("a", "b")]
+    _, page = written(*runs, output=tmp_path / "page.html")
+    assert "2 runs compared" in page.text
+    assert "50 %" not in page.text
+    assert "No run here has a success rate beside the name of its encoder." in page.text
+
+
 def test_the_run_of_a_benchmark_shows_its_row_its_machine_and_its_shift(tmp_path):
     _, page = written(made_runs.benchmarked(tmp_path))
     assert "Finished policy under the shift “camera” 25 % (11 to 47 %)" in page.text

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from PIL import Image
 
 from policy_examples.explain.attribution.focus import focus_of
@@ -8,6 +9,7 @@ from policy_examples.explain.attribution.pictures import (
     draw_course,
     draw_strip,
     film,
+    limits,
     outline,
     overlay,
     padded,
@@ -70,6 +72,14 @@ def test_strip_course_and_film_are_written(tmp_path):
         with Image.open(tmp_path / name) as image:
             assert min(image.size) > 100
     assert (tmp_path / "saliency.mp4").read_bytes()[4:8] == b"ftyp"
+
+
+def test_an_axis_reaches_from_its_natural_end_to_the_tenth_beyond_its_numbers():
+    assert limits([0.04, 0.27], "share") == pytest.approx((0, 0.3))
+    assert limits([1.0], "share") == (0, 1)
+    assert limits([0.83, 0.99], "entropy") == pytest.approx((0.8, 1))
+    assert limits([0.0], "entropy") == (0, 1)
+    assert limits([], "share") == limits([], "entropy") == (0, 1)
 
 
 def test_frames_without_masks_have_a_strip_and_a_course_of_the_entropy_alone(tmp_path):

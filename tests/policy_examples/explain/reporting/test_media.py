@@ -47,3 +47,10 @@ def test_a_picture_keeps_its_bytes_and_one_that_is_none_is_refused_by_name(tmp_p
     path.write_text("no picture")
     with pytest.raises(ValueError, match=r"the picture .*a.png cannot be read"):
         picture(path, "", "", 10**6)
+
+
+@pytest.mark.parametrize(("size", "scrolls"), [((640, 160), True), ((1584, 1020), True), ((800, 700), False)])
+def test_a_picture_that_is_wide_scrolls_on_a_phone(tmp_path, size, scrolls):
+    Image.new("RGB", size).save(tmp_path / "picture.png")
+    page = Page(picture(tmp_path / "picture.png", "nothing", "a caption", 10**6))
+    assert any(region["class"] == "scroll wide" for region in page.all("div")) == scrolls
