@@ -13,7 +13,9 @@ import statistics
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,12 +27,19 @@ from bench_inputs import at_least, first_images, image_files, parquet_files, ran
 from bench_rows import Row, append
 from bench_runs import Run, build_targets, distill, lightly_distill
 
+from distillation.cache.plan import delivery_rate
+from distillation.datasets import Views, epoch_order, open_images
+from distillation.training.batches import Curriculum, MicroBatches
+from distillation.training.loading import stream
+from distillation.views import AUGMENTATIONS
+
 SCRIPT = "distillation_speed.py"
 CSV = Path(__file__).resolve().parents[2] / "distillation" / "results" / "speed.csv"
 SIZE_PX = 224
 SLOW_TEACHERS = {"ViT-S/14": ("vit_small_patch14_dinov2", 2), "ViT-L/14": ("vit_large_patch14_dinov2", 4)}
 """Name -> timm's, and how many times fewer steps an online run takes."""
 MEMORY_IMAGES, MEMORY_EPOCHS = 4096, 5
+VIEWS_SECONDS = 10.0
 Part = Literal["rates", "slow-teachers", "start", "memory"]
 
 
@@ -86,7 +95,7 @@ class Bench:
 
 
 def compare_rates(bench: Bench, work: Path, device: torch.device) -> Iterator[Row]:
-    """Images per second: online, from cache, cache build, the bare loops, LightlyTrain.
+    """Images per second: online, from cache, cache build, the bare loops, the workers alone, LightlyTrain.
 
     The bare loops are those of plain PyTorch, which gives freed memory back; our commands keep it.
     """
@@ -102,6 +111,7 @@ def compare_rates(bench: Bench, work: Path, device: torch.device) -> Iterator[Ro
         calls = bench.steps - bench.skip
         rates["teacher"].append(bench.batch_size / seconds_a_call(embed, device, calls))
         rates["student"].append(bench.batch_size / seconds_a_call(step, device, calls))
+        rates["views"].append(view_rate(bench, few))
         rates["online"].append(steady_rate(bench, distill(work / f"online-{turn}", online), f"online-{turn}"))
         if lightly:
             seen = lightly_distill(Path(lightly), work / f"lightly-{turn}", lightly_options(bench, files, work))
@@ -120,7 +130,9 @@ def compare_rates(bench: Bench, work: Path, device: torch.device) -> Iterator[Ro
     yield Row("bare loops, student / ViT-Ti/16 then student", bound, rate["student"])
     yield Row("from cache / bare ResNet-18 training step", rate["student"], rate["cached"])
     yield Row("from cache / online, ViT-Ti/16", rate["online"], rate["cached"])
+    yield Row("decoding and views alone, img/s", None, rate["views"])
     yield Row("cache build, ViT-Ti/16 / bare teacher forward", rate["teacher"], rate["build"])
+    print(binding(rate["views"], rate["student"]), flush=True)
 
 
 def compare_slow_teachers(bench: Bench, work: Path, device: torch.device) -> Iterator[Row]:
@@ -145,7 +157,7 @@ def compare_slow_teachers(bench: Bench, work: Path, device: torch.device) -> Ite
             slow.images_per_second(skip // bench.log_every),
             steady_rate(bench, fast, f"cached-{architecture}"),
         )
-        model = timm.create_model(architecture, img_size=SIZE_PX, num_classes=0).eval().to(device)
+        model: Any = timm.create_model(architecture, img_size=SIZE_PX, num_classes=0).eval().to(device)
         embed = bare_teacher(model, SIZE_PX, bench.batch_size, bench.precision, device)
         step = bare_student(model.num_features, SIZE_PX, bench.batch_size, bench.precision, device)
         both = [seconds_a_call(call, device, max(2, (steps - skip) // 2)) for call in (embed, step)]
@@ -212,6 +224,24 @@ def steady_rate(bench: Bench, run: Run, name: str) -> float:
     skip = bench.skip // bench.log_every
     print(f"{name}: {run.data_wait_share(skip):.1%} of the time spent waiting for data", flush=True)
     return run.images_per_second(skip)
+
+
+def view_rate(bench: Bench, images_file: str) -> float:
+    """Images per second that the workers read, decode, cut into the student's views and batch; no network runs."""
+    images = open_images([images_file])
+    views = Views(images, 0, AUGMENTATIONS["paper"])
+    keys = MicroBatches(
+        Curriculum(len(images), bench.batch_size, 10**6, None, None, SIZE_PX, SIZE_PX),
+        partial(epoch_order, images, 0),
+    )
+    with closing(stream(views, keys, bench.workers)) as batches:
+        return delivery_rate(batches, bench.batch_size, VIEWS_SECONDS)[1]
+
+
+def binding(views: float, student: float) -> str:
+    """Which of two rates in images per second is the smaller, and so binds a run from a cache."""
+    name = "the decoding of views" if views < student else "the training step"
+    return f"from cache, {name} binds: {views:.4g} img/s of views alone, {student:.4g} of bare steps"
 
 
 def build_rate(bench: Bench, images: str, teacher: Path, output: Path) -> float:
