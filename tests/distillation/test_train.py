@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,25 +16,13 @@ from tensorboard.backend.event_processing import event_accumulator
 from distillation import targets
 from distillation.sources.tables import load_parquet
 from distillation.train import MAY_DIFFER, PRESETS, Config, plan, train
+from tests.distillation.tiny_runs import ROOT, command, losses, tiny_config, wait_for_steps, weights
 from xdistill_encoder import XDistillResNet18
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
 def config(tmp_path, parquet, teacher_spec):
-    return Config(
-        teacher=(teacher_spec,),
-        teacher_image_size=None,
-        images=(parquet,),
-        output=tmp_path / "run",
-        image_size=32,
-        epochs=4,
-        batch_size=8,
-        workers=0,
-        log_every=1,
-        mixed_precision="no",
-    )
+    return tiny_config(tmp_path, parquet, teacher_spec)
 
 
 def build_cache(folder: Path, parquet: str, teacher_spec: str, views: int) -> str:
@@ -58,14 +45,6 @@ def build_cache(folder: Path, parquet: str, teacher_spec: str, views: int) -> st
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory, parquet, teacher_spec):
     return build_cache(tmp_path_factory.mktemp("cache") / "targets", parquet, teacher_spec, views=2)
-
-
-def losses(folder: Path) -> list[float]:
-    return [json.loads(line)["loss"] for line in (folder / "log.jsonl").read_text().splitlines()]
-
-
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    return torch.load(folder / "checkpoint.pt", weights_only=True)["model"]
 
 
 def assert_same_weights(folder: Path, other: Path) -> None:
@@ -186,33 +165,6 @@ def test_a_cache_of_something_else_is_refused_with_what_differs(config, cache, c
 
 
 # Leaving and coming back
-
-
-def command(config: Config, *program: str) -> subprocess.Popen:
-    arguments = ["--teacher", *config.teacher, "--images", *config.images, "--output", str(config.output)]
-    arguments += ["--image-size", "32", "--batch-size", "8", "--epochs", str(config.epochs), "--norm", config.norm]
-    arguments += ["--workers", "1", "--log-every", "1", "--save-every", str(config.save_every)]
-    arguments += ["--loss", *config.loss, "--queue-size", str(config.queue_size), "--ema", str(config.ema)]
-    arguments += ["--standardize"] if config.standardize else []
-    arguments += ["--mixed-precision", "no", "--teacher-image-size", "None", "--lr", str(config.lr)]
-    program = program or (sys.executable, "-m", "distillation.train")
-    return subprocess.Popen(
-        [*program, *arguments],
-        cwd=config.output.parent,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def wait_for_steps(config: Config, process: subprocess.Popen, steps: int) -> None:
-    log, deadline = config.output / "log.jsonl", time.monotonic() + 120
-    while not (log.exists() and log.read_text().count("\n") >= steps):
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
