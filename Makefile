@@ -15,7 +15,7 @@ test: install system
 	$(BIN)/python -m pytest
 
 # LeRobot pins an older torch, so it has an environment of its own. TorchRL and robomimic have one on top of $(VENV);
-# robomimic comes without its dependencies: egl_probe, for rendering alone, does not build with CMake 4.
+# robomimic comes without what it requires: egl_probe, for rendering alone, does not build with CMake 4.
 test-hosts: .venv-lerobot/.installed .venv-hosts/.installed
 	.venv-lerobot/bin/python -m pytest -p no:warnings tests/hosts/test_lerobot.py
 	.venv-lerobot/bin/python -m pytest -p no:warnings tests/hosts/test_pages.py -k lerobot
@@ -29,7 +29,7 @@ test-hosts-new: .venv-lerobot-new/.installed
 
 .venv-lerobot-new/.installed: pyproject.toml
 	$(PYTHON312) -m venv --clear .venv-lerobot-new
-	.venv-lerobot-new/bin/python -m pip install --quiet --disable-pip-version-check --editable . "lerobot[training,diffusion]==0.6.1" pytest
+	.venv-lerobot-new/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[lerobot]" lerobot==0.6.1 pytest
 	touch $@
 
 .venv-lerobot/.installed: pyproject.toml
@@ -41,7 +41,7 @@ test-hosts-new: .venv-lerobot-new/.installed
 	$(PYTHON) -m venv --clear .venv-hosts
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
 		> $$(.venv-hosts/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/beneath.pth
-	.venv-hosts/bin/python -m pip install --quiet --disable-pip-version-check torchrl==0.14.1 six tensorboardX termcolor
+	.venv-hosts/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[robomimic,torchrl]" torchrl==0.14.1
 	.venv-hosts/bin/python -m pip install --quiet --disable-pip-version-check --no-deps robomimic==0.3.0
 	touch $@
 

@@ -7,6 +7,7 @@ import pytest
 import timm
 import torch
 
+from tests.xdistill_encoder.hub_server import serving
 from xdistill_encoder import CheckpointError, XDistillResNet18
 from xdistill_encoder.hosts.timm import export_timm
 
@@ -28,6 +29,14 @@ def test_timm_gives_the_encoders_features_map_and_pyramid(encoder, folder, pixel
         )
         for theirs, ours in zip(pyramid(normalised)[1:], encoder.forward_pyramid(pixels), strict=True):
             torch.testing.assert_close(theirs, ours, rtol=1e-4, atol=1e-4)
+
+
+def test_timm_loads_the_uploaded_folder_from_the_hub(encoder, folder, pixels, normalised):
+    with serving() as hub:
+        hub.add("robots/encoder", {file.name: file.read_bytes() for file in folder.iterdir()})
+        model = timm.create_model("hf-hub:robots/encoder", pretrained=True).eval()
+    with torch.inference_mode():
+        torch.testing.assert_close(model(normalised), encoder(pixels), rtol=1e-4, atol=1e-4)
 
 
 def test_timms_own_transform_is_that_of_the_encoder(folder):
