@@ -42,7 +42,7 @@ def main() -> None:
                 "what": f"{precision}: {what}",
                 "value": f"{value:.3g}",
                 "machine": machine,
-                "command": f"xdistill export encoder.onnx {' '.join(options)}",
+                "command": f"xdistill export encoder.onnx {' '.join(options[:-1])} {arguments.images.name}",
                 "commit": commit(Path(__file__)),
             }
             append_row(TABLE, cells)
