@@ -14,6 +14,7 @@ from lerobot.policies.act.modeling_act import ACTPolicy
 from lerobot.policies.diffusion.configuration_diffusion import DiffusionConfig
 from lerobot.policies.diffusion.modeling_diffusion import DiffusionPolicy, _replace_submodules
 from lerobot.policies.factory import get_policy_class, make_pre_post_processors
+from safetensors.torch import load_file
 from torch import nn
 
 from xdistill_encoder import XDistillResNet18
@@ -203,6 +204,13 @@ def test_a_stock_act_takes_them_into_its_frozen_batch_norm(encoder, pixels, norm
     torch.testing.assert_close(backbone_map(policy, normalised), encoder.forward_features(pixels), rtol=1e-4, atol=1e-4)
 
 
+def test_a_stock_act_acts_the_same_after_it_was_saved_and_loaded(tmp_path):
+    policy = ACTPolicy(ACTConfig(**FEATURES, **SMALL_ACT, pretrained_backbone_weights=None)).eval()
+    use_encoder(policy)
+    policy.save_pretrained(tmp_path / "policy")
+    assert torch.equal(act(ACTPolicy.from_pretrained(tmp_path / "policy", strict=True)), act(policy))
+
+
 def test_stock_policies_that_would_come_back_otherwise_are_refused():
     stock = DiffusionPolicy(DiffusionConfig(**FEATURES, **SMALL_DIFFUSION, use_group_norm=False))
     stock.config.pretrained_backbone_weights = "ResNet18_Weights.IMAGENET1K_V1"
@@ -291,6 +299,33 @@ def test_lerobot_train_trains_saves_and_resumes_a_policy_type_of_ours(kind, data
     image = preprocess(observation)[CAMERA].flatten()
     expected = (0.5 - torch.tensor(IMAGENET_MEAN)) / torch.tensor(IMAGENET_STD)  # once, not twice
     torch.testing.assert_close(image.view(3, -1)[:, 0], expected, rtol=1e-4, atol=1e-4)
+    checkpoint = checkpoint.resolve()
+    hold_the_learning_rate_at_zero(checkpoint.parent / "training_state")
     resumed = lerobot_train(f"--config_path={checkpoint}/train_config.json", "--resume=true", "--steps=42")
     assert resumed.returncode == 0, resumed.stderr[-2000:]
-    assert (output / "checkpoints" / "last").resolve().name.endswith("42")
+    last = (output / "checkpoints" / "last").resolve()
+    assert last.name.endswith("42")
+    assert optimizer_steps(last) == {42}  # its moments went on from those of step 40
+    went_on = get_policy_class(kind).from_pretrained(last / "pretrained_model")
+    assert all(torch.equal(tensor, policy.state_dict()[key]) for key, tensor in went_on.state_dict().items())
+    assert torch.equal(act(went_on.eval()), act(policy.eval()))
+
+
+def hold_the_learning_rate_at_zero(training_state: Path) -> None:
+    """Rewrite a saved training so that steps after it leave the weights that were loaded as they are."""
+    groups = training_state / "optimizer_param_groups.json"
+    content = json.loads(groups.read_text())
+    for group in content:
+        group |= {name: 0.0 for name in ("lr", "initial_lr") if name in group}
+    groups.write_text(json.dumps(content))
+    schedule = training_state / "scheduler_state.json"
+    if schedule.exists():
+        state = json.loads(schedule.read_text())
+        state |= {name: [0.0] * len(state[name]) for name in ("base_lrs", "_last_lr")}
+        schedule.write_text(json.dumps(state))
+
+
+def optimizer_steps(checkpoint: Path) -> set[int]:
+    """How many steps the optimizer has taken, over all of its parameters."""
+    state = load_file(checkpoint / "training_state" / "optimizer_state.safetensors")
+    return {int(tensor) for key, tensor in state.items() if key.endswith("step")}
