@@ -51,10 +51,12 @@ def test_a_rate_is_at_least_so_many_times_another(rows, what, at_least):
 
 
 @pytest.mark.parametrize("teacher", ["ViT-Ti/16", "ViT-S/14", "ViT-L/14"])
-def test_a_cache_gains_at_least_nine_tenths_of_what_the_bare_loops_allow(rows, teacher):
-    """Without a teacher a loop is (teacher + student) / student times as fast, and no recipe can gain more."""
-    allowed = float(find(rows, f"bare loops, student / {teacher} then student")["ratio"])
-    assert float(find(rows, f"from cache / online, {teacher}")["ratio"]) >= 0.9 * allowed
+def test_online_and_from_cache_a_run_is_at_least_nine_tenths_as_fast_as_the_bare_loops(rows, teacher):
+    """Their ratio, which a cache gains, is that of the bare loops then: no recipe can gain more."""
+    ours = find(rows, f"from cache / online, {teacher}")
+    bare = find(rows, f"bare loops, student / {teacher} then student")
+    assert float(ours["peer"]) >= 0.9 * float(bare["peer"])
+    assert float(ours["ours"]) >= 0.9 * float(bare["ours"])
 
 
 @pytest.mark.parametrize("targets", ["online", "from cache"])
