@@ -21,7 +21,8 @@ from distillation.sources.folders import FolderImages, is_image_name
 from distillation.sources.hdf5_frames import open_hdf5
 from distillation.sources.images import Images
 from distillation.sources.lerobot import open_lerobot
-from distillation.sources.remote import SHARD_CACHE, SHARD_CACHE_GB, RemoteShards, is_remote, open_remote
+from distillation.sources.remote import SHARD_CACHE, SHARD_CACHE_GB, RemoteShards, is_remote, open_urls
+from distillation.sources.remote_recordings import at_hand
 from distillation.sources.tables import LABELLED, open_hub, open_parquet
 from distillation.sources.tars import TarImages
 from distillation.sources.video_files import open_videos
@@ -81,7 +82,8 @@ def open_images(
         sources: parquet files with a column `image`, tar files with images as members, folders or globs of either,
             image files or folders that hold them at any depth, Hub dataset ids, fsspec URLs, robot recordings.
         split: of Hub datasets.
-        shard_cache, shard_cache_gb: where shards at URLs are fetched to, see `open_remote`.
+        shard_cache, shard_cache_gb: where shards at URLs are fetched to, see `open_remote`; recordings at URLs are
+            fetched whole into its folder `recordings`, without a limit.
 
     Raises:
         ValueError: nothing found, or it cannot be read; says what and where.
@@ -93,6 +95,7 @@ def open_images(
 
 
 def _open(kind: Kind, places: list[str], split: str, shard_cache: Path, shard_cache_gb: float) -> Sequence[Images]:
+    recordings = shard_cache.expanduser() / "recordings"
     match kind:
         case "parquet":
             return [open_parquet(places)]
@@ -101,17 +104,17 @@ def _open(kind: Kind, places: list[str], split: str, shard_cache: Path, shard_ca
         case "folder":
             return [FolderImages(places)]
         case "remote":
-            return [open_remote(places, shard_cache, shard_cache_gb)]
+            return open_urls(places, shard_cache, shard_cache_gb)
         case "hub":
             return [open_hub(name, split) for name in places]
         case "lerobot":
-            return [open_lerobot(source) for source in places]
+            return [open_lerobot(at_hand(source, recordings)) for source in places]
         case "zarr":
-            return [open_zarr(source) for source in places]
+            return [open_zarr(at_hand(source, recordings)) for source in places]
         case "hdf5":
-            return [open_hdf5(source) for source in places]
+            return [open_hdf5(at_hand(source, recordings)) for source in places]
         case "video":
-            return [open_videos(source) for source in places]
+            return [open_videos(at_hand(source, recordings)) for source in places]
 
 
 def open_labelled(sources: Sequence[str], split: str = "train") -> LabelledImages:

@@ -1,4 +1,4 @@
-"""The shards that a URL names."""
+"""The shards, or the image files, that a URL names."""
 
 import hashlib
 import re
@@ -8,6 +8,7 @@ from typing import Any
 
 import fsspec
 
+from distillation.sources.folders import is_image_name
 from distillation.sources.retrying import Patience, retry
 
 SUFFIXES = (".parquet", ".tar")
@@ -17,7 +18,7 @@ _VERSION_FACTS = ("ETag", "etag", "blob_id", "md5Hash", "mtime", "LastModified",
 
 @dataclass(frozen=True)
 class Shard:
-    """A parquet or tar file at a URL."""
+    """A parquet or tar file at a URL, or a single image where `is_image`."""
 
     url: str
     size_bytes: int
@@ -26,26 +27,34 @@ class Shard:
     """What the storage says of the content: its ETag, hash or time; "" where it says nothing."""
 
     @property
+    def is_image(self) -> bool:
+        """Whether it is no shard."""
+        return not self.url.endswith(SUFFIXES)
+
+    @property
     def key(self) -> str:
         """Names this content of this URL."""
         return hashlib.sha256(f"{self.url} {self.size_bytes} {self.version}".encode()).hexdigest()[:32]
 
 
 def list_shards(source: str, patience: Patience) -> list[Shard]:
-    """A URL of a shard, a folder, a glob or a range such as "{00000..00146}" -> its shards, sorted by URL.
+    """A URL of a file, a folder, a glob or a range such as "{00000..00146}" -> its shards, sorted by URL; where there
+    is none, its image files.
 
     Args:
         source: URL that fsspec opens.
         patience: with the network.
 
     Raises:
-        ValueError: an unknown kind of URL, one whose package is missing, or nothing that ends in .parquet or .tar.
+        ValueError: an unknown kind of URL, one whose package is missing, or neither shards nor images there.
         OSError: the storage does not answer.
     """
-    shards = [shard for url in _expand_ranges(source) for shard in _list_one(url, patience)]
+    files = [file for url in _expand_ranges(source) for file in _list_one(url, patience)]
+    shards = [file for file in files if not file.is_image] or files
     if not shards:
         raise ValueError(
-            f"images: no file that ends in {' or '.join(SUFFIXES)} at {source}; give shards or their folder"
+            f"images: no file that ends in {' or '.join(SUFFIXES)} at {source}, and no image; give shards or their "
+            "folder, or a folder of images"
         )
     return sorted(shards, key=lambda shard: shard.url)
 
@@ -74,9 +83,9 @@ def _list_one(url: str, patience: Patience) -> list[Shard]:
     except FileNotFoundError as error:
         raise ValueError(f"images: nothing at {url}") from error
     return [
-        Shard(fs.unstrip_protocol(name), int(facts.get("size") or 0), _version(facts))
+        Shard(fs.unstrip_protocol(name), int(facts.get("size") or 0), version_of(facts))
         for name, facts in found.items()
-        if name.endswith(SUFFIXES) and facts["type"] != "directory"  # a file, or a link to one
+        if (name.endswith(SUFFIXES) or is_image_name(name)) and facts["type"] != "directory"  # a file, or a link to one
     ]
 
 
@@ -84,10 +93,11 @@ def _details(fs: Any, path: str) -> dict[str, dict[str, Any]]:
     fs.invalidate_cache()  # fsspec keeps listings, also of what failed
     if any(sign in path for sign in "*?["):
         return fs.glob(path, detail=True)
-    if path.endswith(SUFFIXES):
+    if path.endswith(SUFFIXES) or is_image_name(path):
         return {path: fs.info(path)}
     return fs.find(path, detail=True)
 
 
-def _version(facts: dict[str, Any]) -> str:
+def version_of(facts: dict[str, Any]) -> str:
+    """What a storage says of a file's content, "" where it says nothing."""
     return next((str(facts[name]) for name in _VERSION_FACTS if facts.get(name)), "")

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from distillation.sources.fetching import fetch, image_bytes, read_row
 from distillation.sources.fingerprint import fingerprint
 from distillation.sources.listing import Shard, list_shards
 from distillation.sources.prefetching import Prefetcher
+from distillation.sources.remote_files import RemoteFiles
 from distillation.sources.retrying import Patience, retry
 from distillation.sources.shard_cache import ShardCache
 from distillation.sources.windows import WINDOW_ROWS
@@ -145,6 +147,33 @@ def open_remote(
     """
     patience = patience or Patience()
     found = [shard for source in sources for shard in list_shards(source, patience)]
+    return _open_shards(found, shard_cache, shard_cache_gb, window, patience)
+
+
+def open_urls(
+    sources: Sequence[str], shard_cache: Path, shard_cache_gb: float, patience: Patience | None = None
+) -> list["RemoteShards | RemoteFiles"]:
+    """URLs of shards or of image files -> their images, neighbouring sources of one kind together.
+
+    Args, Raises: as `open_remote`.
+    """
+    patience = patience or Patience()
+    listed = [list_shards(source, patience) for source in sources]
+    parts: list[RemoteShards | RemoteFiles] = []
+    for images, group in groupby(listed, key=lambda found: found[0].is_image):
+        found = [file for files in group for file in files]
+        if images:
+            parts.append(RemoteFiles((file.url for file in found), patience))
+        else:
+            parts.append(_open_shards(found, shard_cache, shard_cache_gb, WINDOW_ROWS, patience))
+    return parts
+
+
+def _open_shards(
+    found: Sequence[Shard], shard_cache: Path, shard_cache_gb: float, window: int, patience: Patience
+) -> RemoteShards:
+    if any(shard.is_image for shard in found):
+        raise ValueError(f"images: expected shards, got the image {next(s.url for s in found if s.is_image)}")
     cache = ShardCache(shard_cache.expanduser(), round(shard_cache_gb * 1e9))
     stated = stated_counts(found, patience)
 
@@ -154,7 +183,7 @@ def open_remote(
     with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
         counts = list(tqdm(pool.map(count, found), "counting images", len(found), unit="shard", leave=False))
     if not sum(counts):
-        raise ValueError(f"images: {len(found)} shards at {', '.join(sources)} hold no image")
+        raise ValueError(f"images: {len(found)} shards, the first {found[0].url}, hold no image")
     _require_room(found, counts, cache, window)
     return RemoteShards(found, counts, cache, patience)
 

@@ -42,10 +42,14 @@ def test_another_network_is_refused(trained):
 
 def test_each_channel_then_has_the_mean_and_the_spread_of_its_offset_and_scale(swapped, trained, images):
     calibrate(swapped, images)
-    seen = {}
+    seen: dict[str, torch.Tensor] = {}
+
+    def keep(name: str):
+        return lambda layer, inputs, outputs: seen.update({name: outputs.clone()})  # the relu after it works in place
+
     for name, module in swapped.trunk.named_modules():
         if isinstance(module, nn.GroupNorm):
-            module.register_forward_hook(lambda layer, inputs, outputs, name=name: seen.update({name: outputs.clone()}))
+            module.register_forward_hook(keep(name))
     with torch.no_grad():
         swapped(images)
     assert len(seen) == 20

@@ -17,16 +17,16 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-import robomimic
-import robomimic.utils.file_utils as file_utils
-import robomimic.utils.obs_utils as obs_utils
-import robomimic.utils.torch_utils as torch_utils
-import robomimic.utils.train_utils as train_utils
+import robomimic  # pyright: ignore[reportMissingImports]
+import robomimic.utils.file_utils as file_utils  # pyright: ignore[reportMissingImports]
+import robomimic.utils.obs_utils as obs_utils  # pyright: ignore[reportMissingImports]
+import robomimic.utils.torch_utils as torch_utils  # pyright: ignore[reportMissingImports]
+import robomimic.utils.train_utils as train_utils  # pyright: ignore[reportMissingImports]
 import torch
 import zarr
 from host_rows import append_row
-from robomimic.algo import algo_factory
-from robomimic.config import config_factory
+from robomimic.algo import algo_factory  # pyright: ignore[reportMissingImports]
+from robomimic.config import config_factory  # pyright: ignore[reportMissingImports]
 from torch.utils.data import DataLoader, Subset
 
 import xdistill_encoder.hosts.robomimic  # noqa: F401 (makes XDistillConv a backbone_class)
@@ -41,7 +41,7 @@ HELD_OUT = 2
 
 def write_hdf5(demos: Path, path: Path) -> int:
     """Demonstrations in zarr -> robomimic's HDF5; the number of episodes."""
-    store = zarr.open_group(demos, mode="r")
+    store: Any = zarr.open_group(demos, mode="r")
     data, ends = store["data"], store["meta/episode_ends"][:]
     with h5py.File(path, "w") as file:
         group = file.create_group("data")
