@@ -54,7 +54,7 @@ def draw_neighbours(
             row[0].set_title(name if len(name) < 24 else f"{name[:11]}…{name[-11:]}", fontsize=7)
             for column, (neighbour, cosine) in enumerate(zip(neighbours[place], cosines[place], strict=True), 1):
                 show(row[column], neighbour.movedim(0, -1))
-                row[column].set_title(f"cosine {cosine:.2f}", fontsize=7)
+                row[column].set_title(f"cosine {cosine:.3f}", fontsize=7)
     save(figure, path)
 
 

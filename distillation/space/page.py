@@ -124,7 +124,7 @@ def as_picture(image: Tensor) -> Image.Image:
 
 def caption(neighbour: Neighbour) -> str:
     """What stands below a neighbour."""
-    return f"cosine {neighbour.cosine:.2f} · {file_name(neighbour)}"
+    return f"cosine {neighbour.cosine:.3f} · {file_name(neighbour)}"
 
 
 def file_name(neighbour: Neighbour) -> str:
@@ -145,4 +145,4 @@ def told(shown: Look, searched: int) -> str:
 
 def towards(neighbour: Neighbour) -> str:
     """Which neighbour the shares and the gradient are about."""
-    return f"Shares and gradient: the resemblance to {file_name(neighbour)} (cosine {neighbour.cosine:.2f})."
+    return f"Shares and gradient: the resemblance to {file_name(neighbour)} (cosine {neighbour.cosine:.3f})."
