@@ -33,8 +33,8 @@ def test_timm_gives_the_encoders_features_map_and_pyramid(encoder, folder, pixel
 
 def test_timm_loads_the_uploaded_folder_from_the_hub(encoder, folder, pixels, normalised):
     with serving() as hub:
-        hub.add("robots/encoder", {file.name: file.read_bytes() for file in folder.iterdir()})
-        model = timm.create_model("hf-hub:robots/encoder", pretrained=True).eval()
+        hub.add("robots/encoder-for-timm", {file.name: file.read_bytes() for file in folder.iterdir()})
+        model = timm.create_model("hf-hub:robots/encoder-for-timm", pretrained=True).eval()
     with torch.inference_mode():
         torch.testing.assert_close(model(normalised), encoder(pixels), rtol=1e-4, atol=1e-4)
 

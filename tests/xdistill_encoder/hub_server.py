@@ -72,8 +72,10 @@ def serving() -> Iterator[HubServer]:
     assert os.environ["HF_ENDPOINT"] == constants.ENDPOINT, "huggingface_hub was imported before tests/conftest.py"
     server = HubServer(urlsplit(constants.ENDPOINT).port or 0)
     server.start()
-    yield server
-    server.stop()
+    try:
+        yield server
+    finally:  # a test that fails must not leave the port to those after it
+        server.stop()
 
 
 class _Handler(BaseHTTPRequestHandler):

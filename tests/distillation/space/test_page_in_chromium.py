@@ -114,7 +114,7 @@ def test_a_picture_gets_its_maps_and_its_neighbours_and_another_neighbour_other_
 
 def test_the_visitors_own_images_are_searched_by_the_encoder_that_the_visitor_chooses(page, pictures):
     opened, _ = page
-    opened.locator("input[type=file]").last.set_input_files([pictures / "1.png", pictures / "2.png"])
+    opened.locator("input[type=file][multiple]").set_input_files([pictures / "1.png", pictures / "2.png"])
     opened.locator(".file-preview tr").nth(1).wait_for()
     opened.get_by_label("Encoder").click()
     opened.get_by_role("option", name="random").click()
