@@ -11,15 +11,15 @@ import tyro
 from torch import Tensor
 
 from distillation.datasets import open_images
-from distillation.explaining.feature_maps import Network, embed_all, encoder_network, maps_of, read, teacher_network
+from distillation.explaining.feature_maps import embed_all, maps_of, open_networks, read
 from distillation.explaining.neighbours import nearest
 from distillation.explaining.pca_colours import pca_colours
 from distillation.explaining.sheets import draw_maps, draw_neighbours
 from distillation.explaining.spreading import spread, with_shown
 from distillation.provenance import describe_run
-from distillation.scoring.encoders import CentreView, load_encoder
+from distillation.scoring.encoders import CentreView
 from distillation.sources.images import Images
-from distillation.teachers import Embedding, load_teacher
+from distillation.teachers import Embedding
 from distillation.training.runlog import write_text
 
 SHOWN_PX = 160
@@ -76,7 +76,9 @@ def explain(config: Config, device: torch.device) -> dict[str, Any]:
     torch.manual_seed(config.seed)
     images = open_images(config.images, config.split)
     bank = open_images(config.among, config.split) if config.among else images
-    networks = open_networks(config)
+    networks = open_networks(
+        config.encoders, config.image_size, config.teacher, config.teacher_image_size, config.embedding
+    )
     shown = spread(len(images), config.count)
     pictures = [read(images, place) for place in shown]
     own = None if config.among else torch.arange(len(shown))
@@ -112,20 +114,6 @@ def explain(config: Config, device: torch.device) -> dict[str, Any]:
     }
     write_text(config.output / "summary.json", json.dumps(summary, indent=2, default=str) + "\n")
     return summary
-
-
-def open_networks(config: Config) -> list[Network]:
-    """The encoders, then the teacher; raises ValueError for two of one name."""
-    loaded = [load_encoder(spec, config.image_size) for spec in config.encoders or (None,)]
-    networks = [encoder_network(encoder) for encoder in loaded]
-    if config.teacher is not None:
-        networks.append(teacher_network(load_teacher(config.teacher, config.teacher_image_size, config.embedding)))
-    names = [network.name for network in networks]
-    if len(set(names)) < len(names):
-        raise ValueError(f"encoders: expected each once, got {', '.join(names)}")
-    for network in networks:
-        network.pooled.eval()
-    return networks
 
 
 def describe(bank: Images, places: list[int], chosen: Tensor, cosines: Tensor) -> list[list[dict[str, Any]]]:

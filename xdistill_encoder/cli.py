@@ -27,6 +27,10 @@ COMMANDS = {  # command: (module, what it does)
     "explain saliency": ("policy_examples.explain.saliency", "where policies look, on which task objects, as pictures"),
     "explain embedding": ("policy_examples.explain.embedding", "features along demonstrations, by stage of the task"),
     "explain features": ("distillation.explain_features", "feature maps beside the teacher's tokens, neighbours"),
+    "explain classes": (
+        "distillation.explain_classes",
+        "how far encoders and the teacher keep classes apart, as t-SNE",
+    ),
     "space": ("distillation.space.serve", "a page in the browser: what an encoder sees in your own image"),
     "report": ("policy_examples.explain.report", "runs -> one HTML page: success, curves, videos, explanations"),
 }

@@ -1,1 +1,1 @@
-"""The parts of `xdistill explain features`."""
+"""The parts of `xdistill explain features` and `explain classes`."""

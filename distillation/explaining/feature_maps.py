@@ -9,10 +9,10 @@ from torchvision.models import ResNet
 from tqdm import tqdm
 
 from distillation.ablation_encoders import AblationEncoder
-from distillation.scoring.encoders import CentreView, Encoder, Normalized
+from distillation.scoring.encoders import CentreView, Encoder, Normalized, load_encoder
 from distillation.sources.decoding import DamagedImage
 from distillation.sources.images import Images
-from distillation.teachers import Teacher
+from distillation.teachers import Embedding, Teacher, load_teacher
 from distillation.towers.timm_models import patch_map
 from xdistill_encoder import XDistillResNet18
 
@@ -32,6 +32,34 @@ class Network:
     pooled: nn.Module
     prepare: Callable[[Tensor], Tensor]
     feature_map: Callable[[Tensor], Tensor]
+
+
+def open_networks(
+    encoders: Sequence[str],
+    image_size: int | None,
+    teacher: str | None,
+    teacher_image_size: int | None,
+    embedding: Embedding,
+) -> list[Network]:
+    """The encoders, or the default bundled one where none is named, then the teacher; all in eval mode.
+
+    Args:
+        encoders: as `load_encoder` takes them.
+        image_size: side in px of the encoders' images; None: see `load_encoder`.
+        teacher, teacher_image_size, embedding: see `load_teacher`; None: no teacher.
+
+    Raises:
+        ValueError: two of one name, or see `load_encoder`, `load_teacher`.
+    """
+    networks = [encoder_network(load_encoder(spec, image_size)) for spec in encoders or (None,)]
+    if teacher is not None:
+        networks.append(teacher_network(load_teacher(teacher, teacher_image_size, embedding)))
+    names = [network.name for network in networks]
+    if len(set(names)) < len(names):
+        raise ValueError(f"encoders: expected each once, got {', '.join(names)}")
+    for network in networks:
+        network.pooled.eval()
+    return networks
 
 
 def encoder_network(encoder: Encoder) -> Network:

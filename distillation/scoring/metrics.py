@@ -23,7 +23,7 @@ def knn_accuracy(
     """Share in [0, 1] of queries that their nearest bank rows label rightly, for each number of neighbours.
 
     Features are (N, D) float32, labels (N,) int64, all on one device. The k neighbours of highest cosine similarity
-    vote with weight exp(similarity / temperature), as in DINO (arXiv 2104.14294, section 4.1).
+    elect the class, see `vote`.
 
     Raises:
         ValueError: a number of neighbours is below 1 or above the size of the bank.
@@ -40,12 +40,20 @@ def knn_accuracy(
         some = slice(start, start + chunk)
         similarity = F.normalize(queries[some], dim=1) @ bank  # (chunk, N)
         nearest, rows = similarity.topk(max(neighbors), dim=1)
-        weights = (nearest / temperature).exp()
         for i, k in enumerate(neighbors):
-            votes = weights.new_zeros(len(weights), classes)
-            votes.scatter_add_(1, bank_labels[rows[:, :k]], weights[:, :k])
-            right[i] += (votes.argmax(dim=1) == query_labels[some]).sum()
+            elected = vote(bank_labels[rows[:, :k]], nearest[:, :k], classes, temperature)
+            right[i] += (elected == query_labels[some]).sum()
     return (right / len(queries)).tolist()
+
+
+def vote(labels: Tensor, cosines: Tensor, classes: int, temperature: float = 0.07) -> Tensor:
+    """(Q, k) int64 labels of neighbours, (Q, k) float similarities -> (Q,) int64, the class each query is given.
+
+    A neighbour's vote weighs exp(similarity / temperature), as in DINO (arXiv 2104.14294, section 4.1).
+    """
+    votes = cosines.new_zeros(len(cosines), classes)
+    votes.scatter_add_(1, labels, (cosines / temperature).exp())
+    return votes.argmax(dim=1)
 
 
 def effective_rank(features: Tensor) -> float:

@@ -10,6 +10,7 @@ from distillation.scoring.metrics import (
     explained_variance,
     knn_accuracy,
     standardized_explained_variance,
+    vote,
 )
 
 
@@ -20,6 +21,11 @@ def test_near_neighbours_outvote_a_distant_majority():
     query, label = torch.tensor([[1.0, 0.0]]), torch.tensor([1])
     assert knn_accuracy(bank, labels, query, label, [1, 3]) == [1, 1]
     assert knn_accuracy(bank, labels, query, label, [1, 3], temperature=100.0) == [1, 0]
+
+
+def test_of_equally_near_neighbours_the_majority_elects():
+    labels = torch.tensor([[0, 2, 2], [1, 1, 0]])
+    assert vote(labels, torch.ones(2, 3), classes=3).tolist() == [2, 1]
 
 
 def test_chunks_of_queries_give_the_accuracy_of_the_whole_matrix(monkeypatch):
