@@ -1,10 +1,10 @@
-# make demo | test | test-hosts | test-hosts-new | lint | bench | wheel: each creates the environments it needs.
+# make demo | test | test-hosts | test-hosts-new | lint | bench | pictures | wheel: each creates the environments it needs.
 VENV ?= .venv
 PYTHON ?= python3
 PYTHON312 ?= python3.12
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-hosts test-hosts-new lint bench wheel install system
+.PHONY: demo test test-hosts test-hosts-new lint bench pictures wheel install system
 .NOTPARALLEL:
 
 demo: install system
@@ -52,6 +52,16 @@ lint: install
 
 bench: install
 	$(BIN)/python -m pytest -m speed tests/speed -s
+
+# The README's, from labelled images and the teacher of the bundled weights.
+LABELLED ?= ../shared/data/eval/imagenette_val.parquet
+TEACHER ?= ../shared/teachers/vit_tiny_patch16_224.augreg_in21k_ft_in1k
+pictures: install
+	$(BIN)/xdistill explain classes --images $(LABELLED) --encoders random resnet18-bn-vit-ti16-augreg-97k \
+		--teacher $(TEACHER) --image-size 128 --output classes
+	mv classes/classes.png docs/pictures/classes.png
+	mv classes/summary.json docs/pictures/classes.json
+	rmdir classes
 
 # Builds the wheel, installs it with its dependencies in an environment of its own, uses it from another folder.
 wheel: install
