@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor
 
+from distillation.sources.locating import locate
 from distillation.sources.remote import RemoteShards
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ class ConcatenatedImages:
     """The images of all parts, one part after the other.
 
     Args:
-        parts: two or more collections.
+        parts: one collection or more.
     """
 
     def __init__(self, parts: "Sequence[Images]"):
@@ -37,13 +38,13 @@ class ConcatenatedImages:
 
     def read(self, index: int) -> Tensor:
         """(3, H, W) uint8, RGB; raises DamagedImage."""
-        part, inside = self._locate(index)
-        return part.read(inside)
+        part, inside = locate(self.ends, index)
+        return self.parts[part].read(inside)
 
     def where(self, index: int) -> str:
         """The place of one image, for people."""
-        part, inside = self._locate(index)
-        return part.where(inside)
+        part, inside = locate(self.ends, index)
+        return self.parts[part].where(inside)
 
     def prefetch(self, indices: np.ndarray) -> None:
         """Tell the remote parts which of their rows will be read soon; returns at once."""
@@ -52,8 +53,3 @@ class ConcatenatedImages:
             inside = indices[numbers == number]
             if isinstance(part, RemoteShards) and len(inside):
                 part.prefetch(inside - int(self.ends[number]) + len(part))
-
-    def _locate(self, index: int) -> "tuple[Images, int]":
-        number = int(np.searchsorted(self.ends, index, side="right"))
-        part = self.parts[number]
-        return part, index - int(self.ends[number]) + len(part)

@@ -14,6 +14,7 @@ from torch import Tensor
 from distillation.sources.decoding import DamagedImage
 from distillation.sources.fingerprint import fingerprint
 from distillation.sources.frame_specs import parse_frame_spec
+from distillation.sources.locating import locate
 
 SUFFIXES = (".hdf5", ".h5")
 OPEN_FILES = 8
@@ -84,11 +85,8 @@ class Hdf5Frames:
         return f"{file} {name} frame {frame}"
 
     def _locate(self, index: int) -> tuple[tuple[Path, str], int]:
-        if not 0 <= index < len(self):
-            raise IndexError(f"frame {index} of {len(self)}")
-        number = int(np.searchsorted(self._ends, index, side="right"))
-        first = int(self._ends[number - 1]) if number else 0
-        return self.arrays[number], (index - first) * self.every
+        array, frame = locate(self._ends, index)
+        return self.arrays[array], frame * self.every
 
     def _file(self, path: Path) -> Any:
         """The open file, of which each process keeps a few: HDF5's state does not survive a fork."""

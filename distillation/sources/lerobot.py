@@ -1,17 +1,14 @@
 """Frames of a LeRobotDataset, format 2 or 3, from a folder or the Hub."""
 
-import hashlib
 import json
 import re
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow.parquet as pq
-from torch import Tensor
 
+from distillation.sources.concatenation import ConcatenatedImages
 from distillation.sources.frame_specs import parse_frame_spec
 from distillation.sources.parquet_frames import ParquetFrames
 from distillation.sources.video_frames import Episode, VideoFrames
@@ -19,47 +16,8 @@ from distillation.sources.video_frames import Episode, VideoFrames
 _HUB_ID = re.compile(r"(?P<name>[\w.-]+/[\w.-]+)(@(?P<revision>[^@]+))?")
 
 
-class LeRobotFrames:
-    """All frames of one camera after the other, without states or actions.
-
-    Args:
-        cameras: frames of each.
-    """
-
-    shards: tuple[int, ...] | None = None
-
-    def __init__(self, cameras: Sequence[ParquetFrames | VideoFrames]):
-        self.cameras = tuple(cameras)
-        self._ends = np.cumsum([len(camera) for camera in cameras])
-
-    def __len__(self) -> int:
-        return int(self._ends[-1])
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """Of the fingerprints of the cameras."""
-        return hashlib.sha256(" ".join(camera.fingerprint for camera in self.cameras).encode()).hexdigest()[:16]
-
-    def read(self, index: int) -> Tensor:
-        """(3, H, W) uint8, RGB; raises DamagedImage."""
-        camera, frame = self._locate(index)
-        return camera.read(frame)
-
-    def where(self, index: int) -> str:
-        """The place of one frame, for people."""
-        camera, frame = self._locate(index)
-        return camera.where(frame)
-
-    def _locate(self, index: int) -> tuple[ParquetFrames | VideoFrames, int]:
-        if not 0 <= index < len(self):
-            raise IndexError(f"frame {index} of {len(self)}")
-        number = int(np.searchsorted(self._ends, index, side="right"))
-        camera = self.cameras[number]
-        return camera, index - int(self._ends[number]) + len(camera)
-
-
-def open_lerobot(source: str) -> LeRobotFrames:
-    """ "lerobot:<folder or Hub id[@revision]>[#camera][?every=n]" -> frames.
+def open_lerobot(source: str) -> ConcatenatedImages:
+    """ "lerobot:<folder or Hub id[@revision]>[#camera][?every=n]" -> frames, one camera after the other.
 
     A camera is a feature of meta/info.json of type image (files in parquet) or video (mp4, which takes the package av);
     without one all are taken, depth maps left out.
@@ -77,7 +35,7 @@ def open_lerobot(source: str) -> LeRobotFrames:
         info = _read_info(root)
         cameras = _cameras(info, root, spec.camera)
         _download(spec.place, ["meta/**", *_patterns(info, cameras)])
-    return LeRobotFrames([_open_camera(root, info, camera, spec.every) for camera in cameras])
+    return ConcatenatedImages([_open_camera(root, info, camera, spec.every) for camera in cameras])
 
 
 def _read_info(root: Path) -> dict[str, Any]:

@@ -22,6 +22,8 @@ class ParquetFrames:
         name: of the recording, for people.
     """
 
+    shards: tuple[int, ...] | None = None
+
     def __init__(self, files: Sequence[str], camera: str, every: int, name: str):
         table = datasets.load_dataset("parquet", data_files=list(files), columns=[camera, "frame_index"], split="train")
         self.rows = np.flatnonzero(np.asarray(table.with_format("numpy")["frame_index"][:]) % every == 0)

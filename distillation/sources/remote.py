@@ -20,6 +20,7 @@ from distillation.sources.decoding import decode
 from distillation.sources.fetching import fetch, image_bytes, read_row
 from distillation.sources.fingerprint import fingerprint
 from distillation.sources.listing import Shard, list_shards
+from distillation.sources.locating import locate
 from distillation.sources.prefetching import Prefetcher
 from distillation.sources.remote_files import RemoteFiles
 from distillation.sources.retrying import Patience, retry
@@ -85,7 +86,7 @@ class RemoteShards:
 
     def encoded(self, index: int) -> bytes:
         """The file of one image, as it is stored."""
-        shard, row = self._locate(index)
+        shard, row = locate(self._ends, index)
         while True:
             path = self._fetch(shard)
             try:
@@ -96,7 +97,7 @@ class RemoteShards:
 
     def where(self, index: int) -> str:
         """The place of one image, for people."""
-        shard, row = self._locate(index)
+        shard, row = locate(self._ends, index)
         return f"{self.found[shard].url} row {row}"
 
     def prefetch(self, indices: np.ndarray) -> None:
@@ -106,19 +107,13 @@ class RemoteShards:
         shards, first_seen = np.unique(np.searchsorted(self._ends, indices, side="right"), return_index=True)
         self._prefetcher.request(shards[np.argsort(first_seen)].tolist())
 
-    def _locate(self, index: int) -> tuple[int, int]:
-        if not 0 <= index < len(self):
-            raise IndexError(f"image {index} of {len(self)}")
-        shard = int(np.searchsorted(self._ends, index, side="right"))
-        return shard, index - int(self._ends[shard]) + self.shards[shard]
-
     def _fetch(self, shard: int) -> Path:
         return fetch(self.found[shard], self.shards[shard], self.cache, self.patience)
 
     def _sample(self, index: int, groups: dict[tuple[str, int], pa.ChunkedArray], bar: tqdm) -> bytes:
         """`encoded`; of a parquet shard that is not here only the row group is fetched."""
         bar.update()
-        shard, row = self._locate(index)
+        shard, row = locate(self._ends, index)
         url = self.found[shard].url
         if url.endswith(".tar") or self.cache.path(self.found[shard].key).exists():
             return self.encoded(index)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from distillation.sources.decoding import DamagedImage
+from distillation.sources.locating import locate
 
 OPEN_FILES = 8
 _SEEK_EARLIER_S = (0.0, 1.0, 10.0, float("inf"))
@@ -98,9 +99,8 @@ class VideoFrames:
         return f"{episode.path} at {episode.start_s + frame / self.fps:.3f} s"
 
     def _locate(self, index: int) -> tuple[Episode, int]:
-        number = int(np.searchsorted(self._ends, index, side="right"))
-        first = int(self._ends[number - 1]) if number else 0
-        return self.episodes[number], (index - first) * self.every
+        episode, frame = locate(self._ends, index)
+        return self.episodes[episode], frame * self.every
 
     def _container(self, path: Path) -> Any:
         """The open file, of which each process keeps a few: a position that a fork shares would be moved by both."""

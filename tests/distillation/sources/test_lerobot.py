@@ -12,8 +12,9 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
+from distillation.sources.concatenation import ConcatenatedImages
 from distillation.sources.decoding import DamagedImage
-from distillation.sources.lerobot import LeRobotFrames, open_lerobot
+from distillation.sources.lerobot import open_lerobot
 
 FPS, LENGTHS = 10, (7, 12, 5)
 TOP, WRIST = "observation.images.top", "observation.images.wrist"
@@ -130,7 +131,7 @@ KINDS = pytest.mark.parametrize("kind", ["image", "video"])
 ALL = [(camera, episode, frame) for camera in (TOP, WRIST) for episode in range(3) for frame in range(LENGTHS[episode])]
 
 
-def shown(frames: LeRobotFrames) -> list[int]:
+def shown(frames: ConcatenatedImages) -> list[int]:
     """The brightness of each frame; videos lose up to one step of it."""
     return [round(frames.read(index).float().mean().item()) for index in range(len(frames))]
 
@@ -176,7 +177,7 @@ def test_a_video_with_reordered_frames_is_read_exactly(tmp_path):
 
 
 class Frames(Dataset):
-    def __init__(self, frames: LeRobotFrames):
+    def __init__(self, frames: ConcatenatedImages):
         self.frames = frames
 
     def __len__(self) -> int:
