@@ -16,6 +16,7 @@ COMMANDS = {  # command: (module, what it does)
     "adapt": ("distillation.adapt", "encoder + a robot's frames -> encoder that knows them, and has not forgotten"),
     "scorecard": ("distillation.scorecard", "k-NN, linear probe, agreement with the teacher, robustness of an encoder"),
     "publish": ("distillation.publish", "encoder checkpoint -> Hub folder with model card; upload"),
+    "release": ("distillation.release", "all of this in one command: targets, both norms, scores, folders for the Hub"),
     "demos": ("policy_examples.demos", "a task's expert -> demonstrations"),
     "convert": ("policy_examples.formats.convert", "demonstrations of other projects -> zarr or LeRobotDataset"),
     "finetune": ("policy_examples.train", "encoder + demonstrations -> diffusion policy"),

@@ -1,0 +1,267 @@
+"""Make a release of weights in one command: `xdistill release`."""
+
+import json
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from distillation.publishing.hub_folder import encoder_folder
+from xdistill_encoder.checkpoint_config import CONFIG_FILE
+from xdistill_encoder.checkpoints import read_config
+from xdistill_encoder.cli import COMMANDS, recipes_folder
+
+Norm = Literal["batch", "group"]
+VIEW_SETTINGS = ("augmentation", "min_scale")
+"""Settings of the views, which the cache and the student's run must share."""
+RUN_SETTINGS = ("image_size", "first_image_size", "batch_size", "accumulation", "lr", "ema", "max_steps")
+
+
+@dataclass(frozen=True)
+class Config:
+    """Targets, a student of each norm, its scores, its folder for the Hub: every step is a command of its own.
+
+    What is None is left to the preset. The same command goes on where it was interrupted.
+    """
+
+    teacher: tuple[str, ...]
+    """As in `xdistill distill`."""
+    images: tuple[str, ...]
+    """As in `xdistill distill`."""
+    stem: str
+    """What made the weights, as their names say it: "dinov2-vitl14-in1k" gives resnet18-bn-dinov2-vitl14-in1k."""
+    scored: tuple[tuple[str, str], ...]
+    """Labelled bank and queries of each scorecard: `--scored bank.parquet queries.parquet bank2 queries2`."""
+    license_terms: Path
+    """Text file: what the terms of teacher and images allow."""
+    limits: Path | None = None
+    """Text file: limits to state beside those that every card has."""
+    split: str = "train"
+    """Of a Hub dataset."""
+    norms: tuple[Norm, ...] = ("batch", "group")
+    """Students, in this order; a second one starts from the weights of the first, its norm layers calibrated."""
+    warm_start: str | None = None
+    """Checkpoint from whose weights the first student starts; None: random weights."""
+    preset: Literal["paper", "best", "cpu"] = "best"
+    """Of `xdistill distill`."""
+    loss: tuple[str, ...] | None = None
+    """As in `xdistill distill`."""
+    standardize: bool = False
+    """Standardise embeddings with any preset; `best` does."""
+    views_per_image: int | None = 4
+    """Views whose embeddings are computed beforehand; None: the teacher runs along with each student."""
+    teacher_image_size: int | None = 224
+    """Side in px of the teacher's views; None: that of its configuration."""
+    augmentation: Literal["paper", "strong"] = "paper"
+    """As in `xdistill distill`."""
+    min_scale: float | None = None
+    """As in `xdistill distill`."""
+    epochs: tuple[int, ...] = ()
+    """Of each student, or one number for all; none: the preset's."""
+    image_size: int | None = None
+    """As in `xdistill distill`."""
+    first_image_size: int | None = None
+    """As in `xdistill distill`."""
+    batch_size: int | None = None
+    """As in `xdistill distill`."""
+    accumulation: int | None = None
+    """As in `xdistill distill`."""
+    lr: float | None = None
+    """As in `xdistill distill`."""
+    ema: float | None = None
+    """As in `xdistill distill`."""
+    max_steps: int | None = None
+    """As in `xdistill distill`."""
+    score_image_size: int | None = None
+    """Side in px of the images in scorecards; None: that of the distillation."""
+    workers: int = 8
+    """Processes that decode images, for each process that computes."""
+    processes: int = 1
+    """Processes of this machine that compute targets and train, one a GPU; several machines: see README."""
+    compile: bool = False
+    """Run teacher and student through torch.compile with any preset; `cpu` does with the student."""
+    output: Path = Path("runs/release")
+    """Folder of targets/ and of a folder for each student, with its scorecards and hub/, what `publish` uploads."""
+    allow_dirty: bool = False
+    """As in `xdistill publish`."""
+    dry_run: bool = False
+    """Print the commands, run none."""
+
+    def __post_init__(self) -> None:
+        if len(set(self.norms)) != len(self.norms) or not self.norms:
+            raise ValueError(f"norms: expected batch, group or both, each once, got {' '.join(self.norms) or 'none'}")
+        if len(self.epochs) not in (0, 1, len(self.norms)):
+            raise ValueError(
+                f"epochs: expected one number, or one for each of {len(self.norms)} norms, got {self.epochs}"
+            )
+        if not self.scored:
+            raise ValueError("scored: expected a bank and queries, got none; weights without scores are not released")
+        names = [queries_name(queries) for _, queries in self.scored]
+        if len(set(names)) < len(names):
+            raise ValueError(f"scored: expected queries of different names, which name the scorecards, got {names}")
+        if "/" in self.stem or not self.stem:
+            raise ValueError(f"stem: expected part of a name, such as 'dinov2-vitl14-in1k', got {self.stem!r}")
+        if self.processes < 1:
+            raise ValueError(f"processes: expected 1 or more, got {self.processes}")
+
+    def name(self, norm: Norm) -> str:
+        """Of the weights with these norm layers."""
+        return f"resnet18-{norm[0]}n-{self.stem}"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command.
+
+    Attributes:
+        command: of `xdistill`.
+        arguments: of the command.
+        shared: it runs in as many processes as the release has.
+        scores: the file that it writes about the checkpoint in `of`, which need not be written twice.
+        of: folder of a run.
+    """
+
+    command: str
+    arguments: tuple[str, ...]
+    shared: bool = False
+    scores: Path | None = None
+    of: Path | None = None
+
+    def done(self) -> bool:
+        """Whether its scores are of the weights that lie there; other steps know by themselves what is done."""
+        if self.scores is None or self.of is None or not self.scores.exists():
+            return False
+        weights = read_config(encoder_folder(self.of) / CONFIG_FILE).weights_sha256
+        return json.loads(self.scores.read_text()).get("weights_sha256") == weights
+
+    def __str__(self) -> str:
+        return shlex.join(["xdistill", self.command, *self.arguments])
+
+
+def steps(config: Config) -> Iterator[Step]:
+    """The commands of a release, in their order."""
+    inputs = [*option("teacher", *config.teacher), *option("teacher-image-size", config.teacher_image_size)]
+    inputs += [*option("images", *config.images), *option("split", config.split), *option("workers", config.workers)]
+    inputs += [part for name in VIEW_SETTINGS for part in given(name, getattr(config, name))]
+    if config.compile:
+        inputs.append("--compile")
+    targets = config.output / "targets"
+    if config.views_per_image is not None:
+        views = option("views-per-image", config.views_per_image)
+        yield Step("targets", (*inputs, *views, *option("output", targets)), shared=True)
+        inputs += option("targets", targets)
+    settings = [part for name in RUN_SETTINGS for part in given(name, getattr(config, name))]
+    settings += option("loss", *config.loss) if config.loss else []
+    settings += ["--standardize"] if config.standardize else []
+    start = config.warm_start
+    for place, norm in enumerate(config.norms):
+        run = config.output / config.name(norm)
+        arguments = [*option("preset", config.preset), *inputs, *settings, *option("norm", norm)]
+        if config.epochs:
+            arguments += option("epochs", config.epochs[place % len(config.epochs)])
+        arguments += [*given("warm_start", start), *option("name", config.name(norm)), *option("output", run)]
+        yield Step("distill", tuple(arguments), shared=True)
+        yield from scorecards(config, run)
+        start = str(run / "encoder")
+
+
+def scorecards(config: Config, run: Path) -> Iterator[Step]:
+    """The scorecards of one run, then its folder for the Hub."""
+    files, pictures = [], [run / "curve.png"]
+    for bank, queries in config.scored:
+        name = queries_name(queries)
+        files.append(run / f"{name}.json")
+        pictures.append(run / f"{name}.png")
+        arguments = [*option("encoder", run / "encoder"), *option("teacher", *config.teacher)]
+        arguments += [*option("bank", bank), *option("queries", queries), *given("image_size", config.score_image_size)]
+        arguments += [*option("output", files[-1]), *option("plot", pictures[-1]), *option("workers", config.workers)]
+        yield Step("scorecard", tuple(arguments), scores=files[-1], of=run)
+    arguments = [*option("checkpoint", run), *option("scores", *files), *option("plots", *pictures)]
+    arguments += [*option("license-terms", config.license_terms), *given("limits", config.limits)]
+    arguments += ["--allow-dirty"] if config.allow_dirty else []
+    yield Step("publish", (*arguments, "--dry-run", *option("output", run / "hub")))
+
+
+def queries_name(queries: str) -> str:
+    """How the files of a scorecard are called."""
+    return Path(queries).name.removesuffix(".parquet")
+
+
+def option(name: str, *values: object) -> list[str]:
+    """An option as the command line has it."""
+    return [f"--{name}", *map(str, values)]
+
+
+def given(field: str, value: object) -> list[str]:
+    """The option of a setting that is not left to the preset."""
+    return [] if value is None else option(field.replace("_", "-"), value)
+
+
+def release(config: Config) -> list[Path]:
+    """Run the commands that are not done; returns the folders to publish.
+
+    Raises:
+        ValueError: a text file that is missing.
+        SystemExit: a command failed or was asked to stop.
+    """
+    for path in filter(None, (config.license_terms, config.limits)):
+        if not path.is_file():
+            raise ValueError(f"expected a text file at {path}, which the card quotes; write it")
+    for step in steps(config):
+        if config.dry_run:
+            print(step)
+        elif step.done():
+            print(f"done before: {step}")
+        else:
+            print(f"$ {step}", flush=True)
+            if status := run(process(step, config.processes)):
+                raise SystemExit(
+                    f"xdistill release: stopped, {step.command} ended with status {status}; the same command goes on"
+                )
+    return [config.output / config.name(norm) / "hub" for norm in config.norms]
+
+
+def process(step: Step, processes: int) -> list[str]:
+    """The process that runs a step, by the recipe that this file belongs to: the installed one, or a copy of it."""
+    installed = recipes_folder().resolve() == Path(__file__).resolve().parents[1]
+    module = ["xdistill_encoder", step.command] if installed else [COMMANDS[step.command][0]]
+    launcher = [sys.executable]
+    if step.shared and processes > 1:
+        launcher += ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    return [*launcher, "-m", *module, *step.arguments]
+
+
+def run(command: list[str]) -> int:
+    """The exit status of a command; signals to this process are passed on to it, so that it saves before it ends."""
+    with subprocess.Popen(command, start_new_session=True) as child:  # a terminal's Ctrl-C reaches it once, by us
+        handlers = {
+            number: signal.signal(number, lambda number, _: child.send_signal(number))
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            return child.wait()
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+
+
+def main() -> None:
+    """Read the command line; make the release."""
+    try:
+        config = tyro.cli(Config, prog="xdistill release", args=sys.argv[1:])
+        folders = release(config)
+    except ValueError as error:
+        raise SystemExit(f"xdistill release: {error}") from error
+    if not config.dry_run:
+        print("look at " + ", ".join(f"{folder / 'README.md'}" for folder in folders))
+        print("then: the last command of each without --dry-run, with --repo org/name")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,183 @@
+import json
+import os
+import shlex
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from signal import SIGTERM
+
+import pytest
+import torch
+import tyro
+
+from distillation import publish, scorecard, targets, train
+from distillation.release import Config, Step, release, run, steps
+from xdistill_encoder import XDistillResNet18
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = {
+    "targets": targets.Config,
+    "distill": train.Config,
+    "scorecard": scorecard.Config,
+    "publish": publish.Config,
+}
+
+
+@pytest.fixture
+def config(tmp_path) -> Config:
+    terms = tmp_path / "terms.md"
+    terms.write_text("These are the terms.\n")
+    scored = (("a/bank.parquet", "a/val.parquet"), ("org/bank", "org/queries"))
+    return Config(("a-teacher",), ("photos",), "tea-24", scored, terms, output=tmp_path / "release")
+
+
+def options(step: Step) -> dict[str, list[str]]:
+    """What a step's command line says, by option."""
+    found: dict[str, list[str]] = {}
+    for part in step.arguments:
+        if part.startswith("--"):
+            found[part] = []
+        else:
+            found[list(found)[-1]].append(part)
+    return found
+
+
+def test_both_norms_are_made_from_one_cache_the_second_from_the_weights_of_the_first(config):
+    made = list(steps(config))
+    each = ["distill", "scorecard", "scorecard", "publish"]
+    assert [step.command for step in made] == ["targets", *each, *each]
+    batch, group = (options(step) for step in made if step.command == "distill")
+    assert batch["--targets"] == group["--targets"] == options(made[0])["--output"]
+    assert (batch["--name"], group["--name"]) == (["resnet18-bn-tea-24"], ["resnet18-gn-tea-24"])
+    assert "--warm-start" not in batch
+    assert group["--warm-start"] == [f"{batch['--output'][0]}/encoder"]
+
+
+def test_without_cached_views_the_teacher_runs_along(config):
+    made = list(steps(Config(**vars(config) | {"views_per_image": None})))
+    assert [step.command for step in made[:2]] == ["distill", "scorecard"]
+    assert "--targets" not in options(made[0])
+
+
+def test_the_commands_that_are_printed_are_understood_by_their_parsers(config):
+    """Every setting that a release passes on, at a value that no default has."""
+    others = {"epochs": (7, 3), "image_size": 112, "first_image_size": 64, "batch_size": 24, "accumulation": 2}
+    others |= {"lr": 3e-4, "ema": 0.9, "max_steps": 11, "min_scale": 0.2, "loss": ("cosine", "relational:0.5")}
+    others |= {"warm_start": "a-checkpoint", "score_image_size": 96, "augmentation": "strong", "compile": True}
+    made = list(steps(Config(**vars(config) | others)))
+    parsed = []
+    for step in made:
+        arguments = shlex.split(str(step))[2:]
+        if step.command == "distill":  # its main() takes this one off
+            arguments = arguments[arguments.index("--preset") + 2 :]
+        parsed.append(tyro.cli(CONFIGS[step.command], args=arguments))
+    batch, group = (each for each in parsed if isinstance(each, train.Config))
+    same = (
+        "image_size",
+        "first_image_size",
+        "batch_size",
+        "accumulation",
+        "lr",
+        "ema",
+        "max_steps",
+        "min_scale",
+        "loss",
+    )
+    for name in (*same, "augmentation"):
+        assert getattr(batch, name) == getattr(group, name) == others[name]
+    assert (batch.epochs, group.epochs) == (7, 3)
+    assert batch.warm_start == "a-checkpoint"
+    cache = parsed[0]
+    assert (cache.min_scale, cache.augmentation, cache.compile) == (0.2, "strong", True)
+    assert [each.image_size for each in parsed if isinstance(each, scorecard.Config)] == [96] * 4
+    assert all(each.dry_run for each in parsed if isinstance(each, publish.Config))
+
+
+def test_a_release_of_both_norms_ends_in_two_folders_that_load(config, tmp_path, parquet, teacher_spec):
+    command = [sys.executable, "-m", "xdistill_encoder", "release", "--teacher", teacher_spec, "--images", parquet]
+    command += ["--teacher-image-size", "None", "--stem", "tea-24", "--scored", parquet, parquet, "--workers", "0"]
+    command += ["--license-terms", str(config.license_terms), "--views-per-image", "2", "--image-size", "32"]
+    command += ["--batch-size", "8", "--epochs", "2", "1", "--output", str(config.output), "--allow-dirty"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for norm, name in {"batch": "resnet18-bn-tea-24", "group": "resnet18-gn-tea-24"}.items():
+        encoder = XDistillResNet18.from_pretrained(config.output / name / "hub", norm=norm)  # type: ignore
+        assert encoder(torch.zeros(1, 3, 32, 32)).isfinite().all()
+        assert encoder.checkpoint
+        (scores,) = encoder.checkpoint.provenance["scores"]
+        assert scores == json.loads((config.output / name / "train.json").read_text()) | scores
+        assert "These are the terms." in (config.output / name / "hub" / "README.md").read_text()
+    assert encoder.checkpoint
+    assert encoder.checkpoint.provenance["command"].startswith("xdistill distill --preset best")
+    assert [step.done() for step in steps(Config(**vars(config) | {"scored": ((parquet, parquet),)}))] == [
+        *(False, False, True, False),  # targets, distill, scorecard, publish
+        *(False, True, False),
+    ]
+
+
+def test_scores_of_other_weights_are_measured_again(tmp_path, encoder_run):
+    scores = tmp_path / "scores.json"
+    step = Step("scorecard", (), scores=scores, of=encoder_run)
+    assert not step.done()
+    weights = json.loads((encoder_run / "encoder" / "config.json").read_text())["weights_sha256"]
+    scores.write_text(json.dumps({"weights_sha256": "0" * 64}))
+    assert not step.done()
+    scores.write_text(json.dumps({"weights_sha256": weights}))
+    assert step.done()
+
+
+@pytest.fixture
+def encoder_run(tmp_path) -> Path:
+    """A run's folder with an encoder in it."""
+    XDistillResNet18(norm="batch").save_pretrained(tmp_path / "run" / "encoder")
+    return tmp_path / "run"
+
+
+def test_a_step_that_fails_stops_the_release_and_is_named(config, capfd):
+    with pytest.raises(SystemExit, match="targets ended with status 1; the same command goes on"):
+        release(config)
+    printed = capfd.readouterr()
+    assert "xdistill targets: images: nothing at photos" in printed.err
+    assert printed.out.startswith("$ xdistill targets --teacher a-teacher")
+    assert not config.output.exists()
+
+
+def test_a_signal_reaches_the_running_command(tmp_path):
+    ready = tmp_path / "ready"
+    code = "import pathlib, signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(7)); "
+    code += f"pathlib.Path({str(ready)!r}).touch(); time.sleep(60)"
+
+    def ask():
+        while not ready.exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), SIGTERM)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    assert run([sys.executable, "-c", code]) == 7
+    thread.join()
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"norms": ("batch", "batch")}, "norms: expected batch, group or both, each once, got batch batch"),
+        ({"epochs": (1, 2, 3)}, "epochs: expected one number, or one for each of 2 norms"),
+        ({"scored": ()}, "scored: expected a bank and queries, got none"),
+        ({"scored": (("a", "x/val"), ("b", "y/val"))}, "scored: expected queries of different names"),
+        ({"stem": "org/name"}, "stem: expected part of a name"),
+        ({"processes": 0}, "processes: expected 1 or more, got 0"),
+    ],
+)
+def test_a_setting_that_cannot_be_meant_is_refused(setting, message, config):
+    with pytest.raises(ValueError, match=message):
+        Config(**vars(config) | setting)
+
+
+def test_terms_that_the_card_would_quote_must_be_there_before_anything_runs(config):
+    config.license_terms.unlink()
+    with pytest.raises(ValueError, match=r"expected a text file at .*terms.md"):
+        release(config)
