@@ -65,7 +65,7 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     """Write files (path: content) as a folder that appears whole or not at all; one that holds just these stays.
 
     Raises:
-        ValueError: the folder holds something else; it cannot be written.
+        ValueError: the folder holds something else, or is the working directory; it cannot be written.
     """
     try:
         if folder.exists():
@@ -78,6 +78,10 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
                     f"output: {folder} holds other files or other versions of them: {shown}; "
                     "delete it, or give another --output (to publish a card that was edited, name it with --card)"
                 )
+        if not folder.name:
+            raise ValueError(
+                f"output: {folder} is the folder in which the command runs, which stays; name one to make in it"
+            )
         partial = folder.with_name(f".{folder.name}.partial")
         rmtree(partial, ignore_errors=True)
         for path, content in files.items():

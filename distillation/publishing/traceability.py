@@ -16,16 +16,14 @@ def require_provenance(config: CheckpointConfig, *, allow_dirty: bool) -> None:
     The recipe is known by its commit, or outside a checkout by the version of xdistill-encoder that it came with.
 
     Raises:
-        ValueError: names the entries that are missing, or the commits with uncommitted changes.
+        ValueError: names the entries that are missing or of another form, or the commits with uncommitted changes.
     """
     provenance = config.provenance
     for name in ("settings", "versions", "started_from", "teachers"):
         entry = provenance.get(name, {})
         parts = entry if name == "teachers" and isinstance(entry, list) else [entry]
         if not all(isinstance(part, dict) for part in parts):
-            raise ValueError(
-                f"checkpoint: {config.name}: its provenance: expected facts by name in {name}, got {entry!r}"
-            )
+            raise _other_form(config.name, "facts by name", name, entry)
     missing = [name for name in REQUIRED if provenance.get(name) in (None, "", [], {})]
     if not provenance.get("commit") and "xdistill-encoder" not in (provenance.get("versions") or {}):
         missing.append("commit")
@@ -43,14 +41,25 @@ def require_provenance(config: CheckpointConfig, *, allow_dirty: bool) -> None:
 
 
 def _commits(config: CheckpointConfig) -> Iterator[tuple[str, str]]:
-    """(name, commit) of a checkpoint and of those that it started from."""
+    """(name, commit) of a checkpoint and of those that it started from, whose provenance others may have written."""
     name, provenance = config.name, config.provenance
     while True:
-        yield name, provenance.get("commit") or ""
+        commit = provenance.get("commit") or ""
+        if not isinstance(commit, str):
+            raise _other_form(name, "text", "commit", commit)
+        yield name, commit
         origin = provenance.get("started_from")
         if not origin:
             return
+        if not isinstance(origin, dict):
+            raise _other_form(name, "facts by name", "started_from", origin)
         name, provenance = origin.get("name", ""), origin.get("provenance", {})
+        if not isinstance(provenance, dict):
+            raise _other_form(name, "facts by name", "provenance", provenance)
+
+
+def _other_form(checkpoint: str, expected: str, entry: str, found: object) -> ValueError:
+    return ValueError(f"checkpoint: {checkpoint}: its provenance: expected {expected} in {entry}, got {found!r}")
 
 
 def read_scorecards(files: Sequence[Path], config: CheckpointConfig) -> list[dict[str, Any]]:
