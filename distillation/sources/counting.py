@@ -17,7 +17,12 @@ TAR_COUNTS = "sizes.json"
 
 
 def stated_counts(shards: Iterable[Shard], patience: Patience) -> dict[str, int]:
-    """URL -> images, from the files `sizes.json` beside tar shards."""
+    """URL -> images, from the files `sizes.json` beside tar shards.
+
+    Raises:
+        ValueError: such a file holds something else.
+        OSError: the storage does not answer.
+    """
     counts = {}
     for folder in sorted({shard.url.rpartition("/")[0] for shard in shards if shard.url.endswith(".tar")}):
         url = f"{folder}/{TAR_COUNTS}"
@@ -25,7 +30,12 @@ def stated_counts(shards: Iterable[Shard], patience: Patience) -> dict[str, int]
             text = retry(lambda url=url: _read(url), f"reading {url}", patience)
         except FileNotFoundError:
             continue
-        counts |= {f"{folder}/{name}": int(count) for name, count in json.loads(text).items()}
+        try:
+            counts |= {f"{folder}/{name}": int(count) for name, count in json.loads(text).items()}
+        except (AttributeError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"images: {url}: expected {{name of a tar file: images in it}} as JSON ({error}); correct or delete it"
+            ) from error
     return counts
 
 
