@@ -11,7 +11,7 @@ import safetensors.torch
 
 from distillation.ablation_encoders import AblationEncoder
 from xdistill_encoder import XDistillResNet18
-from xdistill_encoder.checkpoint_config import CONFIG_FILE, CheckpointConfig
+from xdistill_encoder.checkpoint_config import CONFIG_FILE, FORMAT_VERSION, CheckpointConfig
 from xdistill_encoder.checkpoint_weights import WEIGHTS_FILE
 from xdistill_encoder.checkpoints import fill
 
@@ -59,7 +59,7 @@ def load_student(folder: str | Path) -> XDistillResNet18 | AblationEncoder:
     `encoder.teacher_embedding(images)` its estimate of the teacher's embedding.
 
     Raises:
-        ValueError: no such folder, or one that is damaged or was written by something else.
+        ValueError: no such folder, or one that is damaged or was written by something else, or by another version.
     """
     folder = Path(folder)
     path = folder / CONFIG_FILE
@@ -74,6 +74,11 @@ def load_student(folder: str | Path) -> XDistillResNet18 | AblationEncoder:
         raise ValueError(f"{path}: expected the entries {', '.join(sorted(names))}, so a distillation did not write it")
     if entries["architecture"] == "resnet18":
         return XDistillResNet18.from_pretrained(folder)
+    if entries["format_version"] != FORMAT_VERSION:
+        raise ValueError(
+            f"{path}: format version {entries['format_version']!r}, this xdistill-encoder reads {FORMAT_VERSION}; "
+            "install the one that wrote it, or distil again"
+        )
     config = CheckpointConfig(**entries)
     encoder = AblationEncoder(config.architecture, config.norm, config.teacher_features or 0)
     weights = folder / WEIGHTS_FILE
