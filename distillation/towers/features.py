@@ -26,7 +26,7 @@ def tokens_to_map(tokens: Tensor, height_px: int, width_px: int) -> Tensor:
         ValueError: the tokens are no grid of square patches over such images.
     """
     batch, count, width = tokens.shape
-    rows = round((count * height_px / width_px) ** 0.5)
-    if rows == 0 or count % rows:
+    rows, columns = round((count * height_px / width_px) ** 0.5), round((count * width_px / height_px) ** 0.5)
+    if count == 0 or rows * columns != count or rows * width_px != columns * height_px:
         raise ValueError(f"tokens: {count} of them are no grid of square patches over {height_px} x {width_px} px")
-    return tokens.transpose(1, 2).reshape(batch, width, rows, count // rows)
+    return tokens.transpose(1, 2).reshape(batch, width, rows, columns)
