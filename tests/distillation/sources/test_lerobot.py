@@ -1,7 +1,5 @@
 import io
 import json
-import sys
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +8,13 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
-from torch.utils.data import DataLoader, Dataset
 
 from distillation.sources.concatenation import ConcatenatedImages
 from distillation.sources.decoding import DamagedImage
 from distillation.sources.lerobot import open_lerobot
+from tests.distillation.sources.recorded_videos import FPS, grey, write_video
 
-FPS, LENGTHS = 10, (7, 12, 5)
+LENGTHS = (7, 12, 5)
 TOP, WRIST = "observation.images.top", "observation.images.wrist"
 
 
@@ -26,27 +24,13 @@ def level(camera: str, episode: int, frame: int) -> int:
 
 
 def pixels(camera: str, episode: int, frame: int) -> np.ndarray:
-    return np.full((64, 80, 3), level(camera, episode, frame), np.uint8)
+    return grey(level(camera, episode, frame))
 
 
 def png(image: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "PNG")
     return buffer.getvalue()
-
-
-def write_video(path: Path, frames: list[np.ndarray], codec: str = "libx264", options: dict[str, str] | None = None):
-    av = pytest.importorskip("av")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, FPS, options={"crf": "1", "g": "4"} | (options or {}))
-        stream.width, stream.height, stream.pix_fmt = 80, 64, "yuv420p"
-        stream.codec_context.time_base = Fraction(1, FPS)
-        for number, frame in enumerate(frames):
-            shown = av.VideoFrame.from_ndarray(frame, format="rgb24")
-            shown.pts = number
-            container.mux(stream.encode(shown))
-        container.mux(stream.encode())
 
 
 def write_info(root: Path, version: str, kinds: dict[str, str]) -> None:
@@ -163,53 +147,6 @@ def test_the_fingerprint_is_of_the_frames_not_of_the_folder(tmp_path, write, kin
     assert open_lerobot(f"lerobot:{tmp_path / 'a'}?every=2").fingerprint != first
 
 
-def test_a_video_with_reordered_frames_is_read_exactly(tmp_path):
-    root = write_v3(tmp_path / "set", {TOP: "video"})
-    frames = [pixels(TOP, episode, frame) for episode in (0, 1) for frame in range(LENGTHS[episode])]
-    write_video(root / "videos" / TOP / "chunk-000/file-000.mp4", frames, options={"g": "250", "bf": "3"})
-    order = np.random.default_rng(0).permutation(sum(LENGTHS)).tolist()
-    read = open_lerobot(f"lerobot:{root}")
-    np.testing.assert_allclose(
-        [round(read.read(index).float().mean().item()) for index in order],
-        [level(*[each for each in ALL if each[0] == TOP][index]) for index in order],
-        atol=1,
-    )
-
-
-class Frames(Dataset):
-    def __init__(self, frames: ConcatenatedImages):
-        self.frames = frames
-
-    def __len__(self) -> int:
-        return len(self.frames)
-
-    def __getitem__(self, index: int) -> torch.Tensor:
-        return self.frames.read(index)
-
-
-def test_workers_read_videos_that_their_parent_has_open(tmp_path):
-    frames = Frames(open_lerobot(f"lerobot:{write_v3(tmp_path / 'set', {TOP: 'video'})}"))
-    alone = torch.stack([frames[index] for index in range(len(frames))])
-    assert torch.equal(torch.cat(list(DataLoader(frames, 4, num_workers=2))), alone)
-
-
-def test_a_video_that_is_cut_off_or_damaged_is_damaged_frames(tmp_path):
-    root = write_v3(tmp_path / "set", {TOP: "video"})
-    path = root / "videos" / TOP / "chunk-000/file-000.mp4"
-    write_video(path, [pixels(TOP, 0, frame) for frame in range(3)])
-    frames = open_lerobot(f"lerobot:{root}")
-    assert frames.read(2).shape == (3, 64, 80)
-    assert frames.where(3) == f"{path} at 0.300 s"
-    with pytest.raises(DamagedImage, match=r"the video has no frame at 0.300 s"):
-        frames.read(3)
-    path.write_bytes(b"no video")
-    with pytest.raises(DamagedImage, match=r"Invalid data"):
-        open_lerobot(f"lerobot:{root}").read(3)
-    path.unlink()
-    with pytest.raises(ValueError, match=r"lacks 1 of 2 video files, the first is .*file-000.mp4"):
-        open_lerobot(f"lerobot:{root}")
-
-
 def test_a_cell_without_bytes_is_a_damaged_frame(tmp_path):
     root = write_v3(tmp_path / "set", {TOP: "image"})
     path = root / "data/chunk-000/file-001.parquet"
@@ -242,11 +179,4 @@ def test_what_is_no_such_data_set_is_refused(tmp_path):
     info = (root / "meta/info.json").read_text()
     (root / "meta/info.json").write_text(info.replace("v2.1", "v1.6"))
     with pytest.raises(ValueError, match=r"of format v2 or v3 in .*set, got v1.6"):
-        open_lerobot(f"lerobot:{root}")
-
-
-def test_videos_without_the_package_that_decodes_them_name_it(tmp_path, monkeypatch):
-    root = write_v3(tmp_path / "set", {TOP: "video"})
-    monkeypatch.setitem(sys.modules, "av", None)  # what `import av` meets where it is not installed
-    with pytest.raises(ValueError, match=r"holds videos, which the package av decodes: pip install av"):
         open_lerobot(f"lerobot:{root}")

@@ -273,15 +273,6 @@ def test_memory_stays_flat_over_epochs(tmp_path):
     assert max(resident[1:]) - resident[0] < 10e6  # of 40 MB that are read each epoch
 
 
-def test_parquet_without_images_is_refused_with_its_columns(tmp_path):
-    pq.write_table(pa.table({"label": [1, 2]}), tmp_path / "a.parquet")
-    with pytest.raises(ValueError, match=r"expected a column 'image' in file://.*a.parquet, got columns label"):
-        open_remote([f"file://{tmp_path}"], tmp_path / "cache")
-    pq.write_table(pa.table({"image": [1, 2]}), tmp_path / "a.parquet")
-    with pytest.raises(ValueError, match=r"expected the bytes of image files .* got int64"):
-        open_remote([f"file://{tmp_path}"], tmp_path / "cache")
-
-
 def test_a_limit_too_small_for_two_windows_is_refused_at_the_start(folder, tmp_path):
     with pytest.raises(
         ValueError, match=r"shard_cache_gb: expected at least .* for two windows .* got 1e-05; raise it"
