@@ -1,9 +1,5 @@
-import json
-
 import pytest
-import timm
 import torch
-import torchvision
 from torch import nn
 from torch.distributed import destroy_process_group, init_process_group
 from torch.nn.parallel import DistributedDataParallel
@@ -49,26 +45,6 @@ def test_a_map_that_was_not_asked_for_at_construction_is_refused(images):
 def test_uint8_and_float_images_give_the_same_embedding(backbone, images):
     student = Student([8], backbone).eval()
     torch.testing.assert_close(student(images), student(images.float() / 255), rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize("backbone", ["resnet34", "resnet50"])
-def test_a_resnet_is_torchvisions_on_normalised_pixels(backbone, images):
-    student = Student([8], backbone).eval()
-    reference = getattr(torchvision.models, backbone)()
-    reference.fc = nn.Identity()
-    reference.load_state_dict(student.encoder.trunk.state_dict())
-    mean, std = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1), torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
-    expected = reference.eval()((images / 255 - mean) / std)
-    torch.testing.assert_close(student.encoder(images), expected, rtol=1e-4, atol=1e-4)
-
-
-@pytest.mark.parametrize("backbone", [TIMM_VIT, TIMM_CONVNEXT])
-def test_a_timm_backbone_is_timms_on_normalised_pixels(backbone):
-    student = Student([8], backbone).eval()
-    reference = timm.create_model(backbone.removeprefix("timm/"), num_classes=0).eval()
-    reference.load_state_dict(student.encoder.trunk.state_dict())
-    images = torch.rand(1, 3, 160, 160)  # the size of their configuration
-    torch.testing.assert_close(student.encoder(images), reference(student.encoder.normalizer(images)))
 
 
 @pytest.mark.parametrize("backbone", ["resnet18", "resnet34"])
@@ -153,61 +129,17 @@ def test_impossible_statistics_are_refused(mean, std, message):
 # ---- checkpoints
 
 
-def test_a_resnet18_is_saved_as_the_product_loads_it(tmp_path, images, statistics):
-    student = Student([5, 3])
+@pytest.mark.parametrize("backbone", ["resnet18", TIMM_VIT])
+def test_a_saved_student_is_the_exported_encoder(backbone, tmp_path, statistics):
+    student = Student([5, 3], backbone, patch_width=4)
     student.standardize(*statistics)
-    folder = student.save(tmp_path / "encoder", "a name", {"teacher": "t"})
-    for encoder in (XDistillResNet18.from_pretrained(folder), load_student(folder)):
-        assert encoder.checkpoint is not None
-        assert (encoder.checkpoint.name, encoder.checkpoint.provenance) == ("a name", {"teacher": "t"})
-        torch.testing.assert_close(
-            encoder.teacher_embedding(images), student.exported().teacher_embedding(images), rtol=1e-2, atol=1e-2
-        )  # half precision on the disk
-
-
-@pytest.mark.parametrize(("backbone", "norm"), [("resnet34", "group"), (TIMM_VIT, "batch")])
-def test_an_ablation_student_comes_back_as_it_was_saved(backbone, norm, tmp_path, images, statistics):
-    student = Student([5, 3], backbone, norm, patch_width=4)
-    student.standardize(*statistics)
-    folder = student.save(tmp_path / "encoder", "a name", {"teacher": "t"})
-    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
-    encoder, exported = load_student(folder), student.exported()
+    encoder, exported = load_student(student.save(tmp_path / "encoder", "a name", {"teacher": "t"})), student.exported()
     assert encoder.checkpoint is not None
-    assert (encoder.checkpoint.architecture, encoder.checkpoint.teacher_features) == (backbone, 8)
-    stored = {key: value.half().float() for key, value in exported.state_dict().items()}
-    assert all(torch.equal(value, stored[key]) for key, value in encoder.state_dict().items())
-    assert encoder(images).shape == (2, encoder.num_features)
-    with pytest.raises(CheckpointError, match="architecture: expected 'resnet18'"):
-        XDistillResNet18.from_pretrained(folder)
-
-
-def test_a_folder_that_is_damaged_or_foreign_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"no config.json; give a folder that a distillation wrote"):
-        load_student(tmp_path)
-    folder = Student([8], TIMM_VIT).save(tmp_path / "encoder", "a name", {})
-    weights, config = folder / "model.safetensors", folder / "config.json"
-    content = weights.read_bytes()
-    weights.write_bytes(content[:-1])
-    with pytest.raises(ValueError, match="missing, truncated, or of another checkpoint"):
-        load_student(folder)
-    weights.write_bytes(content)
-    entries = json.loads(config.read_text())
-    config.write_text(json.dumps(entries | {"architecture": TIMM_CONVNEXT}))
-    with pytest.raises(ValueError, match="missing keys"):
-        load_student(folder)
-    config.write_text('{"model_type": "vit"}')
-    with pytest.raises(ValueError, match="expected the entries architecture, .* a distillation did not write it"):
-        load_student(folder)
-
-
-def test_a_weight_that_half_precision_cannot_hold_is_refused_and_the_old_files_stay(tmp_path):
-    student = Student([8], TIMM_VIT)
-    folder = student.save(tmp_path, "first", {})
-    before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    student.head.bias.data[0] = 1e6
-    with pytest.raises(ValueError, match="teacher_head.bias reaches 1e.06, float16 ends at 65504"):
-        student.save(tmp_path, "second", {})
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert (encoder.checkpoint.name, encoder.checkpoint.provenance) == ("a name", {"teacher": "t"})
+    exported_state, saved_state = exported.state_dict(), encoder.state_dict()
+    assert saved_state.keys() == exported_state.keys()
+    for key, value in exported_state.items():
+        assert torch.equal(saved_state[key], value.half().to(value.dtype))  # half precision on the disk
 
 
 @pytest.mark.parametrize(("backbone", "weight"), [("resnet18", "conv1.weight"), (TIMM_VIT, "pos_embed")])
@@ -282,10 +214,7 @@ def test_a_compiled_student_is_one_graph(backbone, images):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (([8], "resnet101"), "backbone: expected resnet18, resnet34, resnet50 or timm/<model>, got 'resnet101'"),
-        (([8], "timm/vit_small"), "timm knows no model 'vit_small'; close: vit_small_"),
-        (([8], TIMM_VIT, "group"), "norm: timm/test_vit comes with its own layers"),
-        (([8], "timm/mixer_s32_224"), "takes images of one size alone; take a ViT or a convnet"),
+        (([8], "resnet101"), "backbone: expected resnet18, .*, got 'resnet101'"),
         (([8], "resnet18", "frozen"), "norm: expected batch or group, got 'frozen'"),
         (([],), r"widths: expected the width of each teacher, 1 or more, got \(\)"),
     ],
@@ -293,8 +222,3 @@ def test_a_compiled_student_is_one_graph(backbone, images):
 def test_a_student_that_cannot_be_built_is_refused_with_what_can(arguments, message):
     with pytest.raises(ValueError, match=message):
         Student(*arguments)
-
-
-def test_a_vit_refuses_images_that_are_no_multiple_of_its_patch():
-    with pytest.raises(ValueError, match="takes sides that are multiples of 16 px, got 72 x 64"):
-        Student([8], TIMM_VIT)(torch.rand(1, 3, 72, 64))

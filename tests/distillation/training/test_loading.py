@@ -1,0 +1,45 @@
+import multiprocessing
+import os
+import subprocess
+
+import pytest
+import torch
+
+from distillation.datasets import Views, open_images
+from distillation.training.batches import Key
+from distillation.training.loading import stream
+from distillation.views import AUGMENTATIONS
+
+KEYS: list[list[Key]] = [[(index, view, 32) for index in (0, 5, 3, 11)] for view in range(8)]
+
+
+@pytest.fixture
+def views(parquet) -> Views:
+    return Views(open_images([parquet]), 0, AUGMENTATIONS["paper"])
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_are_the_views_of_their_keys_in_that_order(views, workers):
+    batches = list(stream(views, KEYS, workers))
+    assert len(batches) == len(KEYS)
+    for batch, keys in zip(batches, KEYS, strict=True):
+        assert torch.equal(batch["student"], torch.stack([views[key]["student"] for key in keys]))
+        assert batch["index"].tolist() == [0, 5, 3, 11]
+
+
+def test_there_is_at_most_one_worker_a_core_and_none_after_the_stream_is_closed(views, monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    batches = stream(views, KEYS, workers=1000)
+    next(batches)
+    (worker,) = multiprocessing.active_children()
+    batches.close()
+    assert not worker.is_alive()
+
+
+def test_a_signal_to_all_processes_of_a_run_does_not_stop_its_workers(views):
+    batches = stream(views, KEYS, workers=1)
+    first = next(batches)
+    (worker,) = multiprocessing.active_children()
+    for name in ("INT", "TERM"):  # as Ctrl-C and a scheduler do; sent by another process than its parent
+        subprocess.run(["sh", "-c", f"kill -{name} {worker.pid}"], check=True)
+    assert len([first, *batches]) == len(KEYS)
