@@ -4,12 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from policy_examples.benchmarking.outcome import checkpoint_name, mean_of_best
 from policy_examples.benchmarking.protocols import PROTOCOLS, PresetName
 from policy_examples.benchmarking.runs import EncoderChoice, Run
 from policy_examples.benchmarking.stages import collect_once, epoch_steps, train_config
 from policy_examples.store import Demonstrations, save_demonstrations
-from xdistill_encoder.checkpoints import bundled_checkpoints
 
 
 def test_demonstrations_of_other_settings_are_refused(tmp_path):
@@ -85,14 +83,3 @@ def test_points_are_in_the_scene_of_encoders_that_read_them_alone():
         PROTOCOLS["dp3"].scene("reach", points=False), shift="light"
     )
     assert PROTOCOLS["dp3"].scene("reach", points=False).points is None
-
-
-def test_top5_is_the_mean_of_the_five_best_or_of_all():
-    assert mean_of_best([0.0, 1.0, 0.2, 0.4, 0.6, 0.8]) == pytest.approx(0.6)  # without 0.0
-    assert mean_of_best([0.5, 1.0]) == 0.75
-
-
-def test_a_default_checkpoint_is_named():
-    assert checkpoint_name(EncoderChoice("xdistill"), "frozen") in bundled_checkpoints()
-    assert checkpoint_name(EncoderChoice("xdistill", checkpoint="mine"), "frozen") == "mine"
-    assert checkpoint_name(EncoderChoice("blind"), None) == ""

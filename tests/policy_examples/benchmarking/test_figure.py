@@ -1,0 +1,101 @@
+import re
+from collections.abc import Sequence
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from policy_examples.benchmarking.comparison import compare
+from policy_examples.benchmarking.figure import COLOURS, draw_comparison
+from policy_examples.benchmarking.results import Row
+from tests.policy_examples.benchmarking.rows import row
+
+RATES = {"xdistill": 0.8, "resnet18-scratch": 0.1, "dinov2-s": 0.9, "blind": 0.0}
+
+
+@pytest.fixture
+def drawn(tmp_path):
+    """Rows, the reference -> the picture as SVG, in which places and texts can be read."""
+
+    def draw(rows: Sequence[Row], reference: str = "xdistill") -> str:
+        draw_comparison(compare(rows), "best", reference, tmp_path / "picture.svg")
+        return (tmp_path / "picture.svg").read_text()
+
+    return draw
+
+
+def texts(picture: str) -> list[str]:
+    """What matplotlib draws as outlines and notes as comments."""
+    return [text.strip() for text in re.findall(r"<!--(.*?)-->", picture, flags=re.DOTALL)]
+
+
+def shapes(picture: str, axes: str) -> list[ElementTree.Element]:
+    """All that is drawn in "axes_1", on the left, or "axes_2", without the legend."""
+    root = ElementTree.fromstring(picture)
+    within = next(element for element in root.iter() if element.get("id") == axes)
+    legend = {id(each) for part in within.iter() if "legend" in part.get("id", "") for each in part.iter()}
+    return [each for each in within.iter() if id(each) not in legend]
+
+
+def points(picture: str, axes: str, colour: str) -> list[tuple[float, float]]:
+    """(x, y) in the picture, y down, of the markers of one colour, where no interval has caps."""
+    markers = [each for each in shapes(picture, axes) if f"fill: {colour.lower()}" in each.get("style", "")]
+    return [(float(each.attrib["x"]), float(each.attrib["y"])) for each in markers if each.tag.endswith("use")]
+
+
+def intervals(picture: str) -> tuple[int, int]:
+    """How many there are on the left, on the right."""
+    left, right = (
+        sum(each.get("id", "").startswith("LineCollection") for each in shapes(picture, axes))
+        for axes in ("axes_1", "axes_2")
+    )
+    return left, right
+
+
+def test_means_stand_at_their_height_group_by_group_in_each_encoders_colour(drawn):
+    """Groups are easy, medium, all, and all without what blind solves, which here are the same."""
+    rows = [row(encoder, "reach", 0, rate) for encoder, rate in RATES.items()]
+    rows += [row(encoder, "sweep", 0, rate / 2) for encoder, rate in RATES.items()]
+    picture = drawn(rows)
+    means, heights, places = [], [], []
+    for colour, rate in zip(COLOURS, RATES.values(), strict=False):
+        found = points(picture, "axes_1", colour)
+        places.append([x for x, _ in found])
+        means += [rate, rate / 2, 0.75 * rate, 0.75 * rate]
+        heights += [y for _, y in found]
+    in_order = np.transpose(places).ravel()  # encoder by encoder, group by group
+    assert in_order.tolist() == sorted(in_order)
+    slope, foot = np.polyfit(means, heights, 1)
+    assert slope < 0  # y is down
+    np.testing.assert_allclose(heights, slope * np.array(means) + foot, atol=0.01)
+
+
+def test_differences_lie_to_the_right_of_zero_where_the_reference_is_ahead(drawn):
+    picture = drawn([row(encoder, "reach", 0, rate) for encoder, rate in RATES.items()])
+    (zero,) = re.findall(r'<path d="M ([\d.]+) [\d.]+ \nL \1 [\d.]+ \n" clip-path=.*?stroke: #000000', picture)
+    gaps, places = [0.0], [float(zero)]
+    for colour, rate in list(zip(COLOURS, RATES.values(), strict=False))[1:]:
+        ((x, _),) = points(picture, "axes_2", colour)
+        gaps, places = [*gaps, RATES["xdistill"] - rate], [*places, x]
+    slope, foot = np.polyfit(gaps, places, 1)
+    assert slope > 0
+    np.testing.assert_allclose(places, slope * np.array(gaps) + foot, atol=0.01)
+    assert points(picture, "axes_2", COLOURS[0]) == []  # the reference has no difference to itself
+
+
+def test_intervals_are_drawn_where_every_task_has_several_seeds_alone(drawn):
+    """Of two encoders over easy, medium, all twice, and of their difference; with one seed of sweep over easy alone."""
+    tasks, encoders = ("reach", "sweep"), ("xdistill", "r3m")
+    rows = [row(encoder, task, seed, 0.5) for encoder in encoders for task in tasks for seed in (0, 1)]
+    assert intervals(drawn(rows)) == (2 * 4, 1)
+    assert intervals(drawn([found for found in rows if (found.task, found.seed) != ("sweep", 1)])) == (2, 0)
+
+
+def test_groups_encoders_and_what_is_compared_are_named(drawn):
+    rows = [row(encoder, task, 0, 1.0) for encoder in ("xdistill", "r3m", "blind") for task in ("reach", "sweep")]
+    said = texts(drawn(rows, reference="r3m"))
+    assert {"easy", "medium", "all", "(1)", "(2)"} <= set(said)
+    assert "all without °" not in said  # blind solves both, so that group is empty
+    assert "success, %, the best evaluation of each seed" in said
+    assert "r3m minus the other, percentage points, all tasks" in said
+    assert [said.count(encoder) for encoder in ("xdistill", "blind", "r3m")] == [2, 2, 1]  # the legend; the rivals
