@@ -1,36 +1,47 @@
 """A comparison as a picture."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from policy_examples.benchmarking.comparison import Comparison, Metric
 from policy_examples.benchmarking.markdown import METRICS
 from policy_examples.benchmarking.statistics import Estimate, estimate
-from policy_examples.benchmarking.tables import groups, paired_differences
+from policy_examples.benchmarking.tables import WITHOUT_BLIND, groups, paired_differences
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
 """Okabe and Ito's, told apart by most eyes."""
 
+FEW = 12
+"""So many tasks stand each by itself; more are summed up by difficulty."""
+
 
 def draw_comparison(comparison: Comparison, metric: Metric, reference: str, image: Path) -> None:
-    """Write a PNG: means of each group of tasks, differences to the reference; bars are 95 % intervals."""
+    """Write a PNG: means of tasks or groups of tasks, differences to the reference; bars are 95 % intervals.
+
+    A task by itself has a small point for each seed in place of an interval.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 1.5 + 0.3 * max(6, len(comparison.encoders)) + 1.5), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(2, 1))
-    named = {name: tasks for name, tasks in groups(comparison).items() if tasks}
+    shown = places(comparison)
     rivals = [encoder for encoder in comparison.encoders if encoder != reference]
     for index, encoder in enumerate(comparison.encoders):
         colour, offset = COLOURS[index % len(COLOURS)], (index - (len(comparison.encoders) - 1) / 2) * 0.1
-        for place, tasks in enumerate(named.values()):
-            found = estimate(comparison.scores(encoder, metric, tasks))
+        for x, place in enumerate(shown):
+            scores = comparison.scores(encoder, metric, place.tasks)
+            found = estimate(scores)
             left.errorbar(
-                place + offset, 100 * found.mean, yerr=_reach(found), fmt="o", color=colour, capsize=2,
-                label=encoder if place == 0 else None,
+                x + offset, 100 * found.mean, yerr=None if place.seeds else _reach(found), fmt="o",
+                color=colour, capsize=2, label=encoder if x == 0 else None,
             )  # fmt: skip
+            heights = [100 * score for score in scores[place.tasks[0]].values()]
+            if place.seeds and len(heights) > 1:
+                left.scatter([x + offset] * len(heights), heights, s=8, color=colour, alpha=0.5, linewidths=0)
         if encoder in rivals:
             gap = estimate(paired_differences(comparison, metric, reference, encoder))
             right.errorbar(100 * gap.mean, rivals.index(encoder), xerr=_reach(gap), fmt="o", color=colour, capsize=2)
-    left.set_xticks(range(len(named)), [f"{name}\n({len(tasks)})" for name, tasks in named.items()])
+    left.set_xticks(range(len(shown)), [place.label for place in shown], fontsize="small")
     left.set_ylim(-3, 103)
     left.set_ylabel(f"success, %, {METRICS[metric]}", fontsize="small")
     left.grid(axis="y", alpha=0.3)
@@ -41,6 +52,34 @@ def draw_comparison(comparison: Comparison, metric: Metric, reference: str, imag
     right.set_xlabel(f"{reference} minus the other, percentage points, all tasks", fontsize="small")
     right.grid(axis="x", alpha=0.3)
     figure.savefig(image, dpi=120)
+
+
+@dataclass(frozen=True)
+class Place:
+    """What stands at one place of the axis.
+
+    Attributes:
+        label: below it.
+        tasks: whose mean is drawn.
+        seeds: it is one task by itself, each of its seeds a point.
+    """
+
+    label: str
+    tasks: list[str]
+    seeds: bool = False
+
+
+def places(comparison: Comparison) -> list[Place]:
+    """Few tasks one by one, many by difficulty; then all; then those that blind does not solve, if it solves any."""
+    found = {name: Place(f"{name}\n({len(tasks)})", tasks) for name, tasks in groups(comparison).items() if tasks}
+    means = [found.pop(name) for name in ("all", WITHOUT_BLIND) if name in found]
+    if not comparison.solved_by_blind:
+        means = means[:1]
+    if len(comparison.tasks) > FEW:
+        return [*found.values(), *means]
+    mark = dict.fromkeys(comparison.solved_by_blind, "°")
+    labels = {task: f"{task}{mark.get(task, '')}\n{difficulty}" for task, difficulty in comparison.tasks.items()}
+    return [*(Place(label, [task], seeds=True) for task, label in labels.items()), *means]
 
 
 def _reach(found: Estimate) -> list[list[float]] | None:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from policy_examples.benchmarking.comparison import compare
-from policy_examples.benchmarking.figure import COLOURS, draw_comparison
+from policy_examples.benchmarking.figure import COLOURS, FEW, draw_comparison
 from policy_examples.benchmarking.results import Row
+from policy_examples.envs.published import PUBLISHED
 from tests.policy_examples.benchmarking.rows import row
 
 RATES = {"xdistill": 0.8, "resnet18-scratch": 0.1, "dinov2-s": 0.9, "blind": 0.0}
@@ -52,8 +53,8 @@ def intervals(picture: str) -> tuple[int, int]:
     return left, right
 
 
-def test_means_stand_at_their_height_group_by_group_in_each_encoders_colour(drawn):
-    """Groups are easy, medium, all, and all without what blind solves, which here are the same."""
+def test_means_stand_at_their_height_place_by_place_in_each_encoders_colour(drawn):
+    """Places are the two tasks, then all; what blind does not solve is all here, and has no place of its own."""
     rows = [row(encoder, "reach", 0, rate) for encoder, rate in RATES.items()]
     rows += [row(encoder, "sweep", 0, rate / 2) for encoder, rate in RATES.items()]
     picture = drawn(rows)
@@ -61,9 +62,9 @@ def test_means_stand_at_their_height_group_by_group_in_each_encoders_colour(draw
     for colour, rate in zip(COLOURS, RATES.values(), strict=False):
         found = points(picture, "axes_1", colour)
         places.append([x for x, _ in found])
-        means += [rate, rate / 2, 0.75 * rate, 0.75 * rate]
+        means += [rate, rate / 2, 0.75 * rate]
         heights += [y for _, y in found]
-    in_order = np.transpose(places).ravel()  # encoder by encoder, group by group
+    in_order = np.transpose(places).ravel()  # encoder by encoder, place by place
     assert in_order.tolist() == sorted(in_order)
     slope, foot = np.polyfit(means, heights, 1)
     assert slope < 0  # y is down
@@ -84,17 +85,39 @@ def test_differences_lie_to_the_right_of_zero_where_the_reference_is_ahead(drawn
 
 
 def test_intervals_are_drawn_where_every_task_has_several_seeds_alone(drawn):
-    """Of two encoders over easy, medium, all twice, and of their difference; with one seed of sweep over easy alone."""
+    """Of two encoders over all tasks, and of their difference; none where sweep has one seed."""
     tasks, encoders = ("reach", "sweep"), ("xdistill", "r3m")
     rows = [row(encoder, task, seed, 0.5) for encoder in encoders for task in tasks for seed in (0, 1)]
-    assert intervals(drawn(rows)) == (2 * 4, 1)
-    assert intervals(drawn([found for found in rows if (found.task, found.seed) != ("sweep", 1)])) == (2, 0)
+    assert intervals(drawn(rows)) == (2, 1)
+    assert intervals(drawn([found for found in rows if (found.task, found.seed) != ("sweep", 1)])) == (0, 0)
+
+
+def test_many_tasks_stand_as_groups_by_difficulty_and_few_by_themselves(drawn):
+    easy = [task for task, entry in PUBLISHED.items() if entry.difficulty == "easy"]
+    few, many = ([row("xdistill", task, 0, 1.0) for task in easy[:count]] for count in (FEW, FEW + 1))
+    assert set(easy[:FEW]) <= set(texts(drawn(few)))
+    said = texts(drawn(many))
+    assert not set(easy) & set(said)
+    assert {"easy", f"({FEW + 1})"} <= set(said)
+
+
+def test_a_task_by_itself_shows_each_seed(drawn):
+    rows = [row("xdistill", "reach", seed, score) for seed, score in enumerate((0.2, 0.4, 0.9))]
+    circles = [each for each in shapes(drawn(rows), "axes_1") if "fill-opacity: 0.5" in each.get("style", "")]
+    assert len([each for each in circles if each.tag.endswith("use")]) == 3
+
+
+def test_a_task_that_blind_solves_is_marked_and_left_out_of_a_second_mean(drawn):
+    rows = [row(encoder, task, 0, 1.0) for encoder in ("xdistill", "blind") for task in ("reach", "sweep")]
+    rows[-1] = row("blind", "sweep", 0, 0.0)
+    said = texts(drawn(rows))
+    assert {"reach°", "sweep", "all", "all without °"} <= set(said)
 
 
 def test_groups_encoders_and_what_is_compared_are_named(drawn):
     rows = [row(encoder, task, 0, 1.0) for encoder in ("xdistill", "r3m", "blind") for task in ("reach", "sweep")]
     said = texts(drawn(rows, reference="r3m"))
-    assert {"easy", "medium", "all", "(1)", "(2)"} <= set(said)
+    assert {"reach°", "easy", "sweep°", "medium", "all", "(2)"} <= set(said)
     assert "all without °" not in said  # blind solves both, so that group is empty
     assert "success, %, the best evaluation of each seed" in said
     assert "r3m minus the other, percentage points, all tasks" in said
