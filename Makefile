@@ -62,6 +62,7 @@ pictures: install
 	mv classes/classes.png docs/pictures/classes.png
 	mv classes/summary.json docs/pictures/classes.json
 	rmdir classes
+	$(BIN)/xdistill table policy_examples/results/benchmark.csv
 
 # Builds the wheel, installs it with its dependencies in an environment of its own, uses it from another folder.
 wheel: install

@@ -22,9 +22,10 @@ def draw_comparison(comparison: Comparison, metric: Metric, reference: str, imag
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(12, 1.5 + 0.3 * max(6, len(comparison.encoders)) + 1.5), layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=(2, 1))
     shown = places(comparison)
+    wide = max(8, 0.95 * len(shown))
+    figure = Figure(figsize=(wide + 4, 1.5 + 0.3 * max(6, len(comparison.encoders)) + 1.5), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(wide, 4))
     rivals = [encoder for encoder in comparison.encoders if encoder != reference]
     for index, encoder in enumerate(comparison.encoders):
         colour, offset = COLOURS[index % len(COLOURS)], (index - (len(comparison.encoders) - 1) / 2) * 0.1
@@ -45,7 +46,7 @@ def draw_comparison(comparison: Comparison, metric: Metric, reference: str, imag
     left.set_ylim(-3, 103)
     left.set_ylabel(f"success, %, {METRICS[metric]}", fontsize="small")
     left.grid(axis="y", alpha=0.3)
-    left.legend(fontsize="small")
+    left.legend(fontsize="small", loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False)
     right.axvline(0, color="black", linewidth=0.8)
     right.set_yticks(range(len(rivals)), rivals)
     right.set_ylim(max(1, len(rivals)) - 0.5, -0.5)
