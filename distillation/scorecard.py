@@ -12,7 +12,7 @@ import torch
 import tyro
 from torch import Tensor
 
-from distillation.datasets import LabelledImages
+from distillation.datasets import LabelledImages, open_labelled
 from distillation.provenance import describe_run
 from distillation.scoring.compared_teachers import check_head, load_compared
 from distillation.scoring.corruptions import CORRUPTIONS
@@ -64,11 +64,12 @@ COLUMNS = (
 class Config:
     """One encoder, one labelled bank, one set of labelled queries."""
 
-    bank: tuple[str, ...]
-    """Labelled images in which neighbours are looked up: parquet (columns `image`, `label`), a folder with a
-    sub-folder a class, or a Hub dataset id."""
     queries: tuple[str, ...]
-    """Labelled images that are classified, in the same form."""
+    """Labelled images that are classified: parquet (columns `image`, `label`), a folder with a sub-folder a class, or a
+    Hub dataset id."""
+    bank: tuple[str, ...] = ()
+    """Labelled images in which neighbours are looked up, in the same form. None: nothing is classified, only the
+    agreement with the teacher is measured."""
     bank_split: str = "train"
     """Split of the bank, where it is a Hub dataset."""
     queries_split: str = "validation"
@@ -111,6 +112,10 @@ class Config:
         for field, least in {"batch_size": 1, "workers": 0}.items():
             if getattr(self, field) < least:
                 raise ValueError(f"{field}: expected {least} or more, got {getattr(self, field)}")
+        if not self.bank and (self.encoder is None or not self.teacher):
+            raise ValueError("bank: expected labelled images, or an --encoder and its --teacher to compare it with")
+        if not self.bank and self.plot:
+            raise ValueError("plot: what is drawn are neighbours in a bank; name one")
 
 
 def score(config: Config, device: torch.device) -> dict[str, Any]:
@@ -121,34 +126,48 @@ def score(config: Config, device: torch.device) -> dict[str, Any]:
     """
     torch.manual_seed(config.seed)
     encoder, teachers = open_encoder(config)
-    bank, queries = open_bank_and_queries(config.bank, config.queries, config.bank_split, config.queries_split)
-    bank_labels, query_labels = (torch.from_numpy(images.labels).to(device) for images in (bank, queries))
+    bank = None
+    if config.bank:
+        bank, queries = open_bank_and_queries(config.bank, config.queries, config.bank_split, config.queries_split)
+    else:
+        queries = open_labelled(config.queries, config.queries_split)
 
     encoder.features.to(device)
-    bank_views = PreparedImages(bank, encoder.prepare)
     compared = {f"teacher{i}": teacher.to(device) for i, teacher in enumerate(teachers)}
     views = {name: CentreView(teacher.image_size, teacher.interpolation) for name, teacher in compared.items()}
-    query_views = PreparedImages(queries, encoder.prepare, views, corruption_seed=config.seed)
-    networks = dict.fromkeys((CLEAN, *CORRUPTIONS), encoder.features) | compared
+    query_views = PreparedImages(queries, encoder.prepare, views, corruption_seed=config.seed if bank else None)
+    networks = dict.fromkeys((CLEAN, *(CORRUPTIONS if bank else ())), encoder.features) | compared
     loading = {"batch_size": config.batch_size, "workers": config.workers}
-    known = embed({CLEAN: encoder.features}, bank_views, device, title="bank", **loading)[CLEAN].to(device)  # (N, D)
     asked = {k: v.to(device) for k, v in embed(networks, query_views, device, title="queries", **loading).items()}
-
-    neighbours = knn_scores(known, bank_labels, asked[CLEAN], query_labels)
-    probe, penalty = linear_probe_accuracy(known, bank_labels, asked[CLEAN], query_labels)
-    return {
+    row = {
         "encoder": encoder.name,
         "queries": " ".join(source_name(source, config.queries_split) for source in config.queries),
         "image_size_px": encoder.image_size_px,
+        "effective_rank": round(effective_rank(asked[CLEAN]), 2),
+        **against_teachers(config, encoder, list(compared.values()), asked, queries),
+        "query_images": len(queries),
+        "weights_sha256": encoder.weights_sha256,
+    }
+    if bank:
+        bank_views = PreparedImages(bank, encoder.prepare)
+        known = embed({CLEAN: encoder.features}, bank_views, device, title="bank", **loading)[CLEAN].to(device)  # (N, D)
+        row |= classified(known, bank, asked, queries) | {"bank_images": len(bank)}
+    return row
+
+
+def classified(
+    known: Tensor, bank: LabelledImages, asked: dict[str, Tensor], queries: LabelledImages
+) -> dict[str, object]:
+    """How rightly labels of the queries follow from those of the bank: by neighbours, by a linear probe, and by
+    neighbours of corrupted queries."""
+    bank_labels, query_labels = (torch.from_numpy(images.labels).to(known.device) for images in (bank, queries))
+    neighbours = knn_scores(known, bank_labels, asked[CLEAN], query_labels)
+    probe, penalty = linear_probe_accuracy(known, bank_labels, asked[CLEAN], query_labels)
+    return {
         **neighbours,
         "linear_probe_percent": percent(probe),
         "linear_probe_penalty": penalty,
-        "effective_rank": round(effective_rank(asked[CLEAN]), 2),
         **robustness_scores(known, bank_labels, asked, query_labels, neighbours["knn10_percent"]),
-        **against_teachers(config, encoder, list(compared.values()), asked, queries),
-        "bank_images": len(bank),
-        "query_images": len(queries),
-        "weights_sha256": encoder.weights_sha256,
     }
 
 

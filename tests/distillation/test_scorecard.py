@@ -21,7 +21,7 @@ def run(monkeypatch, *arguments: str) -> None:
 
 
 def small(parquet: str, **settings) -> Config:
-    return Config((parquet,), (parquet,), image_size=32, workers=0, **settings)
+    return Config(queries=(parquet,), bank=(parquet,), image_size=32, workers=0, **settings)
 
 
 @pytest.fixture
@@ -49,6 +49,25 @@ def test_a_student_is_compared_with_its_teacher(parquet, student, teacher_spec):
     assert row["teacher_explained_variance"] < 0  # of random weights
     assert row["weights_sha256"]
     assert "teacher_head_top1_percent" not in row  # this teacher has no classifier
+
+
+def test_without_a_bank_the_agreement_is_the_same_and_nothing_is_classified(parquet, student, teacher_spec):
+    compared: dict[str, Any] = {"encoder": student, "teacher": (teacher_spec,)}
+    alone = score(Config(queries=(parquet,), image_size=32, workers=0, **compared), CPU)
+    assert alone.items() < score(small(parquet, **compared), CPU).items()
+    assert {"teacher_explained_variance_standardized", "teacher_cosine", "effective_rank"} < set(alone)
+    assert not any(name.startswith(("knn", "linear", "robustness", "bank")) for name in alone)
+
+
+@pytest.mark.parametrize("settings", [{"encoder": "random"}, {"teacher": ("vit",)}])
+def test_without_a_bank_an_encoder_and_its_teacher_are_needed(settings):
+    with pytest.raises(ValueError, match="bank: expected labelled images, or an --encoder and its --teacher"):
+        Config(queries=("queries",), **settings)
+
+
+def test_without_a_bank_there_is_nothing_to_draw(tmp_path):
+    with pytest.raises(ValueError, match="plot: what is drawn are neighbours in a bank; name one"):
+        Config(queries=("queries",), encoder="random", teacher=("vit",), plot=tmp_path / "scores.png")
 
 
 def test_the_teachers_classifier_reads_what_the_student_estimates(parquet, student, tmp_path):
@@ -120,7 +139,7 @@ def test_other_classes_among_the_queries_are_refused(tmp_path):
         "fewer": "the bank has 2 classes, the queries have 1",
         "others": "class 1 is 'b' in",
     }.items():
-        config = Config((str(tmp_path / "bank"),), (str(tmp_path / folder),), encoder="random", workers=0)
+        config = Config(queries=(str(tmp_path / folder),), bank=(str(tmp_path / "bank"),), encoder="random", workers=0)
         with pytest.raises(ValueError, match=message):
             score(config, CPU)
 
@@ -129,7 +148,7 @@ def test_other_classes_among_the_queries_are_refused(tmp_path):
 def test_a_size_of_zero_is_refused(field):
     sizes: dict[str, Any] = {field: 0}
     with pytest.raises(ValueError, match=f"{field}: expected 1 or more, got 0"):
-        Config(("bank",), ("queries",), **sizes)
+        Config(queries=("queries",), bank=("bank",), **sizes)
 
 
 def test_images_are_named_after_what_they_are(tmp_path):
