@@ -40,6 +40,8 @@ class Config:
     """Labelled bank and queries of each scorecard: `--scored bank.parquet queries.parquet bank2 queries2`."""
     license_terms: Path
     """Text file: what the terms of teacher and images allow."""
+    compared: tuple[str, ...] = ()
+    """Held-out images on which nothing is classified: how near each student comes to its teacher on them."""
     limits: Path | None = None
     """Text file: limits to state beside those that every card has."""
     split: str = "train"
@@ -102,13 +104,18 @@ class Config:
             )
         if not self.scored:
             raise ValueError("scored: expected a bank and queries, got none; weights without scores are not released")
-        names = [queries_name(queries) for _, queries in self.scored]
+        names = [queries_name(queries) for _, queries in self.all_scored]
         if len(set(names)) < len(names):
             raise ValueError(f"scored: expected queries of different names, which name the scorecards, got {names}")
         if "/" in self.stem or not self.stem:
             raise ValueError(f"stem: expected part of a name, such as 'dinov2-vitl14-in1k', got {self.stem!r}")
         if self.processes < 1:
             raise ValueError(f"processes: expected 1 or more, got {self.processes}")
+
+    @property
+    def all_scored(self) -> tuple[tuple[str | None, str], ...]:
+        """Bank, or None, and queries of each scorecard."""
+        return (*self.scored, *((None, queries) for queries in self.compared))
 
     def name(self, norm: Norm) -> str:
         """Of the weights with these norm layers."""
@@ -174,13 +181,15 @@ def steps(config: Config) -> Iterator[Step]:
 def scorecards(config: Config, run: Path) -> Iterator[Step]:
     """The scorecards of one run, then its folder for the Hub."""
     files, pictures = [], [run / "curve.png"]
-    for bank, queries in config.scored:
+    for bank, queries in config.all_scored:
         name = queries_name(queries)
         files.append(run / f"{name}.json")
-        pictures.append(run / f"{name}.png")
         arguments = [*option("encoder", run / "encoder"), *option("teacher", *config.teacher)]
-        arguments += [*option("bank", bank), *option("queries", queries), *given("image_size", config.score_image_size)]
-        arguments += [*option("output", files[-1]), *option("plot", pictures[-1]), *option("workers", config.workers)]
+        arguments += [*given("bank", bank), *option("queries", queries), *given("image_size", config.score_image_size)]
+        arguments += [*option("output", files[-1]), *option("workers", config.workers)]
+        if bank is not None:
+            pictures.append(run / f"{name}.png")
+            arguments += option("plot", pictures[-1])
         yield Step("scorecard", tuple(arguments), scores=files[-1], of=run)
     arguments = [*option("checkpoint", run), *option("scores", *files), *option("plots", *pictures)]
     arguments += [*option("license-terms", config.license_terms), *given("limits", config.limits)]

@@ -55,6 +55,17 @@ def test_both_norms_are_made_from_one_cache_the_second_from_the_weights_of_the_f
     assert group["--warm-start"] == [f"{batch['--output'][0]}/encoder"]
 
 
+def test_images_without_a_bank_are_compared_with_the_teacher_and_not_drawn(config):
+    made = list(steps(Config(**vars(config) | {"compared": ("held-out.parquet",), "norms": ("group",)})))
+    *_, compared = (options(step) for step in made if step.command == "scorecard")
+    assert compared["--queries"] == ["held-out.parquet"]
+    assert "--bank" not in compared
+    assert "--plot" not in compared
+    published = options(made[-1])
+    assert [Path(file).name for file in published["--scores"]] == ["val.json", "queries.json", "held-out.json"]
+    assert "held-out.png" not in [Path(file).name for file in published["--plots"]]
+
+
 def test_without_cached_views_the_teacher_runs_along(config):
     made = list(steps(Config(**vars(config) | {"views_per_image": None})))
     assert [step.command for step in made[:2]] == ["distill", "scorecard"]
@@ -66,6 +77,7 @@ def test_the_commands_that_are_printed_are_understood_by_their_parsers(config):
     others = {"epochs": (7, 3), "image_size": 112, "first_image_size": 64, "batch_size": 24, "accumulation": 2}
     others |= {"lr": 3e-4, "ema": 0.9, "max_steps": 11, "min_scale": 0.2, "loss": ("cosine", "relational:0.5")}
     others |= {"warm_start": "a-checkpoint", "score_image_size": 96, "augmentation": "strong", "compile": True}
+    others |= {"compared": ("held-out.parquet",)}
     made = list(steps(Config(**vars(config) | others)))
     parsed = []
     for step in made:
@@ -91,7 +103,7 @@ def test_the_commands_that_are_printed_are_understood_by_their_parsers(config):
     assert batch.warm_start == "a-checkpoint"
     cache = parsed[0]
     assert (cache.min_scale, cache.augmentation, cache.compile) == (0.2, "strong", True)
-    assert [each.image_size for each in parsed if isinstance(each, scorecard.Config)] == [96] * 4
+    assert [each.image_size for each in parsed if isinstance(each, scorecard.Config)] == [96] * 6
     assert all(each.dry_run for each in parsed if isinstance(each, publish.Config))
 
 
@@ -168,6 +180,7 @@ def test_a_signal_reaches_the_running_command(tmp_path):
         ({"epochs": (1, 2, 3)}, "epochs: expected one number, or one for each of 2 norms"),
         ({"scored": ()}, "scored: expected a bank and queries, got none"),
         ({"scored": (("a", "x/val"), ("b", "y/val"))}, "scored: expected queries of different names"),
+        ({"compared": ("b/val.parquet",)}, r"different names, .* \['val', 'queries', 'val'\]"),
         ({"stem": "org/name"}, "stem: expected part of a name"),
         ({"processes": 0}, "processes: expected 1 or more, got 0"),
     ],
