@@ -3,8 +3,8 @@
     PYTHONPATH=. ENV/bin/python tests/speed/lerobot_host.py --root DATASET --csv docs/hosts/lerobot.csv
 
 `xdistill demos` and `xdistill convert --format lerobot` make the data set. For Diffusion and ACT, from random weights
-with group norm and from the encoder's: the loss of the same number of steps on the same batches, and on episodes that
-were held out; the time of one decision, from an observation on. Appends a row a run.
+with group norm and from the encoder's of both norms: the loss of the same number of steps on the same batches, and on
+episodes that were held out; the time of one decision, from an observation on. Appends a row a run.
 """
 
 import argparse
@@ -45,7 +45,11 @@ KINDS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     ),
     "act": (XDistillACTConfig, XDistillACTPolicy, {"chunk_size": 16, "n_action_steps": 8, "dim_model": 256}),
 }
-STARTS: dict[str, tuple[bool, str]] = {"random, group norm": (False, "group"), "xdistill, frozen": (True, "frozen")}
+STARTS: dict[str, tuple[bool, str]] = {
+    "random, group norm": (False, "group"),
+    "xdistill, frozen": (True, "frozen"),
+    "xdistill, group norm": (True, "group"),
+}
 HELD_OUT = 2
 """Episodes, the last ones."""
 

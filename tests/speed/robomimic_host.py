@@ -33,7 +33,8 @@ import xdistill_encoder.hosts.robomimic  # noqa: F401 (makes XDistillConv a back
 
 STARTS: dict[str, tuple[str, dict[str, Any]]] = {
     "ResNet18Conv, random": ("ResNet18Conv", {"pretrained": False, "input_coord_conv": False}),
-    "xdistill, frozen batch norm": ("XDistillConv", {"norm": "frozen"}),
+    "xdistill, frozen": ("XDistillConv", {"norm": "frozen"}),
+    "xdistill, group norm": ("XDistillConv", {"norm": "group"}),
 }
 HELD_OUT = 2
 """Episodes, the last ones."""
