@@ -150,7 +150,9 @@ def score(config: Config, device: torch.device) -> dict[str, Any]:
     }
     if bank:
         bank_views = PreparedImages(bank, encoder.prepare)
-        known = embed({CLEAN: encoder.features}, bank_views, device, title="bank", **loading)[CLEAN].to(device)  # (N, D)
+        known = embed({CLEAN: encoder.features}, bank_views, device, title="bank", **loading)[CLEAN].to(
+            device
+        )  # (N, D)
         row |= classified(known, bank, asked, queries) | {"bank_images": len(bank)}
     return row
 
