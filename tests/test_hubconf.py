@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 
 import hubconf
@@ -12,10 +13,11 @@ from xdistill_encoder import XDistillResNet18, bundled_checkpoints
 ROOT = Path(__file__).parents[1]
 
 
-def test_torch_hub_loads_the_bundled_encoder_from_another_folder(tmp_path):
+@pytest.mark.parametrize("norm", ["frozen", "group"])
+def test_torch_hub_loads_the_bundled_encoder_from_another_folder(norm, tmp_path):
     program = f"""
 import json, torch
-encoder = torch.hub.load({str(ROOT)!r}, "xdistill_resnet18", source="local", norm="frozen")
+encoder = torch.hub.load({str(ROOT)!r}, "xdistill_resnet18", source="local", norm={norm!r})
 image = torch.arange(3 * 64 * 64, dtype=torch.uint8).view(1, 3, 64, 64)
 import xdistill_encoder
 print(json.dumps([xdistill_encoder.__file__, encoder.norm, encoder(image)[0].tolist()]))
@@ -24,11 +26,11 @@ print(json.dumps([xdistill_encoder.__file__, encoder.norm, encoder(image)[0].tol
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
     )
-    package, norm, features = json.loads(done.stdout)
+    package, loaded, features = json.loads(done.stdout)
     assert Path(package).parent == ROOT / "xdistill_encoder"
-    assert norm == "frozen"
+    assert loaded == norm
     image = torch.arange(3 * 64 * 64, dtype=torch.uint8).view(1, 3, 64, 64)
-    torch.testing.assert_close(torch.tensor(features), XDistillResNet18.from_pretrained(norm="frozen")(image)[0])
+    torch.testing.assert_close(torch.tensor(features), XDistillResNet18.from_pretrained(norm=norm)(image)[0])
 
 
 def test_torch_hub_takes_the_options_of_from_pretrained(random_encoder, images, tmp_path, monkeypatch):

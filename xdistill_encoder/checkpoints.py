@@ -27,7 +27,10 @@ __all__ = [
 
 WEIGHTS_FOLDER = Path(__file__).parent / "weights"
 DEFAULT_NORM: Norm = "batch"
-DEFAULT_CHECKPOINTS: dict[Norm, str] = {"batch": "resnet18-bn-vit-ti16-augreg-97k"}
+DEFAULT_CHECKPOINTS: dict[Norm, str] = {
+    "batch": "resnet18-bn-vit-ti16-augreg-97k",
+    "group": "resnet18-gn-vit-ti16-augreg-97k",
+}
 """The bundled checkpoint that is meant where none is named, by the norm it was trained with."""
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -95,12 +98,7 @@ def _bundled_names() -> list[str]:
 
 
 def _default_name(norm: Norm) -> str:
-    for trained, name in DEFAULT_CHECKPOINTS.items():
-        if share_weights(norm, trained):
-            return name
-    raise CheckpointError(
-        f"no bundled checkpoint was trained with norm={norm!r}; bundled are {_list(_bundled_names())}"
-    )
+    return next(name for trained, name in DEFAULT_CHECKPOINTS.items() if share_weights(norm, trained))
 
 
 def _local_folder(name_or_path: str | Path) -> Path | None:

@@ -92,9 +92,9 @@ def test_the_backbone_gives_the_encoders_map_of_images_that_lerobot_has_normalis
 
 
 @pytest.mark.parametrize("kind", TYPES)
-def test_group_norm_weights_go_in_where_lerobot_refuses_pretrained_ones(kind, group_checkpoint, pixels, normalised):
-    policy = build(kind, encoder=group_checkpoint, encoder_norm="group")
-    expected = XDistillResNet18.from_pretrained(group_checkpoint).forward_features(pixels)
+def test_group_norm_weights_go_in_where_lerobot_refuses_pretrained_ones(kind, pixels, normalised):
+    policy = build(kind, encoder_norm="group")
+    expected = XDistillResNet18.from_pretrained(norm="group").forward_features(pixels)
     torch.testing.assert_close(backbone_map(policy, normalised), expected, rtol=1e-4, atol=1e-4)
 
 
@@ -168,11 +168,11 @@ def test_other_statistics_than_imagenets_and_what_an_encoder_cannot_be_are_refus
 
 
 def test_a_stock_diffusion_policy_takes_group_norm_weights_and_reloads_without_this_package(
-    group_checkpoint, tmp_path, pixels, normalised
+    tmp_path, pixels, normalised
 ):
     policy = DiffusionPolicy(DiffusionConfig(**FEATURES, **SMALL_DIFFUSION, use_group_norm=True)).eval()
-    use_encoder(policy, group_checkpoint)
-    expected = XDistillResNet18.from_pretrained(group_checkpoint).forward_features(pixels)
+    use_encoder(policy)
+    expected = XDistillResNet18.from_pretrained(norm="group").forward_features(pixels)
     torch.testing.assert_close(backbone_map(policy, normalised), expected, rtol=1e-4, atol=1e-4)
     policy.save_pretrained(tmp_path / "policy")
     torch.save(normalised, tmp_path / "images.pt")

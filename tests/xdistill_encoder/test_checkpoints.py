@@ -147,16 +147,22 @@ def test_a_folder_is_given_as_text_as_a_path_or_from_the_home_folder(saved, monk
 # ---- bundled
 
 
-@pytest.mark.parametrize(("asked", "norm"), [(None, "batch"), ("batch", "batch"), ("frozen", "frozen")])
-def test_no_name_is_the_default_checkpoint_trained_with_batch_norm(asked, norm):
+@pytest.mark.parametrize(
+    ("asked", "norm", "trained"),
+    [(None, "batch", "batch"), ("batch", "batch", "batch"), ("frozen", "frozen", "batch"), ("group", "group", "group")],
+)
+def test_no_name_is_the_default_checkpoint_for_the_norm(asked, norm, trained):
     encoder = XDistillResNet18.from_pretrained(norm=asked)
     assert encoder.norm == norm
-    assert encoder.checkpoint == bundled_checkpoints()[DEFAULT_CHECKPOINTS["batch"]]
+    assert encoder.checkpoint == bundled_checkpoints()[DEFAULT_CHECKPOINTS[trained]]
 
 
 def test_every_default_is_bundled_and_was_trained_with_its_norm():
     bundled = bundled_checkpoints()
-    assert {norm: bundled[name].norm for norm, name in DEFAULT_CHECKPOINTS.items()} == {"batch": "batch"}
+    assert {norm: bundled[name].norm for norm, name in DEFAULT_CHECKPOINTS.items()} == {
+        "batch": "batch",
+        "group": "group",
+    }
 
 
 def test_a_home_folder_of_nobody_is_an_error_about_the_folder():
@@ -167,22 +173,6 @@ def test_every_bundled_checkpoint_loads_by_its_name():
     assert bundled_checkpoints()
     for name, config in bundled_checkpoints().items():
         assert XDistillResNet18.from_pretrained(name).checkpoint == config
-
-
-def test_norm_without_a_name_takes_the_bundled_checkpoint_that_fits():
-    assert XDistillResNet18.from_pretrained(norm="frozen").norm == "frozen"
-
-
-def test_a_norm_that_no_bundled_checkpoint_has_is_an_error_that_lists_them():
-    bundled = bundled_checkpoints()
-    if any(config.norm == "group" for config in bundled.values()):
-        assert XDistillResNet18.from_pretrained(norm="group").norm == "group"
-    else:
-        with pytest.raises(
-            CheckpointError, match="no bundled checkpoint was trained with norm='group'; bundled are"
-        ) as caught:
-            XDistillResNet18.from_pretrained(norm="group")
-        assert all(name in str(caught.value) for name in bundled)
 
 
 # ---- which checkpoint
