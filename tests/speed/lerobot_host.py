@@ -118,6 +118,7 @@ def measure(options: argparse.Namespace, kind: str, start: str, seed: int) -> di
     policy = policy_class(config, dataset_stats=stats, load_encoder=load).train()
     preprocess, _ = make_pre_post_processors(config, dataset_stats=stats)
     optimizer = torch.optim.AdamW(policy.get_optim_params(), lr=options.lr)
+    torch.manual_seed(seed)  # the same noise and crops for all, whatever their backbones drew
     losses, began = [], time.monotonic()
     for step, batch in zip(range(options.steps), batches(parts[0], options.batch_size, seed), strict=False):
         loss = policy.forward(preprocess(batch))[0]
@@ -149,9 +150,10 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--lr", type=float, default=1e-4)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--policies", nargs="+", choices=KINDS, default=list(KINDS))
     options = parser.parse_args()
     for seed in options.seeds:
-        for kind in KINDS:
+        for kind in options.policies:
             for start in STARTS:
                 append_row(options.csv, measure(options, kind, start, seed), f"lerobot {lerobot.__version__}")
 

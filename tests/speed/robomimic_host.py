@@ -88,8 +88,8 @@ def episode_of(dataset: Any, index: int) -> int:
     return int(dataset._index_to_demo_id[index].removeprefix("demo_"))
 
 
-def measure(hdf5: Path, episodes: int, start: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
-    """One policy, trained."""
+def build(hdf5: Path, start: str, seed: int, options: argparse.Namespace) -> tuple[Any, Any, Any]:
+    """A policy before its first step, its configuration, the names of what it observes."""
     config = configuration(hdf5, start, options)
     shapes = file_utils.get_shape_metadata_from_dataset(
         dataset_path=str(hdf5), all_obs_keys=config.all_obs_keys, verbose=False
@@ -97,7 +97,25 @@ def measure(hdf5: Path, episodes: int, start: str, seed: int, options: argparse.
     torch.manual_seed(seed)
     device = torch_utils.get_torch_device(False)
     model = algo_factory(config.algo_name, config, shapes["all_shapes"], shapes["ac_dim"], device=device)
-    dataset, _ = train_utils.load_data_for_training(config, obs_keys=shapes["all_obs_keys"])
+    return model, config, shapes["all_obs_keys"]
+
+
+def take_head(policy: Any, other: Any) -> None:
+    """All but the backbone: policies of one seed differ in nothing else, whatever their backbones drew at random."""
+    backbone = ("image.backbone.", "image.nets.0.")  # robomimic's state has it under both names
+    head = {name: tensor for name, tensor in other.state_dict().items() if not any(part in name for part in backbone)}
+    missing, unexpected = policy.load_state_dict(head, strict=False)
+    assert not unexpected, unexpected
+    assert all(any(part in name for part in backbone) for name in missing), missing
+
+
+def measure(hdf5: Path, episodes: int, start: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
+    """One policy, trained."""
+    other, _, _ = build(hdf5, next(iter(STARTS)), seed, options)
+    model, config, keys = build(hdf5, start, seed, options)
+    take_head(model.nets, other.nets)
+    torch.manual_seed(seed)
+    dataset, _ = train_utils.load_data_for_training(config, obs_keys=keys)
     held_out = [index for index in range(len(dataset)) if episode_of(dataset, index) >= episodes - HELD_OUT]
     rest = sorted(set(range(len(dataset))) - set(held_out))
     generator = torch.Generator().manual_seed(seed)
