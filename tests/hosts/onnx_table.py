@@ -24,6 +24,7 @@ def main() -> None:
     parser.add_argument("--beside", default="nothing else", help="what ran on the machine meanwhile")
     arguments = parser.parse_args()
     machine = f"{os.cpu_count()} cores, {torch.backends.cpu.get_cpu_capability()}, beside {arguments.beside}"
+    version = commit(Path(__file__))  # before the first row changes the checkout
     for precision in ("fp32", "fp16", "int8"):
         options = ["--precision", precision, "--image-size", "96", "96", "--images", str(arguments.images)]
         with TemporaryDirectory() as folder:
@@ -43,7 +44,7 @@ def main() -> None:
                 "value": f"{value:.3g}",
                 "machine": machine,
                 "command": f"xdistill export encoder.onnx {' '.join(options[:-1])} {arguments.images.name}",
-                "commit": commit(Path(__file__)),
+                "commit": version,
             }
             append_row(TABLE, cells)
 
