@@ -15,6 +15,8 @@ from xdistill_encoder.model import XDistillResNet18
 
 WARM_UP = 2
 MIN_REPEATS = 3
+IN_THE_CARD = ("command", "commit")
+"""Of a record, what only the card shows."""
 
 
 def latency_ms(
@@ -58,9 +60,17 @@ def describe(name: str, image_size_px: int, device: torch.device) -> str:
     for key, value in config.provenance.items():
         if isinstance(value, dict):
             value = {entry: fact for entry, fact in value.items() if entry != "provenance"}  # of an earlier checkpoint
-        rows.append((key, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)))
+        records = value if isinstance(value, list) and all(isinstance(entry, dict) for entry in value) else [value]
+        rows += [(key, _text(record)) for record in records]
     title = name if name == config.name else f"{name} ({config.name})"
     return "\n".join([title, *(f"  {key:12} {value}" for key, value in rows)])
+
+
+def _text(value: object) -> str:
+    """A fact on one line; of a record, what is known."""
+    if isinstance(value, dict):
+        value = {name: fact for name, fact in value.items() if fact is not None and name not in IN_THE_CARD}
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def main() -> None:
