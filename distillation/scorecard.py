@@ -68,7 +68,7 @@ class Config:
     """Labelled images that are classified: parquet (columns `image`, `label`), a folder with a sub-folder a class, or a
     Hub dataset id."""
     bank: tuple[str, ...] = ()
-    """Labelled images in which neighbours are looked up, in the same form. None: nothing is classified, only the
+    """Labelled images in which neighbours are looked up, in the same form. None named: nothing is classified, only the
     agreement with the teacher is measured."""
     bank_split: str = "train"
     """Split of the bank, where it is a Hub dataset."""
@@ -150,10 +150,8 @@ def score(config: Config, device: torch.device) -> dict[str, Any]:
     }
     if bank:
         bank_views = PreparedImages(bank, encoder.prepare)
-        known = embed({CLEAN: encoder.features}, bank_views, device, title="bank", **loading)[CLEAN].to(
-            device
-        )  # (N, D)
-        row |= classified(known, bank, asked, queries) | {"bank_images": len(bank)}
+        known = embed({CLEAN: encoder.features}, bank_views, device, title="bank", **loading)[CLEAN]  # (N, D)
+        row |= classified(known.to(device), bank, asked, queries) | {"bank_images": len(bank)}
     return row
 
 
