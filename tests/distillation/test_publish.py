@@ -12,7 +12,7 @@ import torch
 from distillation.publish import Config, main, publish
 from tests.xdistill_encoder.hub_server import READ_TOKEN, WRITE_TOKEN, HubServer, serving
 from xdistill_encoder import CheckpointError, XDistillResNet18
-from xdistill_encoder.checkpoints import WEIGHTS_FOLDER
+from xdistill_encoder.checkpoints import DEFAULT_CHECKPOINTS, WEIGHTS_FOLDER
 
 # huggingface_hub 2.4 hands files to its HTTP client in a deprecated way
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=<...>' to upload raw bytes:DeprecationWarning")
@@ -136,7 +136,7 @@ def test_a_dry_run_writes_the_folder_and_asks_the_hub_nothing(hub, uploaded, tmp
 
 
 def test_the_bundled_checkpoint_can_be_published_and_says_what_it_does_not_know(tmp_path):
-    (bundled,) = WEIGHTS_FOLDER.iterdir()
+    bundled = WEIGHTS_FOLDER / DEFAULT_CHECKPOINTS["batch"]
     publish(Config(bundled, output=tmp_path / "made"))
     card = (tmp_path / "made" / "README.md").read_text()
     assert "| their fingerprint | not recorded |" in card

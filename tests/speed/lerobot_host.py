@@ -4,7 +4,7 @@
 
 `xdistill demos` and `xdistill convert --format lerobot` make the data set. For Diffusion and ACT, from random weights
 with group norm and from the encoder's of both norms: the loss of the same number of steps on the same batches, and on
-episodes that were held out; the time of one decision, from an observation on. Appends a row a run.
+episodes that were held out; the time of one decision, from an observation on. Appends a row every `--every` steps.
 """
 
 import argparse
@@ -71,31 +71,33 @@ def batches(dataset: Any, size: int, seed: int) -> Iterator[dict[str, Any]]:
 
 
 def held_out_loss(policy: Any, preprocess: Any, dataset: Any, size: int) -> float:
-    """Mean loss over the batches of held-out episodes, noise and crops drawn alike for every policy."""
-    torch.manual_seed(0)
-    with torch.no_grad():
+    """Mean loss over the batches of held-out episodes, noise and crops drawn alike for every policy and every time."""
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(0)
         losses = [policy.forward(preprocess(batch))[0].item() for batch in DataLoader(dataset, batch_size=size)]
     return statistics.mean(losses)
 
 
 def decision_ms(policy: Any, preprocess: Any, dataset: Any) -> float:
-    """Median time of a decision with an empty queue, batch of one."""
+    """Median time of a decision with an empty queue, batch of one, dropout and crops at rest."""
     policy.eval()
     item = dataset[0]
     observation = {key: value[-1:] if value.ndim == 4 else value for key, value in item.items() if "observation" in key}
     observation = {key: value if value.ndim != 2 else value[-1] for key, value in observation.items()}
     observation = {key: value[0] if value.ndim == 4 else value for key, value in observation.items()}
     times = []
-    for _ in range(12):
-        policy.reset()
-        began = time.perf_counter()
-        policy.select_action(preprocess(dict(observation)))
-        times.append(1e3 * (time.perf_counter() - began))
+    with torch.random.fork_rng(devices=[]):
+        for _ in range(12):
+            policy.reset()
+            began = time.perf_counter()
+            policy.select_action(preprocess(dict(observation)))
+            times.append(1e3 * (time.perf_counter() - began))
+    policy.train()
     return statistics.median(times[2:])
 
 
-def measure(options: argparse.Namespace, kind: str, start: str, seed: int) -> dict[str, Any]:
-    """One policy, trained and timed."""
+def measure(options: argparse.Namespace, kind: str, start: str, seed: int) -> Iterator[dict[str, Any]]:
+    """One policy, trained and timed: a row every `options.every` steps."""
     config_class, policy_class, sizes = KINDS[kind]
     load, norm = STARTS[start]
     metadata = LeRobotDatasetMetadata(NAME, root=options.root)
@@ -119,7 +121,7 @@ def measure(options: argparse.Namespace, kind: str, start: str, seed: int) -> di
     preprocess, _ = make_pre_post_processors(config, dataset_stats=stats)
     optimizer = torch.optim.AdamW(policy.get_optim_params(), lr=options.lr)
     torch.manual_seed(seed)  # the same noise and crops for all, whatever their backbones drew
-    losses, began = [], time.monotonic()
+    losses, seconds, began = [], 0.0, time.monotonic()
     for step, batch in zip(range(options.steps), batches(parts[0], options.batch_size, seed), strict=False):
         loss = policy.forward(preprocess(batch))[0]
         loss.backward()
@@ -127,18 +129,20 @@ def measure(options: argparse.Namespace, kind: str, start: str, seed: int) -> di
         optimizer.zero_grad()
         losses.append(loss.item())
         print(f"\r{kind}, {start}, seed {seed}: step {step + 1}, loss {losses[-1]:.4f}", end="", file=sys.stderr)
-    minutes = (time.monotonic() - began) / 60
-    return {
-        "policy": kind,
-        "encoder": start,
-        "seed": seed,
-        "steps": options.steps,
-        "batch_size": options.batch_size,
-        "loss_of_last_50_steps": f"{statistics.mean(losses[-50:]):.4f}",
-        "held_out_loss": f"{held_out_loss(policy, preprocess, parts[1], options.batch_size):.4f}",
-        "decision_ms": f"{decision_ms(policy, preprocess, parts[1]):.1f}",
-        "minutes": f"{minutes:.1f}",
-    }
+        if (step + 1) % options.every == 0 or step + 1 == options.steps:
+            seconds += time.monotonic() - began
+            yield {
+                "policy": kind,
+                "encoder": start,
+                "seed": seed,
+                "steps": step + 1,
+                "batch_size": options.batch_size,
+                "loss_of_last_50_steps": f"{statistics.mean(losses[-50:]):.4f}",
+                "held_out_loss": f"{held_out_loss(policy, preprocess, parts[1], options.batch_size):.4f}",
+                "decision_ms": f"{decision_ms(policy, preprocess, parts[1]):.1f}",
+                "minutes": f"{seconds / 60:.1f}",
+            }
+            began = time.monotonic()
 
 
 def main() -> None:
@@ -147,6 +151,7 @@ def main() -> None:
     parser.add_argument("--root", type=Path, required=True, help="a LeRobotDataset")
     parser.add_argument("--csv", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--every", type=int, default=100, help="steps between two rows of a run")
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--lr", type=float, default=1e-4)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
@@ -155,7 +160,8 @@ def main() -> None:
     for seed in options.seeds:
         for kind in options.policies:
             for start in STARTS:
-                append_row(options.csv, measure(options, kind, start, seed), f"lerobot {lerobot.__version__}")
+                for row in measure(options, kind, start, seed):
+                    append_row(options.csv, row, f"lerobot {lerobot.__version__}")
 
 
 if __name__ == "__main__":

@@ -4,15 +4,14 @@
 
 `xdistill demos` makes the demonstrations; they are written as robomimic's HDF5 first. With robomimic's own ResNet-18
 from random weights and with ours: the loss of the same number of steps on the same batches, and on episodes that were
-held out. Appends a row a run.
+held out. Appends a row every `--every` steps.
 """
 
 import argparse
 import json
-import statistics
-import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -109,8 +108,8 @@ def take_head(policy: Any, other: Any) -> None:
     assert all(any(part in name for part in backbone) for name in missing), missing
 
 
-def measure(hdf5: Path, episodes: int, start: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
-    """One policy, trained."""
+def measure(hdf5: Path, episodes: int, start: str, seed: int, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """One policy, trained: a row every `options.every` steps."""
     other, _, _ = build(hdf5, next(iter(STARTS)), seed, options)
     model, config, keys = build(hdf5, start, seed, options)
     take_head(model.nets, other.nets)
@@ -122,27 +121,25 @@ def measure(hdf5: Path, episodes: int, start: str, seed: int, options: argparse.
     loader = DataLoader(
         Subset(dataset, rest), batch_size=options.batch_size, shuffle=True, drop_last=True, generator=generator
     )
-    losses, epoch, began = [], 0, time.monotonic()
-    while len(losses) < options.steps:
-        steps = min(len(loader), options.steps - len(losses))
-        losses += [train_utils.run_epoch(model, loader, epoch=epoch, num_steps=steps)["Loss"]] * steps
-        epoch += 1
-        print(f"\r{start}, seed {seed}: step {len(losses)}, loss {losses[-1]:.4f}", end="", file=sys.stderr)
-    minutes = (time.monotonic() - began) / 60
-    torch.manual_seed(0)
     validation = DataLoader(Subset(dataset, held_out), batch_size=options.batch_size)
-    with torch.no_grad():
-        unseen = train_utils.run_epoch(model, validation, epoch=epoch, validate=True)["Loss"]
-    return {
-        "policy": "BC-RNN",
-        "encoder": start,
-        "seed": seed,
-        "steps": options.steps,
-        "batch_size": options.batch_size,
-        "loss_of_last_50_steps": f"{statistics.mean(losses[-50:]):.5f}",
-        "held_out_loss": f"{unseen:.5f}",
-        "minutes": f"{minutes:.1f}",
-    }
+    seconds = 0.0
+    for report in range(1, options.steps // options.every + 1):
+        began = time.monotonic()
+        loss = train_utils.run_epoch(model, loader, epoch=report, num_steps=options.every)["Loss"]
+        seconds += time.monotonic() - began
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            torch.manual_seed(0)
+            unseen = train_utils.run_epoch(model, validation, epoch=report, validate=True)["Loss"]
+        yield {
+            "policy": "BC-RNN",
+            "encoder": start,
+            "seed": seed,
+            "steps": report * options.every,
+            "batch_size": options.batch_size,
+            "loss_since_last_row": f"{loss:.5f}",
+            "held_out_loss": f"{unseen:.5f}",
+            "minutes": f"{seconds / 60:.1f}",
+        }
 
 
 def main() -> None:
@@ -151,6 +148,7 @@ def main() -> None:
     parser.add_argument("--demos", type=Path, required=True, help="demonstrations in zarr")
     parser.add_argument("--csv", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--every", type=int, default=50, help="steps between two rows of a run")
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--lr", type=float, default=1e-4)
     parser.add_argument("--crop-px", type=int, default=84)
@@ -161,9 +159,8 @@ def main() -> None:
         episodes = write_hdf5(options.demos, hdf5)
         for seed in options.seeds:
             for start in STARTS:
-                append_row(
-                    options.csv, measure(hdf5, episodes, start, seed, options), f"robomimic {robomimic.__version__}"
-                )
+                for row in measure(hdf5, episodes, start, seed, options):
+                    append_row(options.csv, row, f"robomimic {robomimic.__version__}")
 
 
 if __name__ == "__main__":
