@@ -39,6 +39,11 @@ VARIANTS: dict[str, dict[str, object]] = {  # name -> settings that differ from 
     "strong views": {"augmentation": "strong"},
     "crops from 60 %": {"min_scale": 0.6},
     "avg of patches": {"embedding": "avg"},
+    "no warm-up": {"warmup_share": 0.0},
+    "weight decay 0": {"weight_decay": 0.0},
+    "weight decay 0.3": {"weight_decay": 0.3},
+    "learning rate halved": {"lr": 1e-3},
+    "64 to 96 px": {"first_image_size": 64, "image_size": 96},
 }
 VIEWS: dict[str, dict[str, object]] = {
     "1 view an image": {"views_per_image": 1},

@@ -35,7 +35,8 @@ class Config:
     tasks: tuple[str, ...] = ()
     """Tasks by name, such as drawer-open or adroit-door; with a suite, only these of it."""
     encoders: tuple[str, ...] = ("xdistill", "resnet18-scratch", "blind")
-    """NAME[,checkpoint=...][,norm=...][,readout=...], such as xdistill,norm=group. `blind` reads no image."""
+    """NAME[,checkpoint=...][,norm=...][,readout=...], such as xdistill,norm=group; norm=batch-trap shows what live
+    batch norm does to an averaged policy. `blind` reads no image."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Each has demonstrations of its own, which all encoders share."""
     preset: PresetName = "dp3"

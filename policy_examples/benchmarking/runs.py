@@ -13,6 +13,9 @@ from policy_examples.encoders import EncoderName
 
 READ_POINTS = ("pointnet-dp3",)
 """Encoders that need point clouds in the demonstrations."""
+BATCH_NORM_TRAP = "batch-trap"
+"""The norm of runs that show what live batch norm does to an averaged policy; `batch` by mistake is refused."""
+NORMS = ("frozen", "group", BATCH_NORM_TRAP)
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,11 @@ def parse_encoder(text: str) -> EncoderChoice:
     chosen = {key: value for key, _, value in (setting.partition("=") for setting in settings)}
     if not all(chosen.values()) or not set(chosen) <= {"checkpoint", "norm", "readout"}:
         raise ValueError(f"encoders: expected NAME[,checkpoint=...][,norm=...][,readout=...], got {text!r}.")
+    if chosen.get("norm") not in (None, *NORMS):
+        raise ValueError(
+            f"encoders: expected a norm among {', '.join(NORMS)}, got {text!r}. With `batch` the averaged copy that is "
+            f"evaluated would run with statistics that nothing updates; {BATCH_NORM_TRAP} shows what comes of that."
+        )
     return EncoderChoice(name, **chosen)
 
 

@@ -10,7 +10,7 @@ import torch
 from policy_examples import demos, rollout, train
 from policy_examples.benchmarking.demonstrations import collect_or_check, first_seed
 from policy_examples.benchmarking.protocols import PROTOCOLS
-from policy_examples.benchmarking.runs import Run
+from policy_examples.benchmarking.runs import BATCH_NORM_TRAP, Run
 from policy_examples.envs.tasks import open_environment
 from policy_examples.policy import DiffusionPolicy
 from policy_examples.store import open_demonstrations
@@ -47,7 +47,9 @@ def train_config(run: Run, store: Path, output: Path, processes: int) -> train.C
     """The preset's training on this run's demonstrations, which must be there."""
     protocol = PROTOCOLS[run.preset]
     choice: dict[str, Any] = {"encoder": run.encoder.name, "checkpoint": run.encoder.checkpoint}
-    choice |= {"norm": run.encoder.norm, "readout": run.encoder.readout}
+    trap = run.encoder.norm == BATCH_NORM_TRAP
+    choice |= {"norm": "batch" if trap else run.encoder.norm, "show_batch_norm_trap": trap}
+    choice |= {"readout": run.encoder.readout}
     training = replace(
         train.PRESETS[protocol.training],
         **choice,

@@ -22,6 +22,7 @@ def test_settings_of_an_encoder_are_read():
         ("r3m", "encoders: expected names among xdistill, .*blind.*, got 'r3m'"),
         ("xdistill,size=3", r"encoders: expected NAME\[,checkpoint=...\].*, got 'xdistill,size=3'"),
         ("xdistill,norm", r"encoders: expected NAME\[,checkpoint=...\].*, got 'xdistill,norm'"),
+        ("xdistill,norm=batch", "expected a norm among frozen, group, batch-trap, got .* nothing updates"),
     ],
 )
 def test_what_is_no_encoder_is_refused(text, message):

@@ -71,6 +71,12 @@ def test_a_run_has_its_own_length_seed_and_encoder(store):
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(("asked", "trained"), [(None, None), ("group", "group"), ("batch-trap", "batch")])
+def test_live_batch_norm_is_trained_only_where_the_trap_is_asked_for(store, asked, trained):
+    config = settings(store, "cpu", encoder=EncoderChoice("xdistill", norm=asked))
+    assert (config.norm, config.show_batch_norm_trap) == (trained, asked == "batch-trap")
+
+
 def test_adroits_demonstrations_are_never_cut():
     assert PROTOCOLS["cpu"].cut("drawer-open") == 10
     assert PROTOCOLS["cpu"].cut("adroit-door") is None
