@@ -156,13 +156,13 @@ def distil(config: Config, name: str, norm: Norm, teachers: Sequence[Teacher], i
 
 
 def describe(result: Mapping[str, Any]) -> str:
-    """For people: the explained variance before and after."""
-    lines = [
-        f"{'held out':10} {'images':>7} {'before':>8} {'after':>8}   explained variance of the teacher's embedding"
-    ]
+    """For people: how near the encoder came to its teacher, before and after."""
+    before, after = result["before"], result["after"]
+    lines = [f"{'':10} {'':>7} {'explained variance':>18} {'cosine':>17}"]
+    lines.append(f"{'held out':10} {'images':>7}{2 * '   before    after'}")
     for kind, count in result["held_out"].items():
-        before, after = (result[when][kind][WATCHED] for when in ("before", "after"))
-        lines.append(f"{kind:10} {count:7,} {before:8.3f} {after:8.3f}")
+        scores = [f"{when[kind][score]:9.3f}" for score in (WATCHED, "teacher_cosine") for when in (before, after)]
+        lines.append(f"{kind:10} {count:7,}{''.join(scores)}")
     return "\n".join([*lines, f"{result['share_of_the_way']:.0%} of the way from the old weights to the learned ones"])
 
 
