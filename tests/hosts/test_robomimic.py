@@ -3,6 +3,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,8 @@ from robomimic.config import config_factory
 from torch import nn
 from torch.utils.data import DataLoader
 
-from xdistill_encoder.hosts.robomimic import XDistillConv
+from xdistill_encoder import CheckpointError
+from xdistill_encoder.hosts.robomimic import XDistillConv, weights_come_from_robomimic
 
 ROOT = Path(__file__).parents[2]
 STEPS = 12
@@ -129,6 +131,23 @@ def test_a_checkpoint_of_robomimic_comes_back_with_the_same_actions(config, tmp_
     np.testing.assert_array_equal(*actions)
 
 
+def test_a_checkpoint_of_robomimic_opens_where_the_encoders_own_is_gone(config, random_encoder, tmp_path):
+    folder = random_encoder("group").save_pretrained(tmp_path / "mine")
+    with config.values_unlocked():
+        config.observation.encoder.rgb.core_kwargs.backbone_kwargs = {"checkpoint": str(folder), "norm": "group"}
+    model, shapes = build(config)
+    environment = {"env_name": "noise", "type": 1, "env_kwargs": {}}
+    train_utils.save_model(model, config, environment, shapes, ckpt_path=str(tmp_path / "model.pth"))
+    shutil.rmtree(folder)
+    with pytest.raises(CheckpointError):
+        file_utils.policy_from_checkpoint(ckpt_path=str(tmp_path / "model.pth"), device=torch.device("cpu"))
+    with weights_come_from_robomimic():
+        loaded, _ = file_utils.policy_from_checkpoint(ckpt_path=str(tmp_path / "model.pth"), device=torch.device("cpu"))
+    trained, opened = (backbone(policy).state_dict() for policy in (model, loaded.policy))
+    assert all(torch.equal(tensor, opened[key]) for key, tensor in trained.items())
+    assert XDistillConv().nets.checkpoint is not None  # the next one is loaded again
+
+
 def test_depth_and_live_batch_norm_are_refused():
     with pytest.raises(ValueError, match="input_channel: the encoder reads RGB, expected 3, got 1"):
         XDistillConv(input_channel=1)
@@ -136,9 +155,13 @@ def test_depth_and_live_batch_norm_are_refused():
         XDistillConv(norm="batch")
 
 
-def test_without_weights_the_network_alone_is_built():
-    torch.manual_seed(0)
-    assert XDistillConv(pretrained=False).output_shape([3, 76, 76]) == [512, 3, 3]
+def test_a_config_of_robomimics_own_resnet_cannot_leave_the_encoder_random():
+    with pytest.raises(ValueError, match="pretrained: this backbone starts from distilled weights, got False"):
+        XDistillConv(pretrained=False)
+
+
+def test_a_map_has_the_size_that_robomimic_is_told():
+    assert XDistillConv().output_shape([3, 76, 76]) == [512, 3, 3]
 
 
 @pytest.mark.parametrize("norm", ["frozen", "group"])

@@ -2,7 +2,8 @@
 
 # pyright: reportMissingImports=false
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from torch import Tensor
 
@@ -28,11 +29,15 @@ class XDistillConv(ConvBase):
         norm: "frozen" or "group"; live batch norm is refused, because robomimic's policies train on small batches, and
             the Diffusion Policy of its later versions swaps it for fresh group norm.
         freeze: stages that take no gradient: "stem", "layer1" to "layer4".
-        pretrained: False builds the network alone, for weights that a checkpoint of robomimic brings.
+        pretrained: as robomimic's own ResNet has it in many a config; False is refused, because it asks for a network
+            without what was distilled.
 
     Raises:
         ValueError: another number of channels or norm, no such checkpoint, an unknown stage.
     """
+
+    loads_weights = True
+    """False inside `weights_come_from_robomimic`."""
 
     def __init__(
         self,
@@ -47,7 +52,13 @@ class XDistillConv(ConvBase):
             raise ValueError(f"input_channel: the encoder reads RGB, expected 3, got {input_channel}")
         if norm not in ("frozen", "group"):
             raise ValueError(f"norm: expected 'frozen' or 'group', got {norm!r}")
-        encoder = XDistillResNet18.from_pretrained(checkpoint, norm=norm) if pretrained else XDistillResNet18(norm)
+        if not pretrained:
+            raise ValueError(
+                "pretrained: this backbone starts from distilled weights, got False, which robomimic's configs say of "
+                "their own ResNet; take it out of backbone_kwargs"
+            )
+        load = self.loads_weights
+        encoder = XDistillResNet18.from_pretrained(checkpoint, norm=norm) if load else XDistillResNet18(norm)
         encoder.teacher_head = None
         if freeze:
             encoder.freeze(*freeze)
@@ -60,6 +71,16 @@ class XDistillConv(ConvBase):
     def forward(self, inputs: Tensor) -> Tensor:
         """(B, 3, H, W) in [0, 1] -> (B, 512, h, w)."""
         return self.nets.forward_features(inputs)
+
+
+@contextmanager
+def weights_come_from_robomimic() -> Iterator[None]:
+    """Build the network alone, for opening a robomimic checkpoint where the encoder's own is no longer at hand."""
+    XDistillConv.loads_weights = False
+    try:
+        yield
+    finally:
+        XDistillConv.loads_weights = True
 
 
 obs_core.XDistillConv = XDistillConv  # robomimic evaluates the name of a backbone_class in this module
