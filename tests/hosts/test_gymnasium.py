@@ -47,6 +47,12 @@ def test_an_image_becomes_its_features_at_reset_and_at_every_step(encoder):
     assert env.observation_space.contains(features)
 
 
+def test_environments_share_the_encoder_that_they_were_given(encoder):
+    env = XDistillObservation(Pixels(), encoder)
+    assert env.encoder is encoder
+    assert env._saved_kwargs["encoder"] is encoder
+
+
 def test_the_other_entries_of_a_dict_stay(encoder):
     space = Dict(camera=CAMERA, joints=Box(-1, 1, (3,), np.float32))
     env = XDistillObservation(Pixels(space), encoder, key="camera")

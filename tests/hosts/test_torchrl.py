@@ -59,6 +59,19 @@ def test_a_replay_buffer_gets_features_and_gradients_where_they_are_asked_for(ra
     assert not encoder.training
 
 
+def test_an_encoder_that_an_environment_shares_with_a_replay_buffer_goes_on_learning_there(random_encoder, pixels):
+    encoder = random_encoder("frozen")
+    learning = XDistillTransform(encoder=encoder, requires_grad=True)
+    acting = XDistillTransform(encoder=encoder)
+    assert not acting(TensorDict({"pixels": pixels}, [2]))["xdistill_features"].requires_grad
+    learning(TensorDict({"pixels": pixels}, [2]))["xdistill_features"].sum().backward()
+    assert encoder.trunk.conv1.weight.grad is not None
+
+
+def test_the_bundled_encoder_of_an_environment_is_frozen():
+    assert not any(parameter.requires_grad for parameter in XDistillTransform().encoder.parameters())
+
+
 def test_what_is_no_image_and_keys_without_partners_are_refused(encoder):
     with pytest.raises(ValueError, match="out_keys: expected one for each of"):
         XDistillTransform(in_keys=("a", "b"), encoder=encoder)

@@ -34,7 +34,7 @@ class XDistillObservation(gymnasium.ObservationWrapper, RecordConstructorArgs):
     """
 
     def __init__(self, env: gymnasium.Env, encoder: XDistillResNet18 | None = None, key: str | None = None):
-        RecordConstructorArgs.__init__(self, encoder=encoder, key=key)
+        RecordConstructorArgs.__init__(self, encoder=encoder, key=key, _disable_deepcopy=True)  # one encoder for all
         gymnasium.ObservationWrapper.__init__(self, env)
         self.encoder = ready(encoder)
         self.key = key

@@ -25,9 +25,9 @@ class XDistillTransform(Transform):
 
     Args:
         in_keys, out_keys: of the pixels, of their features; one each.
-        encoder: None: the bundled weights. It is in eval mode, and frozen unless `requires_grad`.
+        encoder: None: the bundled weights. It is in eval mode; which of its parameters learn is left as it was.
         del_keys: leave the pixels out of the observation.
-        requires_grad: let gradients reach the encoder, through `forward`.
+        requires_grad: let gradients reach the encoder, through `forward`; False: features come without a graph.
 
     Raises:
         ValueError: keys that do not pair up; pixels that are no such images.
@@ -47,8 +47,8 @@ class XDistillTransform(Transform):
         self.encoder = (XDistillResNet18.from_pretrained() if encoder is None else encoder).eval()
         self.del_keys = del_keys
         self.requires_grad = requires_grad
-        if not requires_grad:
-            self.encoder.freeze()
+        if encoder is None and not requires_grad:
+            self.encoder.freeze()  # one that is handed in may learn elsewhere, such as in a replay buffer's transform
 
     def train(self, mode: bool = True) -> "XDistillTransform":
         """The encoder stays in eval mode: an environment's statistics are not the policy's."""
