@@ -66,6 +66,13 @@ def test_pixels_of_another_range_are_refused_while_a_probe_of_zeros_passes(pixel
         model(pixels.float())
 
 
+def test_a_probe_of_normalised_zeros_passes_and_is_not_taken_for_an_image(pixels):
+    model = resnet18(images="minus_one_to_one_imagenet").eval()
+    model((torch.zeros(2, 3, 64, 64) - MEAN) / STD)
+    with pytest.raises(ValueError, match=r"got \[0.00, 255.00\]"):
+        model(pixels.float())
+
+
 def test_live_batch_norm_an_unknown_range_and_an_unknown_stage_are_refused():
     with pytest.raises(ValueError, match="norm: expected 'frozen' or 'group', got 'batch'"):
         resnet18(norm="batch")

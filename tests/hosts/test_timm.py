@@ -31,6 +31,15 @@ def test_timm_gives_the_encoders_features_map_and_pyramid(encoder, folder, pixel
             torch.testing.assert_close(theirs, ours, rtol=1e-4, atol=1e-4)
 
 
+def test_its_batch_norm_frozen_by_timm_gives_the_features_in_training_too_as_the_page_does_in_umi(
+    encoder, folder, pixels, normalised
+):
+    model = timm.layers.freeze_batch_norm_2d(timm.create_model(f"local-dir:{folder}", pretrained=True)).train()
+    model(torch.zeros(1, 3, 64, 64))  # UMI's probe of the shape
+    with torch.inference_mode():
+        torch.testing.assert_close(model(normalised), encoder(pixels), rtol=1e-4, atol=1e-4)
+
+
 def test_timm_loads_the_uploaded_folder_from_the_hub(encoder, folder, pixels, normalised):
     with serving() as hub:
         hub.add("robots/encoder-for-timm", {file.name: file.read_bytes() for file in folder.iterdir()})

@@ -28,7 +28,8 @@ class HostResNet18(ResNet):
             "imagenet", p normalised with ImageNet's.
 
     Raises:
-        ValueError: another norm or range; from `forward`, pixels outside it.
+        ValueError: another norm or range; from `forward`, pixels outside it. A narrower range, such as [0, 1] where
+            [-1, 1] was named, cannot be told from dull images.
     """
 
     scale: Tensor
@@ -70,10 +71,11 @@ class HostResNet18(ResNet):
         return super().forward(torch.addcmul(self.shift, x, self.scale))
 
     def _check(self, x: Tensor) -> None:
-        """Look at the first images that are more than one colour; hosts try shapes with zeros."""
-        low, high = (bound.item() for bound in torch.aminmax(x.detach()))
-        if low == high:
+        """Look at the first images that are more than one colour; hosts try shapes with zeros, normalised or not."""
+        channels = x.detach().transpose(0, 1).flatten(1)
+        if torch.equal(channels.amin(1), channels.amax(1)):
             return
+        low, high = channels.amin().item(), channels.amax().item()
         if not self._range[0] <= low <= high <= self._range[1]:
             raise ValueError(
                 f"images: {self.images!r} means values in [{self._range[0]:.2f}, {self._range[1]:.2f}], got "
