@@ -2,12 +2,13 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from lerobot.configs.policies import PreTrainedConfig
-from lerobot.configs.types import FeatureType, PolicyFeature
+from lerobot.configs.types import FeatureType, NormalizationMode, PolicyFeature
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from lerobot.policies.act.configuration_act import ACTConfig
 from lerobot.policies.act.modeling_act import ACTPolicy
@@ -62,7 +63,7 @@ def build(kind: str, **changes):
     configs = {"xdistill_diffusion": XDistillDiffusionConfig, "xdistill_act": XDistillACTConfig}
     policies = {"xdistill_diffusion": XDistillDiffusionPolicy, "xdistill_act": XDistillACTPolicy}
     torch.manual_seed(0)
-    config = configs[kind](**FEATURES, **TYPES[kind], **changes)
+    config = configs[kind](**(FEATURES | TYPES[kind] | changes))
     return policies[kind](config, dataset_stats=STATS).eval()
 
 
@@ -151,6 +152,10 @@ def test_the_encoder_has_a_learning_rate_of_its_own():
     assert "lr" not in rest
 
 
+def test_an_encoder_without_a_rate_of_its_own_follows_whatever_the_optimizer_has():
+    assert not any("lr" in group for group in build("xdistill_diffusion").get_optim_params())
+
+
 def test_other_statistics_than_imagenets_and_what_an_encoder_cannot_be_are_refused():
     config = XDistillDiffusionConfig(**FEATURES, **SMALL_DIFFUSION)
     own = {CAMERA: {"mean": torch.full((3, 1, 1), 0.5), "std": torch.full((3, 1, 1), 0.2)}}
@@ -162,6 +167,18 @@ def test_other_statistics_than_imagenets_and_what_an_encoder_cannot_be_are_refus
         XDistillDiffusionConfig(encoder_freeze=("layer5",))
     with pytest.raises(ValueError, match="vision_backbone: expected 'resnet18', got 'resnet34'"):
         XDistillACTConfig(vision_backbone="resnet34")
+    with pytest.raises(ValueError, match="encoder_lr_multiplier: expected a number above 0, got -1"):
+        XDistillDiffusionConfig(encoder_lr_multiplier=-1)
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_a_policy_without_a_camera_is_refused(kind):
+    inputs = {
+        "observation.state": PolicyFeature(FeatureType.STATE, (4,)),
+        "observation.environment_state": PolicyFeature(FeatureType.ENV, (4,)),
+    }
+    with pytest.raises(ValueError, match=f"a policy of type {kind} reads an image, got observation.state, "):
+        build(kind, input_features=inputs)
 
 
 # ---- stock policies
@@ -170,7 +187,8 @@ def test_other_statistics_than_imagenets_and_what_an_encoder_cannot_be_are_refus
 def test_a_stock_diffusion_policy_takes_group_norm_weights_and_reloads_without_this_package(
     tmp_path, pixels, normalised
 ):
-    policy = DiffusionPolicy(DiffusionConfig(**FEATURES, **SMALL_DIFFUSION, use_group_norm=True)).eval()
+    config = DiffusionConfig(**FEATURES, **SMALL_DIFFUSION, use_group_norm=True)
+    policy = DiffusionPolicy(config).eval()
     use_encoder(policy)
     expected = XDistillResNet18.from_pretrained(norm="group").forward_features(pixels)
     torch.testing.assert_close(backbone_map(policy, normalised), expected, rtol=1e-4, atol=1e-4)
@@ -182,6 +200,7 @@ def test_a_stock_diffusion_policy_takes_group_norm_weights_and_reloads_without_t
         f"maps = policy.diffusion.rgb_encoder.backbone(torch.load('{tmp_path}/images.pt'));"
         f"torch.save(maps.detach(), '{tmp_path}/maps.pt'); assert 'xdistill_encoder' not in sys.modules"
     )
+    assert torch.equal(act(DiffusionPolicy.from_pretrained(tmp_path / "policy", strict=True)), act(policy))
     subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path)
     torch.testing.assert_close(torch.load(tmp_path / "maps.pt"), expected.detach(), rtol=1e-4, atol=1e-4)
 
@@ -209,6 +228,43 @@ def test_a_stock_act_acts_the_same_after_it_was_saved_and_loaded(tmp_path):
     use_encoder(policy)
     policy.save_pretrained(tmp_path / "policy")
     assert torch.equal(act(ACTPolicy.from_pretrained(tmp_path / "policy", strict=True)), act(policy))
+
+
+@pytest.mark.parametrize("kind", ["diffusion", "act"])
+def test_a_stock_policy_with_the_encoder_inside_learns(kind):
+    torch.manual_seed(0)
+    if kind == "act":
+        policy: Any = ACTPolicy(ACTConfig(**FEATURES, **SMALL_ACT, pretrained_backbone_weights=None, dropout=0.0))
+    else:
+        policy = DiffusionPolicy(DiffusionConfig(**FEATURES, **SMALL_DIFFUSION, use_group_norm=True))
+    use_encoder(policy)
+    policy.train()
+    lead, steps = ((2,), 8) if kind == "act" else ((2, 2), 16)
+    batch = {
+        CAMERA: torch.randn(*lead, 3, *SIZE),
+        "observation.state": torch.randn(*lead, 4),
+        "action": torch.rand(2, steps, 4),
+        "action_is_pad": torch.zeros(2, steps, dtype=torch.bool),
+    }
+    optimizer = torch.optim.AdamW(policy.parameters(), lr=1e-3)
+    losses = []
+    for _ in range(12):
+        torch.manual_seed(1)  # the same noise at each step, so that nothing but learning lowers the loss
+        loss = policy.forward(dict(batch))[0]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.8 * losses[0], losses
+
+
+def test_images_that_are_not_normalised_are_refused_in_stock_policies():
+    mapping = dict.fromkeys(("STATE", "ACTION"), NormalizationMode.MEAN_STD) | {"VISUAL": NormalizationMode.IDENTITY}
+    config = ACTConfig(**FEATURES, **SMALL_ACT, pretrained_backbone_weights=None, normalization_mapping=mapping)
+    with pytest.raises(
+        ValueError, match="normalization_mapping: the encoder needs VISUAL to be MEAN_STD, got IDENTITY"
+    ):
+        use_encoder(ACTPolicy(config))
 
 
 def test_stock_policies_that_would_come_back_otherwise_are_refused():
@@ -280,7 +336,8 @@ def test_lerobot_train_trains_saves_and_resumes_a_policy_type_of_ours(kind, data
         ],
         "xdistill_act": ["--policy.dim_model=32", "--policy.n_heads=2", "--policy.chunk_size=8"],
     }[kind]
-    sizes += ["--policy.n_action_steps=8", "--policy.optimizer_lr=0.001"]
+    frozen = {"xdistill_diffusion": "[stem,layer1]", "xdistill_act": "stem"}[kind]
+    sizes += ["--policy.n_action_steps=8", "--policy.optimizer_lr=0.001", f"--policy.encoder_freeze={frozen}"]
     common = ["--batch_size=8", "--num_workers=0", "--log_freq=5", "--save_freq=40", "--seed=0"]
     output = tmp_path / "run"
     done = lerobot_train(
@@ -293,6 +350,7 @@ def test_lerobot_train_trains_saves_and_resumes_a_policy_type_of_ours(kind, data
     checkpoint = output / "checkpoints" / "last" / "pretrained_model"
     config = json.loads((checkpoint / "config.json").read_text())
     assert (config["type"], config["encoder_norm"]) == (kind, "frozen")
+    assert config["encoder_freeze"] == frozen.strip("[]").split(",")
     policy = get_policy_class(kind).from_pretrained(checkpoint)
     preprocess, _ = make_pre_post_processors(policy.config, pretrained_path=str(checkpoint))
     observation = {CAMERA: torch.full((3, *SIZE), 0.5), "observation.state": torch.zeros(4)}
@@ -309,6 +367,16 @@ def test_lerobot_train_trains_saves_and_resumes_a_policy_type_of_ours(kind, data
     went_on = get_policy_class(kind).from_pretrained(last / "pretrained_model")
     assert all(torch.equal(tensor, policy.state_dict()[key]) for key, tensor in went_on.state_dict().items())
     assert torch.equal(act(went_on.eval()), act(policy.eval()))
+
+
+def test_lerobot_train_refuses_a_data_sets_own_statistics(dataset, tmp_path):
+    done = lerobot_train(
+        "--policy.type=xdistill_act", "--policy.device=cpu", "--policy.push_to_hub=false", "--steps=1",
+        "--dataset.repo_id=local/noise", f"--dataset.root={dataset}", f"--output_dir={tmp_path / 'run'}",
+        "--dataset.use_imagenet_stats=false", "--num_workers=0",
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "train with --dataset.use_imagenet_stats=true" in done.stderr
 
 
 def hold_the_learning_rate_at_zero(training_state: Path) -> None:

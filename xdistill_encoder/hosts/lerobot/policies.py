@@ -44,6 +44,11 @@ class XDistillDiffusionConfig(DiffusionConfig):
         self.use_group_norm = False
         self.pretrained_backbone_weights = None
         check_encoder(self)
+        if not 0 < self.encoder_lr_multiplier < float("inf"):
+            raise ValueError(
+                f"encoder_lr_multiplier: expected a number above 0, got {self.encoder_lr_multiplier}; "
+                "encoder_freeze keeps stages as they are"
+            )
         super().__post_init__()
 
 
@@ -56,7 +61,7 @@ class XDistillDiffusionPolicy(DiffusionPolicy):
         load_encoder: False leaves the encoder random, for weights that come from a checkpoint of the policy.
 
     Raises:
-        ValueError: another normalisation, no such checkpoint.
+        ValueError: another normalisation, no such checkpoint, no camera.
     """
 
     config_class = XDistillDiffusionConfig
@@ -69,20 +74,20 @@ class XDistillDiffusionPolicy(DiffusionPolicy):
         load_encoder: bool = True,
         **kwargs: Any,
     ):
+        require_cameras(config)
         super().__init__(config, **kwargs)
         require_imagenet_normalisation(list(config.image_features), config.normalization_mapping, dataset_stats)
         place_in_diffusion(self, build_encoder(config, load_encoder))
 
     def get_optim_params(self) -> Any:
-        """Two groups: the encoder at its own learning rate, the rest."""
+        """Two groups: the rest, and the encoder, at its own learning rate where it has one."""
         encoder = {id(p) for rgb_encoder in rgb_encoders(self) for p in rgb_encoder.backbone.parameters()}
         learning = [p for p in self.parameters() if p.requires_grad]
+        multiplier = self.config.encoder_lr_multiplier
+        own = {} if multiplier == 1 else {"lr": self.config.optimizer_lr * multiplier}  # else the optimizer's, any
         return [
             {"params": [p for p in learning if id(p) not in encoder]},
-            {
-                "params": [p for p in learning if id(p) in encoder],
-                "lr": self.config.optimizer_lr * self.config.encoder_lr_multiplier,
-            },
+            {"params": [p for p in learning if id(p) in encoder], **own},
         ]
 
     @classmethod
@@ -112,7 +117,7 @@ class XDistillACTConfig(ACTConfig):
         self.pretrained_backbone_weights = None
         check_encoder(self)
         if self.replace_final_stride_with_dilation:
-            raise ValueError("replace_final_stride_with_dilation: the encoder was distilled with strides, set it to 0")
+            raise ValueError("replace_final_stride_with_dilation: a ResNet-18 has strides alone, set it to 0")
         super().__post_init__()
 
 
@@ -132,6 +137,7 @@ class XDistillACTPolicy(ACTPolicy):
         load_encoder: bool = True,
         **kwargs: Any,
     ):
+        require_cameras(config)
         super().__init__(config, **kwargs)
         require_imagenet_normalisation(list(config.image_features), config.normalization_mapping, dataset_stats)
         place_in_act(self, build_encoder(config, load_encoder))
@@ -154,7 +160,16 @@ def check_encoder(config: XDistillDiffusionConfig | XDistillACTConfig) -> None:
     if config.encoder_norm not in NORMS:
         raise ValueError(f"encoder_norm: expected one of {', '.join(NORMS)}, got {config.encoder_norm!r}")
     config.encoder_freeze = tuple(config.encoder_freeze)
+    if all(len(stage) == 1 for stage in config.encoder_freeze):  # LeRobot's command line takes one word for its letters
+        config.encoder_freeze = ("".join(config.encoder_freeze),) if config.encoder_freeze else ()
     check_stages(config.encoder_freeze, TRUNK_STAGES)
+
+
+def require_cameras(config: XDistillDiffusionConfig | XDistillACTConfig) -> None:
+    """Raise a ValueError for a policy that reads no images."""
+    if not config.image_features:
+        inputs = ", ".join(config.input_features) or "nothing"
+        raise ValueError(f"input_features: a policy of type {config.type} reads an image, got {inputs}")
 
 
 def build_encoder(config: XDistillDiffusionConfig | XDistillACTConfig, load: bool) -> XDistillResNet18:

@@ -7,7 +7,11 @@ from pathlib import Path
 from lerobot.policies.act.modeling_act import ACTPolicy
 from lerobot.policies.diffusion.modeling_diffusion import DiffusionPolicy
 
-from xdistill_encoder.hosts.lerobot.backbones import rgb_encoders, sequential_state
+from xdistill_encoder.hosts.lerobot.backbones import (
+    require_imagenet_normalisation,
+    rgb_encoders,
+    sequential_state,
+)
 from xdistill_encoder.model import XDistillResNet18
 
 
@@ -23,8 +27,8 @@ def use_encoder(policy: DiffusionPolicy | ACTPolicy, checkpoint: str | Path | No
         checkpoint: as in `XDistillResNet18.from_pretrained`; None: the bundled one for the policy's norm.
 
     Raises:
-        ValueError: another policy or backbone, `pretrained_backbone_weights` that LeRobot would download at every
-            load, no checkpoint for the policy's norm.
+        ValueError: another policy or backbone, images that are not normalised by mean and std,
+            `pretrained_backbone_weights` that LeRobot would download at every load, no checkpoint for the norm.
     """
     if not isinstance(policy, (DiffusionPolicy, ACTPolicy)):
         raise ValueError(f"policy: expected LeRobot's DiffusionPolicy or ACTPolicy, got {type(policy).__name__}")
@@ -38,6 +42,7 @@ def use_encoder(policy: DiffusionPolicy | ACTPolicy, checkpoint: str | Path | No
             "pretrained_backbone_weights: expected None, because LeRobot downloads what it names whenever the policy "
             f"is built or loaded, got {config.pretrained_backbone_weights!r}; build the policy with None"
         )
+    require_imagenet_normalisation(list(config.image_features), config.normalization_mapping, dataset_stats=None)
     if isinstance(policy, ACTPolicy):
         trunk = XDistillResNet18.from_pretrained(checkpoint, norm="frozen").trunk
         policy.model.backbone.load_state_dict(trunk.state_dict(), strict=True)
