@@ -48,7 +48,7 @@ class Config:
     output: Path = Path("runs/adapt")
     """Folder for teacher cache, run, and the adapted encoder; an unfinished adaptation in it is gone on with."""
     held_out: float = 0.1
-    """Share of frames, the last ones, and of general images that are only measured."""
+    """Share of the frames of each source, the last ones, and of general images that are only measured."""
     image_size: int | None = None
     """Side in px of the student's views; None: that of the encoder's distillation."""
     views_per_image: int = 4
@@ -97,7 +97,7 @@ def adapt(config: Config, device: torch.device) -> dict[str, Any]:
     check_head(known, teachers)
     size = known.image_size_px
 
-    learned_frames, held_frames = hold_out_last(open_images(config.frames), config.held_out)
+    learned_frames, held_frames = hold_out_last([open_images((spec,)) for spec in config.frames], config.held_out)
     learned: list[Images] = [learned_frames]
     held: dict[str, Images] = {"frames": held_frames}
     if config.remember:

@@ -28,11 +28,18 @@ def numbers(part) -> list[int]:
 
 
 def test_of_frames_the_last_ones_are_held_out():
-    learned, held = hold_out_last(Numbered(20), 0.25)
+    learned, held = hold_out_last([Numbered(20)], 0.25)
     assert numbers(learned) == list(range(15))
     assert numbers(held) == [15, 16, 17, 18, 19]
     assert held.where(1) == "number 16"
     assert learned.fingerprint != held.fingerprint
+
+
+def test_the_last_frames_of_every_source_are_held_out():
+    learned, held = hold_out_last([Numbered(8), Numbered(12)], 0.25)
+    assert held.where(0) == "number 6"
+    assert numbers(held) == [6, 7, 9, 10, 11]
+    assert numbers(learned) == [*range(6), *range(9)]
 
 
 def test_of_general_images_some_from_all_over_are_held_out():
@@ -42,13 +49,14 @@ def test_of_general_images_some_from_all_over_are_held_out():
 
 
 def test_a_large_collection_is_measured_on_a_part_of_what_is_held_out():
-    learned, held = hold_out_last(Numbered(100_000), 0.1)
+    learned, held = hold_out_last([Numbered(100_000)], 0.1)
     assert len(learned) == 90_000
     assert len(held) == MEASURED
     assert (numbers(held)[0], numbers(held)[-1]) == (90_000, 99_999)
 
 
-@pytest.mark.parametrize("hold_out", [hold_out_last, hold_out_evenly])
-def test_too_few_images_are_refused(hold_out):
+def test_too_few_images_are_refused():
     with pytest.raises(ValueError, match="12 are too few to hold a share of 0.1 out"):
-        hold_out(Numbered(12), 0.1)
+        hold_out_last([Numbered(100), Numbered(12)], 0.1)
+    with pytest.raises(ValueError, match="12 are too few to hold a share of 0.1 out"):
+        hold_out_evenly(Numbered(12), 0.1)
