@@ -19,6 +19,7 @@ from policy_examples.policy import DiffusionPolicy
 from xdistill_encoder.exporting.onnx_files import describe as store_facts
 from xdistill_encoder.exporting.onnx_files import open_session
 from xdistill_encoder.exporting.parity import Parity, median_ms, parity_of, put_in_place
+from xdistill_encoder.hosts.needs import require_onnx
 
 BOUNDS = {"fp32": 1e-3, "fp16": 3e-2}
 """Largest accepted relative error of an action chunk, by precision."""
@@ -69,7 +70,9 @@ def export_policy(config: Config) -> Parity:
 
     Raises:
         ValueError: no policy there, one that draws noise between its steps, or a graph that disagrees with PyTorch.
+        ImportError: onnx, onnxscript or onnxruntime is of an untried version.
     """
+    require_onnx()
     policy, origin = DiffusionPolicy.load(config.policy)
     if policy.shape.sampler == "ddpm":
         raise ValueError(
@@ -163,7 +166,7 @@ def main() -> None:
     try:
         config = tyro.cli(Config, prog="xdistill export-policy", description=__doc__)
         parity = export_policy(config)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:
         raise SystemExit(f"xdistill export-policy: {error}") from error
     print(
         f"{config.output}: {config.output.stat().st_size / 1e6:.1f} MB, {config.precision}\n"

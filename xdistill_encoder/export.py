@@ -13,7 +13,7 @@ from xdistill_encoder import __version__
 from xdistill_encoder.exporting.graph import METHODS, EncoderGraph, traced
 from xdistill_encoder.exporting.parity import BOUNDS, Graph, Parity, compare, put_in_place
 from xdistill_encoder.exporting.pictures import drawn_pictures, read_pictures
-from xdistill_encoder.hosts.needs import require_host
+from xdistill_encoder.hosts.needs import require_onnx
 from xdistill_encoder.images import MIN_SIZE_PX, check_layout
 from xdistill_encoder.model import XDistillResNet18
 
@@ -53,8 +53,7 @@ def export_onnx(
         ValueError: unknown readout or precision, images that do not fit, or a graph that disagrees with PyTorch.
         ImportError: onnx, onnxscript or onnxruntime is missing, or of an untried version.
     """
-    for library in ("onnx", "onnxruntime", "onnxscript"):
-        require_host(library, "pip install 'xdistill-encoder[export]'")
+    require_onnx()
     from xdistill_encoder.exporting import onnx_files
 
     file = _file(file, ".onnx")
@@ -194,14 +193,16 @@ def main() -> None:
     parser.add_argument("--readout", choices=METHODS, default="pooled", help="default pooled, (B, 512)")
     parser.add_argument("--precision", choices=BOUNDS, default="fp32", help="default fp32")
     parser.add_argument("--image-size", type=int, nargs=2, metavar=("H", "W"), help="in px; default: any")
-    parser.add_argument("--images", type=Path, metavar="FOLDER", help="frames of the robot: needed for int8")
+    parser.add_argument(
+        "--images", type=Path, metavar="FOLDER", help="frames of the robot, as large as it sees them: needed for int8"
+    )
     parser.add_argument("--opset", type=int, help="of ONNX; default: the newest that this torch writes")
     arguments = parser.parse_args()
     try:
         size = tuple(arguments.image_size) if arguments.image_size else None
         images = None
         if arguments.images:
-            images = read_pictures(arguments.images, CALIBRATING, size or SIZES[-1])
+            images = read_pictures(arguments.images, CALIBRATING, size)
         encoder = XDistillResNet18.from_pretrained(arguments.encoder)
         options = {"readout": arguments.readout, "precision": arguments.precision}
         if arguments.output.suffix == ".pt2":

@@ -10,6 +10,7 @@ from policy_examples.encoders import EncoderName, load_encoder
 from policy_examples.export import Config, export_policy
 from policy_examples.policy import DiffusionPolicy
 from policy_examples.policy_shape import PolicyShape
+from xdistill_encoder.hosts.needs import TRIED
 
 SHAPE = PolicyShape(
     state_size=9,
@@ -101,3 +102,9 @@ def test_what_cannot_be_exported_is_told_and_nothing_is_written(saved, monkeypat
     with pytest.raises(ValueError, match="of the outputs' norm away from PyTorch, more than the 0 accepted for fp32"):
         export_policy(saved(replace(SHAPE, cameras=()), "blind"))
     assert [file.name for file in tmp_path.iterdir()] == ["policy"]
+
+
+def test_an_untried_version_of_onnx_is_told_before_anything_is_done(monkeypatch, tmp_path):
+    monkeypatch.setitem(TRIED, "onnx", (("900", "901"),))
+    with pytest.raises(ImportError, match="tried with onnx from 900 up to, without, 901; installed is "):
+        export_policy(Config(policy=tmp_path / "none"))

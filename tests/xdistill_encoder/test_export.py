@@ -15,7 +15,7 @@ from xdistill_encoder import XDistillResNet18, export
 from xdistill_encoder.export import export_onnx, export_program
 from xdistill_encoder.exporting import parity
 from xdistill_encoder.exporting.graph import METHODS
-from xdistill_encoder.exporting.pictures import drawn_pictures
+from xdistill_encoder.exporting.pictures import drawn_pictures, read_pictures
 
 ANY_SIZES = [(1, 3, 33, 33), (5, 3, 64, 77), (2, 3, 130, 96)]
 
@@ -212,6 +212,7 @@ def command(monkeypatch, capsys):
 def test_the_command_writes_a_file_calibrated_on_a_folder_and_says_how_exact_it_is(tmp_path, command):
     for number, picture in enumerate(drawn_pictures(12, (80, 100))):
         to_pil_image(picture).save(tmp_path / f"{number:02}.png")
+    assert read_pictures(tmp_path, 4, None).shape == (4, 3, 80, 100)  # as the robot sees them
     output = tmp_path / "made" / "encoder.onnx"
     told = command(output, "--precision", "int8", "--images", tmp_path, "--image-size", 64, 64)
     assert "int8" in told

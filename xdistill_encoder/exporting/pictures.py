@@ -21,8 +21,8 @@ def drawn_pictures(count: int, image_size: tuple[int, int]) -> Tensor:
     return (255 * clouds.sigmoid()).round().to(torch.uint8)
 
 
-def read_pictures(folder: Path, count: int, image_size: tuple[int, int]) -> Tensor:
-    """(N, 3, H, W) uint8, at most `count` images spread over all of a folder, resized.
+def read_pictures(folder: Path, count: int, image_size: tuple[int, int] | None) -> Tensor:
+    """(N, 3, H, W) uint8, at most `count` images spread over all of a folder, resized; None: to the size of the first.
 
     Raises:
         ValueError: no such folder, no images in it, or one that cannot be read.
@@ -33,7 +33,9 @@ def read_pictures(folder: Path, count: int, image_size: tuple[int, int]) -> Tens
     if not files:
         raise ValueError(f"images: no {', '.join(SUFFIXES)} in {folder}")
     chosen = [files[number * len(files) // min(count, len(files))] for number in range(min(count, len(files)))]
-    return torch.stack([resize(_decode(file), list(image_size), antialias=True) for file in chosen])
+    pictures = [_decode(file) for file in chosen]
+    size = image_size or pictures[0].shape[-2:]
+    return torch.stack([resize(picture, list(size), antialias=True) for picture in pictures])
 
 
 def _decode(file: Path) -> Tensor:

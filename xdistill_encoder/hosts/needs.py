@@ -35,6 +35,12 @@ def require_host(distribution: str, install: str) -> None:
         raise ImportError(f"tried with {distribution} {ranges}; installed is {found}: {install}")
 
 
+def require_onnx() -> None:
+    """Raise an ImportError where what writes and runs ONNX files is missing, or of an untried version."""
+    for library in ("onnx", "onnxruntime", "onnxscript"):
+        require_host(library, "pip install 'xdistill-encoder[export]'")
+
+
 def _numbers(text: str) -> list[int]:
     """ "1.10.2rc1" -> [1, 10, 2]."""
     return [int(part) for part in re.findall(r"\d+", text.partition("rc")[0])]
