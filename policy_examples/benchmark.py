@@ -47,6 +47,8 @@ class Config:
     """None is the preset's number, 10 but for smoke."""
     steps: int | None = None
     """Optimizer steps of a run; None is the preset's length."""
+    bf16: bool | None = None
+    """Train in bfloat16; None: where the machine does so natively. Rows say which; encoders compare in one alone."""
     output: Path = Path("runs/benchmark")
     """Folder of demonstrations, of runs and of failed.jsonl; a benchmark found there goes on where it stopped."""
     csv: Path | None = None
@@ -134,7 +136,9 @@ def planned_runs(config: Config) -> list[Run]:
             raise ValueError(f"{name}: expected 1 or more, got {number}.")
     if not tasks:
         raise ValueError(f"suite: expected one of {', '.join(NOTES)}, or --tasks, got neither.")
-    return plan_runs(tasks, config.encoders, config.seeds, config.preset, config.demonstrations, config.steps)
+    return plan_runs(
+        tasks, config.encoders, config.seeds, config.preset, config.demonstrations, config.steps, config.bf16
+    )
 
 
 def results_path(config: Config) -> Path:

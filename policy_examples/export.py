@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -49,16 +50,20 @@ class ActionChunk(nn.Module):
 
     def __init__(self, policy: DiffusionPolicy, dtype: torch.dtype) -> None:
         super().__init__()
+        agent_pos, actions = deepcopy(policy.agent_pos), deepcopy(policy.actions)
         self.policy = policy.to(dtype).eval().requires_grad_(False)
+        self.policy.agent_pos, self.policy.actions = agent_pos, actions  # half has steps of 0.5 mm at a metre
         self.dtype = dtype
         self.eval()
 
     def forward(self, observation: dict[str, Tensor], noise: Tensor) -> Tensor:
         """Observation (B, To, ...) by key, noise (B, T, A) of mean 0 and variance 1 -> (B, Ta, A) float32."""
         inputs = {
-            key: value if value.dtype == torch.uint8 else value.to(self.dtype) for key, value in observation.items()
+            key: value if key == "agent_pos" or value.dtype == torch.uint8 else value.to(self.dtype)
+            for key, value in observation.items()
         }
-        return self.policy.denoise(noise.to(self.dtype), self.policy.condition(inputs)).float()
+        condition = self.policy.condition(inputs).to(self.dtype)
+        return self.policy.denoise(noise.to(self.dtype), condition).float()
 
 
 def export_policy(config: Config) -> Parity:

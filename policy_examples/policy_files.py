@@ -19,8 +19,12 @@ def write_policy(folder: Path, config: dict[str, Any], tensors: dict[str, Tensor
     partial.mkdir(parents=True)
     save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, partial / WEIGHTS)
     (partial / CONFIG).write_text(json.dumps({"format": FORMAT, **config}, indent=2) + "\n")
-    shutil.rmtree(folder, ignore_errors=True)
+    replaced = folder.with_name(folder.name + ".replaced")
+    shutil.rmtree(replaced, ignore_errors=True)
+    if folder.exists():
+        folder.rename(replaced)
     partial.rename(folder)
+    shutil.rmtree(replaced, ignore_errors=True)
 
 
 def read_config(folder: Path) -> dict[str, Any]:

@@ -32,6 +32,10 @@ from policy_examples.training.settings import write_settings
 from policy_examples.windows import Windows, batch_indices, observed_array, steps_per_epoch
 from xdistill_encoder.freed_memory import keep_freed_memory
 
+STEP_BITS = 40
+HIGHEST_SEED = (1 << 64 - STEP_BITS) - 1
+"""A seed and a step share the 64 bits of a generator's seed."""
+
 
 @dataclass(frozen=True)
 class Config:
@@ -125,6 +129,8 @@ class Config:
         for name in ("batch_size", "lr", "encoder_multiplier", "eval_episodes", "eval_processes"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name}: expected a number above 0, got {getattr(self, name)}.")
+        if not 0 <= self.seed <= HIGHEST_SEED:
+            raise ValueError(f"seed: expected 0 to {HIGHEST_SEED}, got {self.seed}.")
         for name in ("log_every", "save_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected 1 or more, got {getattr(self, name)}.")
@@ -218,7 +224,7 @@ def train(config: Config) -> bool:
                 log.pause(since=began)
             if step == steps or all_leave(accelerator, stop.requested, evaluating or step % config.log_every == 0):
                 break
-            generator.manual_seed((config.seed << 40) + step)
+            generator.manual_seed((config.seed << STEP_BITS) + step)
             noise, level = policy.draw_noise(config.batch_size, generator)
             batch = windows[batch_indices(len(windows), config.batch_size, config.seed, step)[share].to(device)]
             for camera in cameras:

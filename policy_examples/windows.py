@@ -88,15 +88,21 @@ def observed_array(demonstrations: Demonstrations, key: str) -> np.ndarray:
 
 
 def window_rows(episode_ends: np.ndarray, horizon: int, pad_before: int, pad_after: int) -> np.ndarray:
-    """(windows, horizon) int64: the rows of every window, clamped to the episode it belongs to."""
+    """(windows, horizon) int64: the rows of every window, clamped to the episode it belongs to.
+
+    Raises:
+        ValueError: an episode is too short to hold one window; names it.
+    """
     windows = []
-    for start, end in zip([0, *episode_ends[:-1]], episode_ends, strict=True):
+    for number, (start, end) in enumerate(zip([0, *episode_ends[:-1]], episode_ends, strict=True)):
+        if end - start + pad_before + pad_after < horizon:
+            raise ValueError(
+                f"horizon: episode {number} has {end - start} steps, a window of {horizon} needs "
+                f"{horizon - pad_before - pad_after}; take a shorter horizon, or leave the episode out."
+            )
         firsts = np.arange(start - pad_before, end - horizon + pad_after + 1)
         windows.append(np.clip(firsts[:, None] + np.arange(horizon), start, end - 1))
-    rows = np.concatenate(windows).astype(np.int64)
-    if len(rows) == 0:
-        raise ValueError(f"horizon: no episode has room for {horizon} steps, they end at {episode_ends.tolist()}.")
-    return rows
+    return np.concatenate(windows).astype(np.int64)
 
 
 def steps_per_epoch(windows: int, batch_size: int) -> int:

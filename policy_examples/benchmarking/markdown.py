@@ -9,7 +9,8 @@ METHOD = (
     "Success in percent. A mean over tasks of means over seeds, with its 95 % interval in brackets: percentile "
     "bootstrap, seeds drawn again within each task, tasks kept (stratified; Agarwal et al. 2021, arXiv 2108.13264). "
     "With n seeds a task it is too narrow by a factor of about sqrt(1 - 1/n). No interval: a task among them has one "
-    "seed alone, whose spread nothing tells."
+    "seed alone, whose spread nothing tells. All seeds meet the same episodes; which ones these happen to be is not in "
+    "the interval."
 )
 METRICS: dict[Metric, str] = {
     "best": "the best evaluation of each seed",
@@ -30,13 +31,14 @@ def write_markdown(comparison: Comparison, metric: Metric, reference: str) -> st
         (
             "",
             f"{reference} minus the other, in percentage points, on the same tasks, demonstrations and episodes, with "
-            "the interval of the difference.",
+            "the interval of the difference. A task is won by any difference, and be it one episode.",
         ),
         ("Best, five best, last", tables.by_metric(comparison)),
         (
             "",
             "`best` is the paper's number; the best of several evaluations is higher than one of them would be again. "
-            "Of fewer than five evaluations, the mean of the five best is that of all.",
+            "Of fewer than five evaluations, the mean of the five best is that of all. These are means over all tasks, "
+            f"those that `{BLIND}` solves among them.",
         ),
         ("Task by task", tables.by_task(comparison, metric)),
         (
@@ -51,11 +53,17 @@ def write_markdown(comparison: Comparison, metric: Metric, reference: str) -> st
             (
                 "",
                 "The finished policy under the shift, of its last evaluation without one on the same tasks and seeds. "
-                "They are the same for all encoders with a number in the column; those without have no row under it.",
+                "They are the same for all encoders with a number in the column; those without have no row under it. "
+                f"Tasks that `{BLIND}` solves are among them.",
             ),
         ]
     sections += [
         ("The encoders", tables.encoders(comparison)),
+        (
+            "",
+            "Latency (a median) and minutes (a mean) are of machines as busy as they were; `xdistill latency` on a "
+            "quiet one compares encoders.",
+        ),
         (PUBLISHED, tables.published()),
         ("", f"Success in percent. Source: {paper.SOURCE}; no part of our means."),
     ]
@@ -65,12 +73,13 @@ def write_markdown(comparison: Comparison, metric: Metric, reference: str) -> st
 def summary(comparison: Comparison) -> str:
     """What the numbers rest on."""
     rows = comparison.rows
+    precisions = " or ".join(sorted({row.precision for row in rows}))
     evaluations, steps = sorted({row.evaluations for row in rows}), sorted({row.steps for row in rows})
     text = (
         f"Preset {rows[0].preset}: {rows[0].demonstrations} demonstrations, "
         f"{' to '.join(map(str, dict.fromkeys((steps[0], steps[-1]))))} steps, {rows[0].episodes} episodes an "
-        f"evaluation, {' or '.join(map(str, evaluations))} evaluations a run. {len(comparison.tasks)} tasks "
-        f"({seeds_of_tasks(comparison)}), {len(rows)} runs."
+        f"evaluation, {' or '.join(map(str, evaluations))} evaluations a run, {precisions}. "
+        f"{len(comparison.tasks)} tasks ({seeds_of_tasks(comparison)}), {len(rows)} runs."
     )
     counts = {"": comparison.left_out, " under a shift": comparison.left_out_shifted}
     for where, count in counts.items():

@@ -24,6 +24,8 @@ class Row:
     readout: str
     seed: int
     preset: str
+    precision: str
+    """bf16 or fp32: what the training computed in."""
     demonstrations: int
     best: float | None
     """The best evaluation during training, the paper's number; None under a shift."""

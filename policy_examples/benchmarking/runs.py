@@ -8,7 +8,9 @@ from itertools import product
 from pathlib import Path
 from typing import get_args
 
+from policy_examples.benchmarking.demonstrations import SEEDS_APART
 from policy_examples.benchmarking.protocols import PROTOCOLS, PresetName
+from policy_examples.demos import FIRST_EVALUATION_SEED
 from policy_examples.encoders import EncoderName
 
 READ_POINTS = ("pointnet-dp3",)
@@ -16,6 +18,8 @@ READ_POINTS = ("pointnet-dp3",)
 BATCH_NORM_TRAP = "batch-trap"
 """The norm of runs that show what live batch norm does to an averaged policy; `batch` by mistake is refused."""
 NORMS = ("frozen", "group", BATCH_NORM_TRAP)
+OWN_NORMS = {"xdistill": "frozen", "resnet18-scratch": "group", "resnet18-imagenet": "frozen"}
+"""What an encoder has where none is asked for."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,8 @@ def parse_encoder(text: str) -> EncoderChoice:
             f"encoders: expected a norm among {', '.join(NORMS)}, got {text!r}. With `batch` the averaged copy that is "
             f"evaluated would run with statistics that nothing updates; {BATCH_NORM_TRAP} shows what comes of that."
         )
+    if chosen.get("norm") == OWN_NORMS.get(name):
+        chosen.pop("norm", None)  # the same run, however it was asked for
     return EncoderChoice(name, **chosen)
 
 
@@ -65,20 +71,29 @@ class Run:
     """None is the preset's number."""
     steps: int | None = None
     """None is the preset's."""
+    bf16: bool | None = None
+    """None: where the machine computes it natively."""
 
     def command(self, shift: str | None = None) -> str:
         """What repeats this run alone, or its evaluation under a shift; tells runs apart."""
         words = ["--tasks", self.task, "--encoders", str(self.encoder), "--seeds", str(self.seed)]
         words += ["--preset", self.preset]
-        for option, value in (("--demonstrations", self.demonstrations), ("--steps", self.steps), ("--shifts", shift)):
+        options = {
+            "--demonstrations": self.demonstrations,
+            "--steps": self.steps,
+            "--bf16": self.bf16,
+            "--shifts": shift,
+        }
+        for option, value in options.items():
             words += [] if value is None else [option, str(value)]
         return shlex.join(["xdistill", "benchmark", *words])
 
     def folder(self, output: Path) -> Path:
         """Where its files lie."""
         steps = "" if self.steps is None else f"-{self.steps}-steps"
+        precision = {None: "", True: "-bf16", False: "-fp32"}[self.bf16]
         encoder = re.sub(r"[^\w.=,-]+", "_", str(self.encoder))
-        return output / f"{self._budget()}{steps}" / self.task / encoder / f"seed-{self.seed}"
+        return output / f"{self._budget()}{steps}{precision}" / self.task / encoder / f"seed-{self.seed}"
 
     def store(self, output: Path, points: bool) -> Path:
         """The demonstrations, shared by all encoders; with point clouds where one of them needs these."""
@@ -97,6 +112,7 @@ def plan_runs(
     preset: PresetName,
     demonstrations: int | None = None,
     steps: int | None = None,
+    bf16: bool | None = None,
 ) -> list[Run]:
     """Every seed of every task with every encoder; a task's encoders follow each other, so that they compare early.
 
@@ -108,15 +124,20 @@ def plan_runs(
     for name, values in (("tasks", tasks), ("encoders", encoders), ("seeds", seeds)):
         if not values or len(set(values)) < len(values):
             raise ValueError(f"{name}: expected one or more, each once, got {', '.join(map(str, values)) or 'none'}.")
-    if min(seeds) < 0:
-        raise ValueError(f"seeds: expected 0 or more, got {min(seeds)}.")
+    highest = FIRST_EVALUATION_SEED // SEEDS_APART - 1
+    if min(seeds) < 0 or max(seeds) > highest:
+        strange = next(seed for seed in seeds if not 0 <= seed <= highest)
+        raise ValueError(f"seeds: expected 0 to {highest}, got {strange}: later placements belong to evaluation.")
     for name, number in (("demonstrations", demonstrations), ("steps", steps)):
         if number is not None and number < 1:
             raise ValueError(f"{name}: expected 1 or more, got {number}.")
     if demonstrations == PROTOCOLS[preset].demonstrations:
         demonstrations = None  # the same run, however it was asked for
     choices = [parse_encoder(text) for text in encoders]
+    for text, choice in zip(encoders, choices, strict=True):
+        if choices.count(choice) > 1:
+            raise ValueError(f"encoders: expected each once, got {choice} again as {text}.")
     return [
-        Run(task, encoder, seed, preset, demonstrations, steps)
+        Run(task, encoder, seed, preset, demonstrations, steps, bf16)
         for seed, task, encoder in product(seeds, tasks, choices)
     ]

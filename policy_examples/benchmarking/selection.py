@@ -46,18 +46,20 @@ def has_preset_length(row: Row) -> bool:
 
 
 def require_equal_training(rows: Sequence[Row], label: Callable[[Row], str]) -> None:
-    """Raise a ValueError where encoders were not trained as long, or not evaluated as often, on a task with a seed.
+    """Raise a ValueError where encoders were not trained as long, in one precision, or not evaluated as often.
+
+    That is on one task with one seed.
 
     All encoders share the demonstrations of a task and seed, so that epochs are as many steps for each.
     """
     unshifted = [row for row in rows if not row.shift]  # under a shift there is one evaluation
-    for name, compared in (("steps", rows), ("evaluations", unshifted)):
+    for name, compared in (("steps", rows), ("precision", rows), ("evaluations", unshifted)):
         first: dict[tuple[str, int], Row] = {}
         for row in compared:
             other = first.setdefault((row.task, row.seed), row)
             if getattr(row, name) != getattr(other, name):
                 raise ValueError(
-                    f"{name}: expected as many for every encoder on {row.task} with seed {row.seed}, got "
+                    f"{name}: expected the same for every encoder on {row.task} with seed {row.seed}, got "
                     f"{getattr(other, name)} for {label(other)} and {getattr(row, name)} for {label(row)}; choose "
                     "with --steps, where `preset` is the preset's own length, or leave one out with --encoders."
                 )

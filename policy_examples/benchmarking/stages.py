@@ -49,7 +49,7 @@ def train_config(run: Run, store: Path, output: Path, processes: int) -> train.C
     choice: dict[str, Any] = {"encoder": run.encoder.name, "checkpoint": run.encoder.checkpoint}
     trap = run.encoder.norm == BATCH_NORM_TRAP
     choice |= {"norm": "batch" if trap else run.encoder.norm, "show_batch_norm_trap": trap}
-    choice |= {"readout": run.encoder.readout}
+    choice |= {"readout": run.encoder.readout, "bf16": run.bf16}
     training = replace(
         train.PRESETS[protocol.training],
         **choice,

@@ -7,7 +7,7 @@ import torch
 
 from policy_examples import export
 from policy_examples.encoders import EncoderName, load_encoder
-from policy_examples.export import Config, export_policy
+from policy_examples.export import ActionChunk, Config, export_policy
 from policy_examples.policy import DiffusionPolicy
 from policy_examples.policy_shape import PolicyShape
 from xdistill_encoder.hosts.needs import TRIED
@@ -102,6 +102,15 @@ def test_what_cannot_be_exported_is_told_and_nothing_is_written(saved, monkeypat
     with pytest.raises(ValueError, match="of the outputs' norm away from PyTorch, more than the 0 accepted for fp32"):
         export_policy(saved(replace(SHAPE, cameras=()), "blind"))
     assert [file.name for file in tmp_path.iterdir()] == ["policy"]
+
+
+def test_half_precision_leaves_the_units_of_the_data_in_float32():
+    policy = DiffusionPolicy(replace(SHAPE, cameras=()), [load_encoder("blind")])
+    policy.agent_pos.fit(torch.tensor([[0.6], [0.6003]]).expand(2, SHAPE.state_size))  # half rounds to 0.0005 there
+    graph = ActionChunk(policy, torch.half)
+    assert graph.policy.agent_pos.low.dtype == graph.policy.actions.low.dtype == torch.float32
+    observation = {"agent_pos": torch.full((1, 2, SHAPE.state_size), 0.60015)}
+    assert graph(observation, torch.zeros(1, SHAPE.horizon, SHAPE.action_size)).isfinite().all()
 
 
 def test_an_untried_version_of_onnx_is_told_before_anything_is_done(monkeypatch, tmp_path):

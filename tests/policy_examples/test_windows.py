@@ -86,3 +86,8 @@ def test_a_horizon_too_short_for_the_actions_is_refused(demonstrations):
 def test_a_batch_larger_than_the_windows_is_refused():
     with pytest.raises(ValueError, match="batch_size: 64 is more than the 10 windows"):
         batch_indices(10, 64, seed=0, step=0)
+
+
+def test_an_episode_too_short_for_a_window_is_named():
+    with pytest.raises(ValueError, match="horizon: episode 1 has 2 steps, a window of 5 needs 3; take a shorter"):
+        window_rows(np.array([4, 6]), horizon=5, pad_before=1, pad_after=1)

@@ -15,6 +15,7 @@ PLAIN = Row(
     readout="pooled",
     seed=0,
     preset="cpu",
+    precision="bf16",
     demonstrations=10,
     best=0.5,
     last=0.5,

@@ -62,7 +62,7 @@ def test_the_metric_and_the_reference_are_those_that_were_asked_for():
 
 def test_the_summary_says_what_the_numbers_rest_on():
     assert summary(compare(ROWS)) == (
-        "Preset cpu: 10 demonstrations, 600 steps, 20 episodes an evaluation, 3 evaluations a run. "
+        "Preset cpu: 10 demonstrations, 600 steps, 20 episodes an evaluation, 3 evaluations a run, bf16. "
         "2 tasks (2 with seeds 0, 1), 8 runs."
     )
 
@@ -79,7 +79,7 @@ def test_rows_that_some_encoder_lacks_are_counted_with_and_without_a_shift():
 
 def test_runs_of_different_lengths_are_given_as_a_range():
     longer = [replace(found, steps=6000, evaluations=5) if found.task == "sweep" else found for found in ROWS]
-    assert "600 to 6000 steps, 20 episodes an evaluation, 3 or 5 evaluations a run." in summary(compare(longer))
+    assert "600 to 6000 steps, 20 episodes an evaluation, 3 or 5 evaluations a run, bf16." in summary(compare(longer))
 
 
 def test_seeds_are_given_for_as_many_tasks_as_have_them_those_with_most_first():

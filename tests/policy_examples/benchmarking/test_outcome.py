@@ -23,6 +23,7 @@ def folder(tmp_path) -> Path:
     """Of a training of 1.5 minutes that was evaluated seven times, on 20 episodes each."""
     lines = [{"step": 100 * n, "epoch": n, "success": rate, "episodes": 20} for n, rate in enumerate(RATES, 1)]
     (tmp_path / "evaluations.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    (tmp_path / "config.json").write_text(json.dumps({"config": {"bf16": False}}))
     add_minutes(tmp_path, 1.0)
     add_minutes(tmp_path, 0.501)
     return tmp_path
@@ -40,6 +41,7 @@ def test_a_training_becomes_the_row_of_its_evaluations(folder):
     )  # fmt: skip
     assert (found.best, found.last, found.evaluations, found.episodes, found.steps) == (1.0, 0.5, 7, 20, 700)
     assert found.top5 == pytest.approx((1.0 + 0.8 + 0.6 + 0.5 + 0.4) / 5)
+    assert found.precision == "fp32"
     assert (found.minutes, found.demonstrations, found.shift, found.commit) == (1.5, 7, "", "0123456789ab")
     assert (found.command, found.machine) == (run.command(), describe_machine())
     assert (found.checkpoint, found.norm, found.parameters) == ("", "", 0)

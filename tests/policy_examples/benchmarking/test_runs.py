@@ -56,6 +56,24 @@ def test_encoders_share_demonstrations_but_no_folder():
     assert runs[0].store(output, points=True) != runs[0].store(output, points=False)
 
 
+def test_an_encoders_own_norm_makes_no_other_run_and_twice_the_same_is_refused():
+    assert parse_encoder("xdistill,norm=frozen,readout=pooled") == parse_encoder("xdistill")
+    assert parse_encoder("resnet18-scratch,norm=group") == parse_encoder("resnet18-scratch")
+    with pytest.raises(ValueError, match="encoders: expected each once, got xdistill again as xdistill"):
+        plan_runs(["reach"], ["xdistill", "xdistill,norm=frozen"], [0], "cpu")
+
+
+def test_precision_is_part_of_a_run():
+    runs = [plan_runs(["reach"], ["blind"], [0], "cpu", bf16=bf16)[0] for bf16 in (None, True, False)]
+    assert len({run.folder(Path("out")) for run in runs}) == 3
+    assert runs[2].command().endswith("--preset cpu --bf16 False")
+
+
+def test_seeds_whose_demonstrations_would_be_evaluation_episodes_are_refused():
+    with pytest.raises(ValueError, match="seeds: expected 0 to 999, got 1000: later placements belong to evaluation"):
+        plan_runs(["reach"], ["blind"], [0, 1000], "cpu")
+
+
 def test_the_presets_own_number_of_demonstrations_makes_no_other_run():
     asked, default = (plan_runs(["reach"], ["blind"], [0], "cpu", demonstrations=number) for number in (10, None))
     assert asked == default
@@ -66,7 +84,7 @@ def test_the_presets_own_number_of_demonstrations_makes_no_other_run():
     [
         ({"seeds": [0, 0]}, "seeds: expected one or more, each once, got 0, 0"),
         ({"encoders": []}, "encoders: expected one or more, each once, got none"),
-        ({"seeds": [-1]}, "seeds: expected 0 or more, got -1"),
+        ({"seeds": [-1]}, "seeds: expected 0 to 999, got -1"),
         ({"preset": "gpu"}, "preset: expected one of dp3, dp3-paper, cpu, smoke, got 'gpu'"),
         ({"steps": 0}, "steps: expected 1 or more, got 0"),
         ({"demonstrations": 0}, "demonstrations: expected 1 or more, got 0"),

@@ -52,6 +52,13 @@ def test_encoders_evaluated_another_number_of_times_are_refused():
         require_equal_training(rows, label)
 
 
+def test_encoders_trained_in_another_precision_are_refused():
+    rows = [FEW, row("blind", "reach", 0, 0.5, precision="fp32")]
+    with pytest.raises(ValueError, match="precision: .* with seed 0, got bf16 for xdistill and fp32 for blind"):
+        require_equal_training(rows, label)
+    require_equal_training([FEW, replace(rows[1], seed=1)], label)
+
+
 def test_a_shift_is_one_evaluation_of_a_training_as_long_as_the_others():
     shifted = replace(FEW, shift="light", evaluations=1)
     require_equal_training([FEW, shifted], label)
