@@ -128,7 +128,7 @@ def run(config: Config) -> None:
     for name in config.only or VARIANTS:
         settings = run_config(config, name)
         budget = {"variant": name, "steps": config.steps, "batch_size": config.batch_size, "images": images}
-        budget |= {"image_size_px": settings.image_size}
+        budget |= {"image_size_px": settings.image_size, "settings": json.dumps((VARIANTS | VIEWS)[name])}
         if config.csv.exists() and any(has(row, budget) for row in read_rows(config.csv)):
             continue
         print(f"== {name}")
@@ -145,7 +145,7 @@ def run(config: Config) -> None:
         row |= {"hours": provenance["hours"]}
         done = describe_run()
         row |= {"device": provenance["device"], "command": f"{done['command']} {shlex.join(['--only', name])}"}
-        append_row(config.csv, row | {"commit": done["commit"]})
+        append_row(config.csv, row | {"commit": provenance["commit"]})  # of what trained it, which may be older
 
 
 def has(row: Mapping[str, str], budget: Mapping[str, object]) -> bool:

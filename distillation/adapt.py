@@ -48,7 +48,7 @@ class Config:
     output: Path = Path("runs/adapt")
     """Folder for teacher cache, run, and the adapted encoder; an unfinished adaptation in it is gone on with."""
     held_out: float = 0.1
-    """Share of the frames of each source, the last ones, and of general images that are only measured."""
+    """Share of the frames of each camera, the last ones, and of general images that are only measured."""
     image_size: int | None = None
     """Side in px of the student's views; None: that of the encoder's distillation."""
     views_per_image: int = 4
@@ -113,6 +113,7 @@ def adapt(config: Config, device: torch.device) -> dict[str, Any]:
     }
     share = choose(measured, config.max_forgotten)
     result = {
+        "command": describe_run()["command"],
         "share_of_the_way": share,
         "image_size_px": size,
         "held_out": {kind: len(images) for kind, images in held.items()},
@@ -121,7 +122,7 @@ def adapt(config: Config, device: torch.device) -> dict[str, Any]:
     }
     adapted = between(old, new, share)
     assert new.checkpoint
-    provenance = new.checkpoint.provenance | {"adaptation": result, **describe_run()}
+    provenance = new.checkpoint.provenance | {"adaptation": result}
     adapted.save_pretrained(config.output / "encoder", name=f"{old.checkpoint.name}-adapted", provenance=provenance)
     write_text(config.output / "adaptation.json", json.dumps(result, indent=2) + "\n")
     return result

@@ -12,7 +12,9 @@ from typing import Literal
 
 import tyro
 
-from distillation.publishing.hub_folder import encoder_folder
+from distillation.provenance import commit
+from distillation.publishing.hub_folder import TEXTS, encoder_folder
+from xdistill_encoder import XDistillResNet18
 from xdistill_encoder.checkpoint_config import CONFIG_FILE
 from xdistill_encoder.checkpoints import read_config
 from xdistill_encoder.cli import COMMANDS, recipes_folder
@@ -98,6 +100,10 @@ class Config:
     def __post_init__(self) -> None:
         if len(set(self.norms)) != len(self.norms) or not self.norms:
             raise ValueError(f"norms: expected batch, group or both, each once, got {' '.join(self.norms) or 'none'}")
+        if self.norms == ("group", "batch"):
+            raise ValueError(
+                "norms: expected batch before group: group norm can start from its weights, not vice versa"
+            )
         if len(self.epochs) not in (0, 1, len(self.norms)):
             raise ValueError(
                 f"epochs: expected one number, or one for each of {len(self.norms)} norms, got {self.epochs}"
@@ -141,11 +147,14 @@ class Step:
     of: Path | None = None
 
     def done(self) -> bool:
-        """Whether its scores are of the weights that lie there; other steps know by themselves what is done."""
+        """Whether its scores are of the weights that lie there, measured as asked; other steps know by themselves."""
         if self.scores is None or self.of is None or not self.scores.exists():
             return False
         weights = read_config(encoder_folder(self.of) / CONFIG_FILE).weights_sha256
-        return json.loads(self.scores.read_text()).get("weights_sha256") == weights
+        written = json.loads(self.scores.read_text())
+        return written.get("weights_sha256") == weights and written.get("command", "").endswith(
+            shlex.join(self.arguments)
+        )
 
     def __str__(self) -> str:
         return shlex.join(["xdistill", self.command, *self.arguments])
@@ -216,12 +225,18 @@ def release(config: Config) -> list[Path]:
     """Run the commands that are not done; returns the folders to publish.
 
     Raises:
-        ValueError: a text file that is missing.
+        ValueError: a text file that is missing, a start of the other norm, code that no commit holds.
         SystemExit: a command failed or was asked to stop.
     """
     for path in filter(None, (config.license_terms, config.limits)):
-        if not path.is_file():
-            raise ValueError(f"expected a text file at {path}, which the card quotes; write it")
+        if not path.is_file() or path.suffix not in TEXTS:
+            raise ValueError(f"expected a text file, {' or '.join(TEXTS)}, at {path}, which the card quotes")
+    check_start(config)
+    if not (config.dry_run or config.allow_dirty) and (commit(Path(__file__)) or "").endswith("-dirty"):
+        raise ValueError(
+            "this code has changes that no commit holds, so that nobody could make the weights again; "
+            "commit them, or go on with --allow-dirty"
+        )
     for step in steps(config):
         if config.dry_run:
             print(step)
@@ -234,6 +249,14 @@ def release(config: Config) -> list[Path]:
                     f"xdistill release: stopped, {step.command} ended with status {status}; the same command goes on"
                 )
     return [config.output / config.name(norm) / "hub" for norm in config.norms]
+
+
+def check_start(config: Config) -> None:
+    """Raise a ValueError where batch norm was to start from group norm's weights."""
+    if config.warm_start is None or config.norms[0] == "group" or config.dry_run:
+        return
+    if XDistillResNet18.from_pretrained(config.warm_start).norm == "group":
+        raise ValueError(f"warm_start: {config.warm_start} has group norm, from which batch norm cannot start")
 
 
 def process(step: Step, processes: int) -> list[str]:
@@ -269,7 +292,7 @@ def main() -> None:
         raise SystemExit(f"xdistill release: {error}") from error
     if not config.dry_run:
         print("look at " + ", ".join(f"{folder / 'README.md'}" for folder in folders))
-        print("then: the last command of each without --dry-run, with --repo org/name")
+        print("then: the last command of each, without --dry-run and --output, with --repo org/name")
 
 
 if __name__ == "__main__":

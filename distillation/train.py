@@ -360,6 +360,8 @@ def train(config: Config, images: Images | None = None) -> Path:
         made: dict[str, Any] = {"teacher": supervision.name, "teachers": list(map(asdict, supervision.facts))}
         made |= {"images": len(images), "images_fingerprint": images.fingerprint, "steps": curriculum.steps}
         made |= {"targets": facts["targets"], "settings": settings} | history.origin
+        if isinstance(supervision, CachedTeachers):
+            made["targets_made"] = supervision.cache.facts.made
         folder, name = config.output / "encoder", config.name or default_name(config, made)
         if start == curriculum.steps and is_exported(folder, name, made):
             print(f"this run has ended before; {folder} holds its encoder, {name}")
@@ -393,9 +395,12 @@ def open_supervision(config: Config, images: Images, device: torch.device) -> Su
         augmentation=config.drawn,
         teachers=tuple(described),
     )
-    return CachedTeachers.open(
+    cached = CachedTeachers.open(
         config.targets, facts, images, teachers, config.verify_targets, device, maps, config.plan
     )
+    if config.score_bank:
+        cached.teachers = tuple(teachers)  # scores compare the student with them; else their memory is free again
+    return cached
 
 
 def describe_targets(supervision: Supervision) -> str:

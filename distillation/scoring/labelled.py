@@ -16,14 +16,16 @@ def open_bank_and_queries(
         bank_split, queries_split: of Hub datasets.
 
     Raises:
-        ValueError: see `open_labelled`; the two have different classes, or are the same split of a Hub dataset.
+        ValueError: see `open_labelled`; the two have different classes, or share a file or the split of a Hub dataset.
     """
-    shared = [each for each in queries if each in bank and HUB_ID.fullmatch(each) and not os.path.exists(each)]
-    if shared and bank_split == queries_split:
-        raise ValueError(
-            f"queries: the split {queries_split!r} of {shared[0]} is the bank too, in which each query finds itself; "
-            "name another split or dataset"
-        )
+    for each in queries:
+        on_hub = HUB_ID.fullmatch(each) and not os.path.exists(each)
+        if each in bank and not (on_hub and bank_split != queries_split):
+            place = f"the split {queries_split!r} of {each}" if on_hub else each
+            raise ValueError(
+                f"queries: {place} is the bank too, in which each query finds itself; "
+                "name another split, dataset or file"
+            )
     opened = open_labelled(bank, bank_split), open_labelled(queries, queries_split)
     check_labels(*opened)
     return opened

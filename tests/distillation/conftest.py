@@ -36,7 +36,17 @@ def encode(array: np.ndarray) -> dict[str, bytes | None]:
 @pytest.fixture(scope="session")
 def parquet(tmp_path_factory: pytest.TempPathFactory) -> str:
     """24 smooth random images of various sizes, labelled 0 or 1 (dark or bright)."""
-    rng = np.random.default_rng(0)
+    return write_images(tmp_path_factory.mktemp("images") / "train.parquet", seed=0)
+
+
+@pytest.fixture(scope="session")
+def bank(parquet: str) -> str:
+    """24 others beside them, of the same classes."""
+    return write_images(Path(parquet).with_name("bank.parquet"), seed=1)
+
+
+def write_images(path: Path, seed: int) -> str:
+    rng = np.random.default_rng(seed)
     rows = []
     for i in range(24):
         low = rng.integers(0, 100, (5, 5, 3), dtype=np.uint8) + 120 * (i % 2)
@@ -45,7 +55,6 @@ def parquet(tmp_path_factory: pytest.TempPathFactory) -> str:
     table = datasets.Dataset.from_dict(
         {"image": [encode(row) for row in rows], "label": [i % 2 for i in range(24)]}, features=features
     )
-    path = tmp_path_factory.mktemp("images") / "train.parquet"
     table.to_parquet(str(path))
     return str(path)
 

@@ -8,13 +8,13 @@ from distillation.ablation import BASE, VARIANTS, VIEWS, Config, has, run, run_c
 
 
 @pytest.fixture
-def config(tmp_path, parquet, teacher_spec):
+def config(tmp_path, parquet, bank, teacher_spec):
     return Config(
         teacher=(teacher_spec,),
         images=(parquet,),
-        bank=(parquet,),
+        bank=(bank,),
         queries=(parquet,),
-        transfer_bank=(parquet,),
+        transfer_bank=(bank,),
         transfer_queries=(parquet,),
         csv=tmp_path / "ablation.csv",
         output=tmp_path / "runs",

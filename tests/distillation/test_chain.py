@@ -22,7 +22,7 @@ def xdistill(folder: Path, *arguments: str | Path) -> str:
     return done.stdout
 
 
-def test_the_chain_of_the_manual_ends_in_a_folder_that_loads(tmp_path, parquet, teacher_spec):
+def test_the_chain_of_the_manual_ends_in_a_folder_that_loads(tmp_path, parquet, bank, teacher_spec):
     teacher = ("--teacher", teacher_spec, "--teacher-image-size", "None")
     inputs = (*teacher, "--images", parquet, "--batch-size", "8", "--workers", "0", "--mixed-precision", "no")
     for name in ("terms", "limits"):
@@ -36,7 +36,7 @@ def test_the_chain_of_the_manual_ends_in_a_folder_that_loads(tmp_path, parquet, 
     )
     xdistill(
         *(tmp_path, "scorecard", "--encoder", f"{run}/encoder", "--teacher", teacher_spec, "--workers", "0"),
-        *("--bank", parquet, "--queries", parquet, "--output", f"{run}/queries.json"),
+        *("--bank", bank, "--queries", parquet, "--output", f"{run}/queries.json"),
         *("--plot", f"{run}/queries.png", "--csv", "scorecard.csv"),
     )
     xdistill(

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from signal import SIGTERM
 
@@ -15,6 +16,7 @@ import tyro
 from distillation import publish, scorecard, targets, train
 from distillation.release import Config, Step, release, run, steps
 from xdistill_encoder import XDistillResNet18
+from xdistill_encoder.checkpoints import DEFAULT_CHECKPOINTS
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = {
@@ -107,9 +109,9 @@ def test_the_commands_that_are_printed_are_understood_by_their_parsers(config):
     assert all(each.dry_run for each in parsed if isinstance(each, publish.Config))
 
 
-def test_a_release_of_both_norms_ends_in_two_folders_that_load(config, tmp_path, parquet, teacher_spec):
+def test_a_release_of_both_norms_ends_in_two_folders_that_load(config, tmp_path, parquet, bank, teacher_spec):
     command = [sys.executable, "-m", "xdistill_encoder", "release", "--teacher", teacher_spec, "--images", parquet]
-    command += ["--teacher-image-size", "None", "--stem", "tea-24", "--scored", parquet, parquet, "--workers", "0"]
+    command += ["--teacher-image-size", "None", "--stem", "tea-24", "--scored", bank, parquet, "--workers", "0"]
     command += ["--license-terms", str(config.license_terms), "--views-per-image", "2", "--image-size", "32"]
     command += ["--batch-size", "8", "--epochs", "2", "1", "--output", str(config.output), "--allow-dirty"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -124,7 +126,7 @@ def test_a_release_of_both_norms_ends_in_two_folders_that_load(config, tmp_path,
         assert "These are the terms." in (config.output / name / "hub" / "README.md").read_text()
     assert encoder.checkpoint
     assert encoder.checkpoint.provenance["command"].startswith("xdistill distill --preset best")
-    assert [step.done() for step in steps(Config(**vars(config) | {"scored": ((parquet, parquet),)}))] == [
+    assert [step.done() for step in steps(Config(**vars(config) | {"scored": ((bank, parquet),)}))] == [
         *(False, False, True, False),  # targets, distill, scorecard, publish
         *(False, True, False),
     ]
@@ -137,6 +139,10 @@ def test_scores_of_other_weights_are_measured_again(tmp_path, encoder_run):
     weights = json.loads((encoder_run / "encoder" / "config.json").read_text())["weights_sha256"]
     scores.write_text(json.dumps({"weights_sha256": "0" * 64}))
     assert not step.done()
+    asked = {"weights_sha256": weights, "command": "xdistill scorecard --bank a"}
+    scores.write_text(json.dumps(asked))
+    assert not replace(step, arguments=("--bank", "b")).done()
+    assert replace(step, arguments=("--bank", "a")).done()
     scores.write_text(json.dumps({"weights_sha256": weights}))
     assert step.done()
 
@@ -176,6 +182,7 @@ def test_a_signal_reaches_the_running_command(tmp_path):
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
+        ({"norms": ("group", "batch")}, "norms: expected batch before group"),
         ({"norms": ("batch", "batch")}, "norms: expected batch, group or both, each once, got batch batch"),
         ({"epochs": (1, 2, 3)}, "epochs: expected one number, or one for each of 2 norms"),
         ({"scored": ()}, "scored: expected a bank and queries, got none"),
@@ -190,7 +197,21 @@ def test_a_setting_that_cannot_be_meant_is_refused(setting, message, config):
         Config(**vars(config) | setting)
 
 
+def test_batch_norm_cannot_start_from_group_norms_weights(config):
+    with pytest.raises(
+        ValueError, match="warm_start: resnet18-gn-.* has group norm, from which batch norm cannot start"
+    ):
+        release(replace(config, warm_start=DEFAULT_CHECKPOINTS["group"]))
+
+
+def test_weights_of_code_that_no_commit_holds_are_not_begun(config, monkeypatch):
+    monkeypatch.setattr("distillation.release.commit", lambda file: "0123456789ab-dirty")
+    with pytest.raises(ValueError, match="this code has changes that no commit holds"):
+        release(config)
+
+
 def test_terms_that_the_card_would_quote_must_be_there_before_anything_runs(config):
-    config.license_terms.unlink()
-    with pytest.raises(ValueError, match=r"expected a text file at .*terms.md"):
+    with pytest.raises(ValueError, match=r"expected a text file, .md or .txt, at .*terms$"):
+        release(replace(config, license_terms=config.license_terms.rename(config.license_terms.with_suffix(""))))
+    with pytest.raises(ValueError, match=r"expected a text file, .md or .txt, at .*terms.md"):
         release(config)

@@ -1,5 +1,6 @@
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ def run(monkeypatch, *arguments: str) -> None:
     main()
 
 
-def small(parquet: str, **settings) -> Config:
-    return Config(queries=(parquet,), bank=(parquet,), image_size=32, workers=0, **settings)
+@pytest.fixture
+def small(parquet, bank):
+    """Settings of a scorecard over small images."""
+    return partial(Config, queries=(parquet,), bank=(bank,), image_size=32, workers=0)
 
 
 @pytest.fixture
@@ -32,18 +35,18 @@ def student(random_encoder, tmp_path) -> str:
     return str(encoder.save_pretrained(tmp_path / "student"))
 
 
-def test_an_untrained_encoder_tells_dark_from_bright(parquet):
-    row = score(small(parquet, encoder="random"), CPU)
+def test_an_untrained_encoder_tells_dark_from_bright(parquet, small):
+    row = score(small(encoder="random"), CPU)
     assert row["encoder"] == "random"
     assert row["queries"] == Path(parquet).stem
     assert row["bank_images"] == row["query_images"] == 24
     assert row["knn10_percent"] == row["linear_probe_percent"] == 100
     assert row["effective_rank"] > 1
-    assert row == score(small(parquet, encoder="random"), CPU)
+    assert row == score(small(encoder="random"), CPU)
 
 
-def test_a_student_is_compared_with_its_teacher(parquet, student, teacher_spec):
-    row = score(small(parquet, encoder=student, teacher=(teacher_spec,)), CPU)
+def test_a_student_is_compared_with_its_teacher(student, teacher_spec, small):
+    row = score(small(encoder=student, teacher=(teacher_spec,)), CPU)
     assert row["teacher"] == "vit_random"
     assert -1 <= row["teacher_cosine"] <= 1
     assert row["teacher_explained_variance"] < 0  # of random weights
@@ -51,10 +54,10 @@ def test_a_student_is_compared_with_its_teacher(parquet, student, teacher_spec):
     assert "teacher_head_top1_percent" not in row  # this teacher has no classifier
 
 
-def test_without_a_bank_the_agreement_is_the_same_and_nothing_is_classified(parquet, student, teacher_spec):
+def test_without_a_bank_the_agreement_is_the_same_and_nothing_is_classified(parquet, student, teacher_spec, small):
     compared: dict[str, Any] = {"encoder": student, "teacher": (teacher_spec,)}
     alone = score(Config(queries=(parquet,), image_size=32, workers=0, **compared), CPU)
-    assert alone.items() < score(small(parquet, **compared), CPU).items()
+    assert alone.items() < score(small(**compared), CPU).items()
     assert {"teacher_explained_variance_standardized", "teacher_cosine", "effective_rank"} < set(alone)
     assert not any(name.startswith(("knn", "linear", "robustness", "bank")) for name in alone)
 
@@ -70,27 +73,27 @@ def test_without_a_bank_there_is_nothing_to_draw(tmp_path):
         Config(queries=("queries",), encoder="random", teacher=("vit",), plot=tmp_path / "scores.png")
 
 
-def test_the_teachers_classifier_reads_what_the_student_estimates(parquet, student, tmp_path):
+def test_the_teachers_classifier_reads_what_the_student_estimates(student, tmp_path, small):
     """A classifier of two classes, which are the labels; of random weights."""
     spec, _ = save_timm(tmp_path, "vit_tiny_patch16_224", img_size=32, depth=1, num_classes=2)
-    row = score(small(parquet, encoder=student, teacher=(spec,)), CPU)
+    row = score(small(encoder=student, teacher=(spec,)), CPU)
     assert 0 <= row["teacher_head_agreement_percent"] <= 100
     assert 0 <= row["teacher_head_top1_percent"] <= 100
-    alone = score(small(parquet, teacher=(spec,)), CPU)
+    alone = score(small(teacher=(spec,)), CPU)
     assert "teacher_head_agreement_percent" not in alone
-    flipped = score(small(parquet, teacher=(spec,), teacher_classes=(1, 0)), CPU)
+    flipped = score(small(teacher=(spec,), teacher_classes=(1, 0)), CPU)
     assert alone["teacher_head_top1_percent"] + flipped["teacher_head_top1_percent"] == pytest.approx(100)
 
 
-def test_a_teacher_alone_is_scored_itself(parquet, teacher_spec):
-    row = score(small(parquet, teacher=(teacher_spec,)), CPU)
+def test_a_teacher_alone_is_scored_itself(teacher_spec, small):
+    row = score(small(teacher=(teacher_spec,)), CPU)
     assert (row["encoder"], row["image_size_px"]) == ("vit_random", 32)
     assert "teacher_cosine" not in row
 
 
-def test_the_command_writes_json_a_row_and_a_picture(parquet, tmp_path, monkeypatch, capsys):
+def test_the_command_writes_json_a_row_and_a_picture(parquet, tmp_path, monkeypatch, capsys, bank):
     files = {name: tmp_path / f"scores.{name}" for name in ("json", "csv", "png")}
-    options = ["--bank", parquet, "--queries", parquet, "--image-size", "32", "--workers", "0"]
+    options = ["--bank", bank, "--queries", parquet, "--image-size", "32", "--workers", "0"]
     outputs = ["--output", str(files["json"]), "--csv", str(files["csv"]), "--plot", str(files["png"])]
     for encoder in ("random", "torchvision/resnet18:random"):
         run(monkeypatch, *options, "--encoder", encoder, *outputs)
@@ -100,7 +103,7 @@ def test_the_command_writes_json_a_row_and_a_picture(parquet, tmp_path, monkeypa
     assert tuple(written) == COLUMNS
     first, second = read_rows(files["csv"])
     assert (first["encoder"], second["encoder"]) == ("random", "torchvision/resnet18:random")
-    assert f"--bank {parquet} " in second["command"]
+    assert f"--bank {bank} " in second["command"]
     assert second == {key: "" if value is None else str(value) for key, value in written.items()}
     assert files["png"].read_bytes().startswith(b"\x89PNG")
     assert not list(tmp_path.glob(".*"))
@@ -124,13 +127,13 @@ def test_a_table_of_other_columns_is_refused_before_anything_is_scored(parquet, 
         (["--encoder", "random", "--beside", "/nowhere.csv"], "no file /nowhere.csv"),
     ],
 )
-def test_a_mistake_ends_the_command_in_one_line(parquet, student, teacher_spec, monkeypatch, options, message):
+def test_a_mistake_ends_the_command_in_one_line(parquet, student, teacher_spec, monkeypatch, options, message, bank):
     named = {"TEACHER": teacher_spec, "STUDENT": student}
     with pytest.raises(SystemExit, match=f"^xdistill scorecard: [^\n]*{message}[^\n]*$"):
-        run(monkeypatch, "--bank", parquet, "--queries", parquet, *(named.get(option, option) for option in options))
+        run(monkeypatch, "--bank", bank, "--queries", parquet, *(named.get(option, option) for option in options))
 
 
-def test_other_classes_among_the_queries_are_refused(tmp_path):
+def test_other_classes_among_the_queries_are_refused(tmp_path, bank):
     for folder, kinds in {"bank": "ab", "fewer": "a", "others": "ac"}.items():
         for kind in kinds:
             (tmp_path / folder / kind).mkdir(parents=True)
@@ -145,7 +148,7 @@ def test_other_classes_among_the_queries_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("field", ["image_size", "batch_size"])
-def test_a_size_of_zero_is_refused(field):
+def test_a_size_of_zero_is_refused(field, bank):
     sizes: dict[str, Any] = {field: 0}
     with pytest.raises(ValueError, match=f"{field}: expected 1 or more, got 0"):
         Config(queries=("queries",), bank=("bank",), **sizes)

@@ -68,6 +68,8 @@ def test_the_student_learns_and_the_exported_encoder_is_the_one_that_learned(con
     torch.testing.assert_close(
         encoder.get_parameter("trunk.layer4.1.conv2.weight"), trained, rtol=2**-11, atol=2**-14
     )  # float16
+    assert encoder.checkpoint
+    assert encoder.checkpoint.provenance["targets_made"].keys() >= {"command", "date"}  # of the cache, not of the run
 
 
 def test_provenance_tells_what_made_the_weights(config):
@@ -385,16 +387,23 @@ def test_a_batch_larger_than_the_images_is_refused(config):
 # The command
 
 
-def test_scores_are_measured_while_it_learns_and_drawn_beside_the_loss(config, parquet):
-    train(replace(config, epochs=4, score_bank=(parquet,), score_queries=(parquet,), score_every=2))
+def test_scores_are_measured_while_it_learns_and_drawn_beside_the_loss(config, parquet, bank):
+    train(replace(config, epochs=4, score_bank=(bank,), score_queries=(parquet,), score_every=2))
     rows = [json.loads(line) for line in (config.output / "scores.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [6, 12]
     assert rows[-1]["knn10_percent"] > 90  # dark and bright images
     assert (config.output / "curve.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_scores_that_a_stop_cut_off_are_measured_when_the_run_resumes(config, parquet):
-    config = replace(config, score_bank=(parquet,), score_queries=(parquet,), score_every=1)
+def test_a_student_of_a_cache_is_compared_with_the_teacher_that_verified_it(config, cache, parquet, bank):
+    scored = replace(config, targets=str(cache), epochs=1, score_bank=(bank,), score_queries=(parquet,), score_every=1)
+    train(scored)
+    (row,) = [json.loads(line) for line in (config.output / "scores.jsonl").read_text().splitlines()]
+    assert {"teacher_explained_variance", "teacher_cosine"} < set(row)
+
+
+def test_scores_that_a_stop_cut_off_are_measured_when_the_run_resumes(config, parquet, bank):
+    config = replace(config, score_bank=(bank,), score_queries=(parquet,), score_every=1)
     train(config)
     scores = config.output / "scores.jsonl"
     whole = scores.read_text()
@@ -417,8 +426,8 @@ def test_wandb_gets_the_log_into_the_runs_folder(config, monkeypatch):
     assert [loss for loss in losses(config.output) if json.dumps(loss).encode() not in recorded] == []
 
 
-def test_scoring_changes_nothing_that_is_learned(config, parquet):
-    train(replace(config, score_bank=(parquet,), score_queries=(parquet,), score_every=1))
+def test_scoring_changes_nothing_that_is_learned(config, parquet, bank):
+    train(replace(config, score_bank=(bank,), score_queries=(parquet,), score_every=1))
     train(replace(config, output=config.output / "unscored"))
     assert_same_weights(config.output, config.output / "unscored")
 

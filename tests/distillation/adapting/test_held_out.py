@@ -1,7 +1,11 @@
+import numpy as np
 import pytest
 import torch
+import zarr
 
-from distillation.adapting.held_out import MEASURED, hold_out_evenly, hold_out_last
+from distillation.adapting.held_out import MEASURED, camera_lengths, hold_out_evenly, hold_out_last
+from distillation.datasets import open_images
+from distillation.sources.concatenation import ConcatenatedImages
 
 
 class Numbered:
@@ -40,6 +44,20 @@ def test_the_last_frames_of_every_source_are_held_out():
     assert held.where(0) == "number 6"
     assert numbers(held) == [6, 7, 9, 10, 11]
     assert numbers(learned) == [*range(6), *range(9)]
+
+
+def test_each_camera_of_a_recording_holds_the_same_moments_out():
+    learned, held = hold_out_last([ConcatenatedImages([Numbered(8), Numbered(8)])], 0.25)
+    assert numbers(held) == [6, 7, 6, 7]
+    assert numbers(learned) == [*range(6), *range(6)]
+
+
+def test_the_cameras_of_a_zarr_store_are_one_after_the_other(tmp_path):
+    store = zarr.open_group(tmp_path / "demos.zarr", mode="w", zarr_format=2)
+    for camera in ("front", "wrist"):
+        store[f"data/{camera}"] = np.zeros((12, 8, 8, 3), np.uint8)
+    store["meta/episode_ends"] = np.array([12])
+    assert camera_lengths(open_images((f"zarr:{tmp_path / 'demos.zarr'}",))) == [12, 12]
 
 
 def test_of_general_images_some_from_all_over_are_held_out():

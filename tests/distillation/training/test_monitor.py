@@ -43,12 +43,12 @@ def test_without_labelled_images_the_loss_alone_is_drawn(tmp_path):
     assert Image.open(io.BytesIO(with_panels)).height > Image.open(io.BytesIO(with_neighbours)).height
 
 
-def test_what_would_be_exported_is_scored_and_compared_with_the_teachers(tmp_path, parquet, teacher_spec):
+def test_what_would_be_exported_is_scored_and_compared_with_the_teachers(tmp_path, parquet, bank, teacher_spec):
     torch.manual_seed(0)
     teachers, cpu = [load_teacher(teacher_spec), load_teacher(teacher_spec, 48, "avg")], torch.device("cpu")
     student = Student([192, 192])
     student.standardize(torch.full((384,), 2.0), torch.full((384,), 3.0))
-    monitor = Monitor((parquet,), (parquet,), tmp_path, Accelerator(cpu=True), start=0, workers=0, teachers=teachers)
+    monitor = Monitor((bank,), (parquet,), tmp_path, Accelerator(cpu=True), start=0, workers=0, teachers=teachers)
     monitor.measure(1, student, 32)
     monitor.measure(2, student, 32)
     first, second = ({**json.loads(line), "step": 0} for line in (tmp_path / "scores.jsonl").read_text().splitlines())
