@@ -22,4 +22,5 @@ def test_steps_after_the_first_map_no_memory_anew():
     def faults(how: str) -> int:
         return int(subprocess.run([sys.executable, "-c", FAULTS, how], check=True, capture_output=True).stdout)
 
-    assert faults("keep") < 500 < faults("leave")  # 10 steps of 2 x 40 MB are 200,000 pages of 4 kB
+    # 10 steps of 2 x 40 MB are 200,000 pages of 4 kB; a kernel that takes idle pages away gives some back by faults too
+    assert 10 * faults("keep") < faults("leave")
