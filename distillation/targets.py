@@ -15,7 +15,7 @@ from distillation.cache.hub import upload
 from distillation.cache.plan import plan_targets
 from distillation.cache.repairs import discard_repaired
 from distillation.cache.store import TargetCache
-from distillation.cache.verify import verify
+from distillation.cache.verify import require_exact, verify
 from distillation.datasets import Images, open_images
 from distillation.interrupts import StopRequest
 from distillation.provenance import describe_run
@@ -100,7 +100,8 @@ def build(config: Config, images: Images | None = None) -> TargetCache:
         images: those of `config.images`, or a part of them that the caller has chosen; None: all.
 
     Raises:
-        ValueError: wrong settings; a folder that holds another cache; too many damaged images; a failed upload.
+        ValueError: wrong settings; a folder that holds another cache; a precision too coarse for a teacher; too many
+            damaged images; a failed upload.
         OSError: the folder cannot be written.
         SystemExit: it was asked to stop.
     """
@@ -133,6 +134,8 @@ def build(config: Config, images: Images | None = None) -> TargetCache:
         print(f"{repaired} shards are computed again: images in them could not be read then, and can be now")
     todo = f"{len(cache.missing())} of {len(cache.shards())} shards missing"
     print(f"{len(images):,} images x {config.views_per_image} views, {todo} -> {config.output}")
+    if cache.missing():
+        require_exact(facts, images, teachers, device=device)
     damage = DamageLog(config.output / f"damaged-{process.rank}.txt", images, config.max_damaged)
     with StopRequest() as stop:
         if not build_cache(cache, images, teachers, mine, device, precision, stop=stop, damage=damage, **loading):

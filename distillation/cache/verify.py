@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from distillation.cache.facts import Facts
 from distillation.cache.shards import PARAMETERS
 from distillation.cache.store import TargetCache
 from distillation.cache.teacher_bank import TeacherBank
@@ -61,12 +63,49 @@ def verify(
             continue
         with torch.compiler.set_stance("force_eager"):  # a compiled teacher would compile again for one image
             computed, _ = bank.embed([rendered[None] for rendered in item["rendered"]])
-        widths = [teacher.num_features for teacher in teachers]
-        for teacher, was, now in zip(teachers, embedding.split(widths), computed[0].cpu().split(widths), strict=True):
-            distance = float((was - now).norm() / now.norm())
+        for teacher, distance in zip(teachers, distances(teachers, embedding, computed[0].cpu()), strict=True):
             if not distance <= TOLERANCE:
                 raise ValueError(
                     f"targets: {row}: the embedding in {cache.folder} is {distance:.3f} of its norm away from what "
                     f"{teacher.name} computes, and {TOLERANCE} is the most that rounding explains; compute the cache "
                     "again"
                 )
+
+
+def require_exact(
+    facts: Facts, images: Images, teachers: Sequence[Teacher], *, device: torch.device, samples: int = 8
+) -> None:
+    """See that the teachers compute in the cache's precision what they compute in float32, before hours are spent.
+
+    Args:
+        facts: of the cache that is to be built.
+        teachers: on `device`, in the order of the facts.
+        samples: images, of whose first views embeddings are compared.
+
+    Raises:
+        ValueError: an embedding is farther away than `verify` would accept.
+    """
+    if facts.precision in (None, "no"):
+        return
+    fast, exact = (TeacherBank(teachers, device, precision, None) for precision in (facts.precision, "no"))
+    views = CacheViews(images, facts, exact.sizes)
+    for index in np.linspace(0, facts.images_count, samples, endpoint=False).astype(int).tolist():
+        item = views[0, index]
+        if not item["valid"]:
+            continue
+        rendered = [each[None] for each in item["rendered"]]
+        with torch.compiler.set_stance("force_eager"):
+            was, now = fast.embed(rendered)[0][0].float().cpu(), exact.embed(rendered)[0][0].cpu()
+        for teacher, distance in zip(teachers, distances(teachers, was, now), strict=True):
+            if not distance <= TOLERANCE:
+                raise ValueError(
+                    f"targets: in {facts.precision} {teacher.name} embeds image {index} ({images.where(index)}) "
+                    f"{distance:.3f} of its norm away from float32, more than {TOLERANCE}; --mixed-precision no"
+                )
+
+
+def distances(teachers: Sequence[Teacher], was: Tensor, now: Tensor) -> list[float]:
+    """Of (D,) embeddings of all teachers, for each teacher: the distance as a share of the norm of `now`."""
+    widths = [teacher.num_features for teacher in teachers]
+    pairs = zip(was.split(widths), now.split(widths), strict=True)
+    return [float((old - new).norm() / new.norm()) for old, new in pairs]

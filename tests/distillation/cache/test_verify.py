@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import pyarrow.parquet as pq
 import pytest
 import torch
 
 from distillation.cache.store import TargetCache
-from distillation.cache.verify import verify
+from distillation.cache.verify import require_exact, verify
 
 CPU = torch.device("cpu")
 
@@ -32,3 +34,14 @@ def test_views_of_other_parameters_are_told_without_a_teacher(unbuilt, compute, 
     pq.write_table(table.set_column(table.column_names.index("flip"), "flip", [flipped]), unbuilt.file(0, 1))
     with pytest.raises(ValueError, match=r"view 0 of image 10 .* was View\(.*, is View\("):
         verify(unbuilt, photos, None, device=CPU, samples=48)
+
+
+def test_a_precision_too_coarse_for_a_teacher_is_told_before_anything_is_computed(
+    unbuilt, photos, teacher, monkeypatch
+):
+    coarse = replace(unbuilt.facts, precision="bf16")
+    require_exact(coarse, photos, [teacher], device=CPU)
+    monkeypatch.setattr("distillation.cache.verify.TOLERANCE", 1e-4)
+    with pytest.raises(ValueError, match=r"in bf16 .* embeds image 0 .* from float32, more than 0.0001; --mixed-prec"):
+        require_exact(coarse, photos, [teacher], device=CPU)
+    require_exact(replace(coarse, precision="no"), photos, [teacher], device=CPU)
