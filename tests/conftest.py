@@ -39,6 +39,12 @@ def pytest_unconfigure():
     shutil.rmtree(os.environ["HF_HOME"], ignore_errors=True)
 
 
+@pytest.fixture(autouse=True)
+def seeded():
+    """Each test draws the same numbers, whatever ran before it."""
+    torch.manual_seed(0)
+
+
 @pytest.fixture(scope="session")
 def random_encoder():
     """(norm, seed) -> encoder with a teacher head, in eval mode; no tensor is at its initial constant."""

@@ -40,9 +40,9 @@ def parquet(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="session")
-def bank(parquet: str) -> str:
-    """24 others beside them, of the same classes."""
-    return write_images(Path(parquet).with_name("bank.parquet"), seed=1)
+def bank(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """24 others, of the same classes."""
+    return write_images(tmp_path_factory.mktemp("bank") / "bank.parquet", seed=1)
 
 
 def write_images(path: Path, seed: int) -> str:

@@ -2,6 +2,7 @@ import os
 import signal
 import sys
 from importlib.util import find_spec
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -17,6 +18,16 @@ def test_without_ray_the_launcher_says_what_to_install(tmp_path, monkeypatch):
         next(run_on_ray([], 1, 0, tmp_path / "stop", lambda: False))
 
 
+def test_sigterm_stays_with_the_caller_when_ray_cannot_start(monkeypatch, tmp_path):
+    if find_spec("ray") is None and not os.environ.get("XDISTILL_NO_SKIPS"):
+        pytest.skip("the package ray is not installed")
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path / ("long" * 30)))  # its sockets allow a path of 107 bytes
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(OSError, match="path length"), connected():
+        pass
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
 @pytest.fixture(scope="module")
 def handler():
     """Of SIGTERM, before Ray is there."""
@@ -24,12 +35,12 @@ def handler():
 
 
 @pytest.fixture(scope="module")
-def ray(handler, tmp_path_factory):
-    """A cluster of this machine, its session files where pytest removes them; sockets below allow no long path."""
+def ray(handler):
+    """A cluster of this machine; no pytest folder for its files, because its sockets allow a path of 107 bytes."""
     if find_spec("ray") is None and not os.environ.get("XDISTILL_NO_SKIPS"):
         pytest.skip("the package ray is not installed")
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("RAY_TMPDIR", str(tmp_path_factory.mktemp("r")))
+    with TemporaryDirectory(prefix="ray-") as folder, pytest.MonkeyPatch.context() as environment:
+        environment.setenv("RAY_TMPDIR", folder)
         environment.setenv("RAY_USAGE_STATS_ENABLED", "0")
         with connected() as ray:
             yield ray
