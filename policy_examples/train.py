@@ -19,6 +19,7 @@ from policy_examples.envs.camera import RenderingError
 from policy_examples.formats.episodes import Selection
 from policy_examples.interrupts import StopRequest
 from policy_examples.policy import DiffusionPolicy
+from policy_examples.policy_files import read_config
 from policy_examples.policy_shape import PolicyShape, Prediction, Sampler, is_camera
 from policy_examples.store import Demonstrations, open_demonstrations
 from policy_examples.training.averaging import Average, require_fixed_statistics
@@ -368,7 +369,8 @@ def main() -> None:
         print("stopped; the same command continues.", file=sys.stderr)
         sys.exit(130)
     print(f"policy: {config.output / 'policy'}")
-    print(f"try it: xdistill rollout --policy {config.output / 'policy'} --output {config.output / 'rollout'}")
+    if "task" in read_config(config.output / "policy")["origin"]:
+        print(f"try it: xdistill rollout --policy {config.output / 'policy'} --output {config.output / 'rollout'}")
 
 
 if __name__ == "__main__":

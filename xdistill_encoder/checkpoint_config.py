@@ -72,7 +72,7 @@ def read_config(path: Path, remedy: str = "copy the whole folder again") -> Chec
             f"{path}: missing entries {sorted(names - set(entries))}, unknown entries {sorted(set(entries) - names)}; "
             "save it again with save_pretrained()"
         )
-    _check_entries(path, entries)
+    check_entries(str(path), entries)
     return CheckpointConfig(**entries)
 
 
@@ -84,7 +84,8 @@ def _check_version(path: Path, version: object) -> None:
     raise CheckpointError(f"{path}: format version {version!r}, this xdistill-encoder reads {FORMAT_VERSION}; {advice}")
 
 
-def _check_entries(path: Path, entries: dict[str, Any]) -> None:
+def check_entries(where: str, entries: dict[str, Any]) -> None:
+    """Raise a CheckpointError that starts with `where` for an entry of config.json that does not fit."""
     width = entries["teacher_features"]
     accepted = {
         "architecture": ("'resnet18'", entries["architecture"] == "resnet18"),
@@ -96,4 +97,4 @@ def _check_entries(path: Path, entries: dict[str, Any]) -> None:
     }
     for name, (expected, fits) in accepted.items():
         if not fits:
-            raise CheckpointError(f"{path}: {name}: expected {expected}, got {entries[name]!r}")
+            raise CheckpointError(f"{where}: {name}: expected {expected}, got {entries[name]!r}")

@@ -6,13 +6,14 @@ import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from xdistill_encoder.checkpoint_config import CONFIG_FILE, CheckpointConfig, CheckpointError
+from xdistill_encoder.checkpoint_config import CONFIG_FILE, CheckpointConfig, CheckpointError, check_entries
 from xdistill_encoder.norms import Norm
 
 WEIGHTS_FILE = "model.safetensors"
@@ -49,12 +50,17 @@ def read_weights(path: Path, config: CheckpointConfig, remedy: str) -> dict[str,
 
 def fill(encoder: nn.Module, tensors: dict[str, Tensor], name: str) -> None:
     """Copy tensors into an encoder, all of them and nothing else; raises CheckpointError that lists what differs."""
-    wanted = encoder.state_dict()
+    require_same_tensors(encoder.state_dict(), tensors, name)
+    encoder.load_state_dict(tensors, strict=True)
+
+
+def require_same_tensors(wanted: dict[str, Tensor], tensors: dict[str, Tensor], name: str) -> None:
+    """Raise a CheckpointError that lists which keys or shapes are not those of the architecture."""
     missing, surplus = sorted(wanted.keys() - tensors.keys()), sorted(tensors.keys() - wanted.keys())
     if missing or surplus:
         raise CheckpointError(
             f"checkpoint {name}: missing keys {_shorten(missing)}, surplus keys {_shorten(surplus)}; "
-            "it was written for another architecture"
+            "these are weights of another architecture"
         )
     shapes = [
         f"{key} is {tuple(tensors[key].shape)}, expected {tuple(wanted[key].shape)}"
@@ -63,7 +69,6 @@ def fill(encoder: nn.Module, tensors: dict[str, Tensor], name: str) -> None:
     ]
     if shapes:
         raise CheckpointError(f"checkpoint {name}: wrong shapes: {_shorten(shapes)}")
-    encoder.load_state_dict(tensors, strict=True)
 
 
 def save_checkpoint(
@@ -82,18 +87,22 @@ def save_checkpoint(
     tells apart, never a checkpoint that loads with the other's weights.
 
     Raises:
-        ValueError: provenance that JSON cannot hold, or, with half, a weight beyond float16's range.
+        ValueError: a name, provenance or folder that cannot be written, a weight that is not finite or, with half,
+            beyond float16's range.
     """
+    folder = Path(folder).expanduser()
     stored = {key: _stored(key, value, half) for key, value in tensors.items()}
     weights = safetensors.torch.save(stored, metadata={"format": "pt"})
     config = CheckpointConfig(name, norm, teacher_features, hashlib.sha256(weights).hexdigest(), provenance)
+    check_entries(str(folder), asdict(config))
     try:
         text = json.dumps(asdict(config), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"provenance: expected what JSON holds (text, finite numbers, lists, dicts), got {provenance!r} ({error})"
         ) from error
-    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"folder: {folder} is a file; name a folder")
     folder.mkdir(parents=True, exist_ok=True)
     _replace({folder / WEIGHTS_FILE: weights, folder / CONFIG_FILE: text.encode()})
     return folder
@@ -103,8 +112,10 @@ def _stored(key: str, value: Tensor, half: bool) -> Tensor:
     """A tensor as it lies on the disk: float32 (float16 with half), integers as they are."""
     if not value.is_floating_point():
         return value.cpu().contiguous()
+    if not bool(value.isfinite().all()):
+        raise ValueError(f"{key}: holds NaN or infinity, so that every feature would; the training that made it failed")
     stored = value.to(torch.float16 if half else torch.float32)
-    if half and bool((stored.isinf() & value.isfinite()).any()):
+    if half and bool(stored.isinf().any()):
         raise ValueError(
             f"half: {key} reaches {value.abs().max().item():.4g}, "
             f"float16 ends at {torch.finfo(torch.float16).max:.0f}; save with half=False"
@@ -114,7 +125,7 @@ def _stored(key: str, value: Tensor, half: bool) -> Tensor:
 
 def _replace(contents: dict[Path, bytes]) -> None:
     """Write every file beside its place, then move each there: a reader sees an old file or a whole one."""
-    partials = {path: path.with_name(f".{path.name}.{os.getpid()}.partial") for path in contents}
+    partials = {path: path.with_name(f".{path.name}.{uuid4().hex}.partial") for path in contents}
     try:
         for path, content in contents.items():
             with partials[path].open("wb") as file:

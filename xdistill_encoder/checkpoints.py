@@ -5,12 +5,19 @@ from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import get_args
 
 from torch import Tensor
 
 from xdistill_encoder.checkpoint_config import CONFIG_FILE, CheckpointConfig, CheckpointError, read_config
-from xdistill_encoder.checkpoint_weights import WEIGHTS_FILE, fill, read_weights, save_checkpoint
-from xdistill_encoder.hub import download, upload
+from xdistill_encoder.checkpoint_weights import (
+    WEIGHTS_FILE,
+    fill,
+    read_weights,
+    require_same_tensors,
+    save_checkpoint,
+)
+from xdistill_encoder.hub import download, plain_card, upload
 from xdistill_encoder.norms import Norm, norm_layer, share_weights
 
 __all__ = [
@@ -19,7 +26,9 @@ __all__ = [
     "bundled_checkpoints",
     "fill",
     "load_checkpoint",
+    "plain_card",
     "read_config",
+    "require_same_tensors",
     "save_checkpoint",
     "temporary_folder",
     "upload",
@@ -69,9 +78,7 @@ def load_checkpoint(
                 f"revision: {revision!r} was asked for, and {str(name_or_path)!r} is {folder}, which has no revisions; "
                 "leave revision out, or rename a folder that hides the Hub repository of that name"
             )
-        config = read_config(folder / CONFIG_FILE, _remedy(folder))
-        _check_norm(config, norm)
-        return config, read_weights(folder / WEIGHTS_FILE, config, _remedy(folder))
+        return _read_folder(folder, norm)
 
     fetch = partial(
         download,
@@ -86,6 +93,20 @@ def load_checkpoint(
     _check_norm(config, norm)
     weights_file = fetch(WEIGHTS_FILE, config_file.parent.name)  # of the same commit, whatever is pushed meanwhile
     return config, read_weights(weights_file, config, _delete(weights_file))
+
+
+def _read_folder(folder: Path, norm: Norm | None) -> tuple[CheckpointConfig, dict[str, Tensor]]:
+    """Its configuration with the weights that belong to it, though a training may save there meanwhile."""
+    config = read_config(folder / CONFIG_FILE, _remedy(folder))
+    _check_norm(config, norm)
+    try:
+        return config, read_weights(folder / WEIGHTS_FILE, config, _remedy(folder))
+    except CheckpointError:
+        replaced = read_config(folder / CONFIG_FILE, _remedy(folder))
+        if replaced == config:
+            raise
+    _check_norm(replaced, norm)
+    return replaced, read_weights(folder / WEIGHTS_FILE, replaced, _remedy(folder))
 
 
 def temporary_folder() -> AbstractContextManager[str]:
@@ -109,7 +130,7 @@ def _local_folder(name_or_path: str | Path) -> Path | None:
             f"got {type(name_or_path).__name__}"
         )
     if name_or_path in _bundled_names():
-        return WEIGHTS_FOLDER / name_or_path
+        return _bundled_folder(str(name_or_path))
     try:
         path = Path(name_or_path).expanduser()
     except RuntimeError as error:
@@ -121,9 +142,25 @@ def _local_folder(name_or_path: str | Path) -> Path | None:
     return path if path.is_dir() and name_or_path != "" else None
 
 
+def _bundled_folder(name: str) -> Path:
+    """Of a bundled name; raises CheckpointError where a folder here, perhaps of a user's own weights, has it too."""
+    bundled, here = WEIGHTS_FOLDER / name, Path(name)
+    if here.is_dir() and not here.samefile(bundled):
+        raise CheckpointError(
+            f"{name} is a bundled checkpoint, and a folder here; say './{name}' for the folder, or rename it"
+        )
+    return bundled
+
+
 def _hub_id(name_or_path: str | Path) -> str:
     if isinstance(name_or_path, str) and HUB_ID.fullmatch(name_or_path):
         return name_or_path
+    if isinstance(name_or_path, Path):
+        raise CheckpointError(f"no folder {str(name_or_path)!r}; a name on the Hub is given as text, not as a Path")
+    if name_or_path in get_args(Norm):
+        raise CheckpointError(
+            f"no checkpoint named {name_or_path!r}; the norm is another argument: norm={name_or_path!r}"
+        )
     raise CheckpointError(
         f"no checkpoint named {str(name_or_path)!r}: bundled are {_list(_bundled_names())}; "
         "otherwise give an existing folder, or 'org/name' on the Hugging Face Hub"

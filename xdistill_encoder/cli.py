@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -57,10 +58,10 @@ def recipes_folder() -> Path:
     return inside if inside.is_dir() else PACKAGE.parent
 
 
-def usage() -> str:
-    """The text of `xdistill --help`."""
+def usage(names: Iterable[str] = COMMANDS) -> str:
+    """The text of `xdistill --help`, or that of some commands."""
     width = max(map(len, COMMANDS))
-    rows = "\n".join(f"  {name:{width}}  {purpose}" for name, (_, purpose) in COMMANDS.items())
+    rows = "\n".join(f"  {name:{width}}  {COMMANDS[name][1]}" for name in names)
     hint = "`xdistill <command> --help` shows the options of a command."
     return f"usage: xdistill <command> [options]\n\n{rows}\n\n{hint}"
 
@@ -78,6 +79,11 @@ def main() -> None:
 
         print(__version__)
         return
+    if family := [command for command in COMMANDS if command.startswith(f"{name} ")]:
+        if arguments in (["-h"], ["--help"]):
+            print(usage(family))
+            return
+        raise SystemExit(f"xdistill: {name!r} is the first word of {len(family)} commands\n\n{usage(family)}")
     if name not in COMMANDS:
         raise SystemExit(f"xdistill: no command {name!r}\n\n{usage()}")
     sys.argv = [f"xdistill {name}", *arguments]

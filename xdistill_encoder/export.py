@@ -14,7 +14,7 @@ from xdistill_encoder.exporting.graph import METHODS, EncoderGraph, traced
 from xdistill_encoder.exporting.parity import BOUNDS, Graph, Parity, compare, put_in_place
 from xdistill_encoder.exporting.pictures import drawn_pictures, read_pictures
 from xdistill_encoder.hosts.needs import require_onnx
-from xdistill_encoder.images import MIN_SIZE_PX, check_layout
+from xdistill_encoder.images import check_image_size, check_layout
 from xdistill_encoder.model import XDistillResNet18
 
 Precision = Literal["fp32", "fp16", "int8"]
@@ -121,7 +121,7 @@ def _outputs(module: torch.nn.Module) -> Graph:
 
 
 def _file(file: str | Path, suffix: str) -> Path:
-    file = Path(file)
+    file = Path(file).expanduser()
     if file.suffix != suffix:
         raise ValueError(f"file: expected a name that ends in {suffix}, got {file.name!r}")
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -131,8 +131,8 @@ def _file(file: str | Path, suffix: str) -> Path:
 def _check(precision: str, image_size: tuple[int, int] | None, images: Tensor | None) -> None:
     if precision not in BOUNDS:
         raise ValueError(f"precision: expected one of {', '.join(BOUNDS)}, got {precision!r}")
-    if image_size is not None and min(image_size) < MIN_SIZE_PX:
-        raise ValueError(f"image_size: height and width must be at least {MIN_SIZE_PX} px, got {tuple(image_size)}")
+    if image_size is not None:
+        check_image_size(image_size)
     if images is None:
         if precision == "int8":
             raise ValueError(
@@ -179,8 +179,8 @@ def _facts(
         "readout": readout,
         "precision": precision,
         "norm": encoder.norm,
-        "checkpoint": checkpoint.name if checkpoint else "none",
-        "checkpoint_sha256": checkpoint.weights_sha256 if checkpoint else "none",
+        "started_from": checkpoint.name if checkpoint else "none",
+        "started_from_sha256": checkpoint.weights_sha256 if checkpoint else "none",
         "versions": {"xdistill-encoder": __version__, "torch": torch.__version__, **libraries},
     }
 

@@ -1,6 +1,7 @@
 """Which stages of the encoder learn, at which rate."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from torch import nn
@@ -10,21 +11,30 @@ STAGES = (*TRUNK_STAGES, "teacher_head")
 NO_DECAY_NDIM = 1  # biases and norm parameters are vectors
 
 
-def check_stages(stages: tuple[str, ...], present: tuple[str, ...]) -> None:
-    """Refuse a stage that the encoder does not have; raises ValueError that lists those it has."""
-    for stage in stages:
-        if stage not in present:
-            raise ValueError(f"stage: expected one of {', '.join(present)}, got {stage!r}")
+def named_stages(names: Sequence[str], present: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of stages, "trunk" among them -> the stages; raises ValueError for no name or an unknown one.
+
+    No name is no way to say all of them: a list of stages that a configuration leaves empty would freeze an encoder.
+    """
+    accepted = f"trunk (all of {', '.join(TRUNK_STAGES)}), or one or more of {', '.join(present)}"
+    if isinstance(names, str):
+        raise ValueError(f"stage: expected a list of names, got the text {names!r}; write [{names!r}]")
+    if not names:
+        raise ValueError(f"stage: expected {accepted}, got none")
+    for name in names:
+        if name not in ("trunk", *present):
+            raise ValueError(f"stage: expected {accepted}, got {name!r}")
+    return tuple(stage for stage in present if stage in names or ("trunk" in names and stage in TRUNK_STAGES))
 
 
 def check_factors(lr: float, backbone_multiplier: float, layer_decay: float, weight_decay: float | None) -> None:
     """Refuse rates that no optimizer should see, NaN included; raises ValueError."""
     for name, factor in {"lr": lr, "backbone_multiplier": backbone_multiplier, "layer_decay": layer_decay}.items():
-        if not factor > 0:
+        if not 0 < factor < math.inf:
             raise ValueError(f"{name}: expected a number above 0, got {factor}; freeze() stops a stage from learning")
     if layer_decay > 1:
         raise ValueError(f"layer_decay: expected at most 1, so that lower stages learn slower, got {layer_decay}")
-    if weight_decay is not None and not weight_decay >= 0:
+    if weight_decay is not None and not 0 <= weight_decay < math.inf:
         raise ValueError(f"weight_decay: expected 0 or more, or None, got {weight_decay}")
 
 

@@ -66,8 +66,12 @@ def upload(
     token: str | bool | None,
     revision: str | None,
     commit_message: str,
+    keep: tuple[str, ...] = (),
 ) -> str:
     """Upload a folder to a repository or its branch `revision`, either created where missing; returns the commit's URL.
+
+    Args:
+        keep: files of the folder that do not replace those of the repository.
 
     Raises:
         CheckpointError: no connection, no right to write, a name that the Hub does not accept.
@@ -79,8 +83,9 @@ def upload(
         api.create_repo(repo_id, private=private, exist_ok=True)
         if revision is not None and not revision.startswith("refs/"):  # refs/pr/<n> are pull requests
             api.create_branch(repo_id, branch=revision, exist_ok=True)
+        kept = [file for file in keep if api.file_exists(repo_id, file, revision=revision)]
         commit = api.upload_folder(
-            repo_id=repo_id, folder_path=folder, revision=revision, commit_message=commit_message
+            repo_id=repo_id, folder_path=folder, revision=revision, commit_message=commit_message, ignore_patterns=kept
         )
     except errors.HFValidationError as error:
         raise CheckpointError(f"{repo_id}: no name that the Hub accepts ({_line(error)}); use 'org/name'") from error
@@ -91,6 +96,22 @@ def upload(
             "`hf auth login`, or token="
         ) from error
     return commit.commit_url
+
+
+def plain_card(name: str, started_from: str | None) -> str:
+    """The README.md of weights that nobody described yet: what they are, how they load, whose terms hold."""
+    origin = (
+        f"They started from the checkpoint `{started_from}`, whose licence terms and limits hold here too; "
+        "its card has them.\n"
+        if started_from
+        else "Nothing is recorded of what they learned from, nor of a licence.\n"
+    )
+    return (
+        "---\nlibrary_name: xdistill-encoder\npipeline_tag: image-feature-extraction\ntags:\n- robotics\n---\n"
+        f"# {name}\n\nWeights of a ResNet-18 image encoder for robot policies. {origin}\n"
+        "```python\nfrom xdistill_encoder import XDistillResNet18\n\n"
+        f'encoder = XDistillResNet18.from_pretrained("{name}")  # images (B, 3, H, W) -> features (B, 512)\n```\n'
+    )
 
 
 def _connection_errors() -> tuple[type[BaseException], ...]:

@@ -1,5 +1,7 @@
 """The input contract of the encoder: which image tensors are accepted."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -23,20 +25,9 @@ class ImageNormalizer(nn.Module):
         super().__init__()
         self.inputs_normalized = inputs_normalized
         self.check_values = check_values
-        self.register_buffer("scale", torch.empty(1, 3, 1, 1), persistent=False)
-        self.register_buffer("shift", torch.empty(1, 3, 1, 1), persistent=False)
-        self.scale: Tensor
-        self.shift: Tensor
-        self.reset_parameters()
 
-    def reset_parameters(self) -> None:
-        """Fill the constants: for hosts that build on the meta device and then materialise, as FSDP does."""
-        mean, std = (torch.tensor(v, device=self.scale.device).view(1, 3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
-        self.scale.copy_(1 / std)
-        self.shift.copy_(-mean / std)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """(..., 3, H, W), at least one leading axis -> (B, 3, H, W), normalised, in the dtype of the encoder.
+    def forward(self, images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+        """(..., 3, H, W), at least one leading axis -> (B, 3, H, W), normalised, in `dtype`.
 
         Accepted are RGB images, channels first, H and W from 32 px up: uint8 in [0, 255], or float16, bfloat16 or
         float32 in [0, 1] (with `inputs_normalized`: floats that are ImageNet-normalised already).
@@ -52,14 +43,24 @@ class ImageNormalizer(nn.Module):
         images = images.flatten(0, -4)
         if self.check_values and images.is_floating_point():
             check_range(images, inputs_normalized=self.inputs_normalized)
-        pixels = images.to(self.scale.dtype)
+        pixels = images.to(dtype)
         if self.inputs_normalized:
             return pixels
-        scale = self.scale if images.is_floating_point() else self.scale / 255
-        return torch.addcmul(self.shift, pixels, scale)
+        white = 1 if images.is_floating_point() else 255
+        scale = per_channel([1 / (white * std) for std in IMAGENET_STD], pixels)
+        shift = per_channel([-mean / std for mean, std in zip(IMAGENET_MEAN, IMAGENET_STD, strict=True)], pixels)
+        return torch.addcmul(shift, pixels, scale)
 
     def extra_repr(self) -> str:
         return f"inputs_normalized={self.inputs_normalized}, check_values={self.check_values}"
+
+
+def per_channel(values: Sequence[float], like: Tensor) -> Tensor:
+    """Three numbers -> (1, 3, 1, 1) on the device, in the dtype of another tensor, which waits for no device.
+
+    A buffer would be lost where a host builds on the meta device, and coarse for ever after a visit to float16.
+    """
+    return torch.cat([like.new_full((1, 1, 1, 1), value) for value in values], dim=1)
 
 
 def check_layout(images: Tensor) -> None:
@@ -72,6 +73,8 @@ def check_layout(images: Tensor) -> None:
     shape = tuple(images.shape)
     if images.ndim < 4:
         hint = "add a batch axis with images[None]" if images.ndim == 3 else "stack RGB images into a batch"
+        if images.ndim == 3 and shape[-1] == 3 != shape[0]:
+            hint = "channels first, with a batch axis: images.movedim(-1, -3)[None]"
         raise ValueError(f"images: expected (B, 3, H, W) or (B, T, 3, H, W), got shape {shape}; {hint}")
     if images.shape[-3] != 3:
         raise ValueError(f"images: expected 3 channels at axis -3, got shape {shape}; {_channel_hint(images)}")
@@ -79,6 +82,14 @@ def check_layout(images: Tensor) -> None:
         raise ValueError(f"images: height and width must be at least {MIN_SIZE_PX} px, got shape {shape}; resize first")
     if images.numel() == 0:
         raise ValueError(f"images: the batch is empty, got shape {shape}; pass at least one image")
+
+
+def check_image_size(image_size: tuple[int, int]) -> None:
+    """Refuse what is no (H, W) from 32 px up; raises ValueError."""
+    if not isinstance(image_size, (tuple, list)) or len(image_size) != 2:
+        raise ValueError(f"image_size: expected (H, W) in px, got {image_size!r}")
+    if min(image_size) < MIN_SIZE_PX:
+        raise ValueError(f"image_size: height and width must be at least {MIN_SIZE_PX} px, got {tuple(image_size)}")
 
 
 def _channel_hint(images: Tensor) -> str:
@@ -99,9 +110,9 @@ def check_dtype(images: Tensor, *, inputs_normalized: bool) -> None:
             f"got {images.dtype}; normalise first, or build it with inputs_normalized=False"
         )
     if images.dtype not in (torch.uint8, *FLOAT_DTYPES):
-        hint = (
-            "use images.float()" if images.is_floating_point() else "pixels in [0, 255] go in as images.to(torch.uint8)"
-        )
+        hint = "pixels in [0, 255] go in as images.to(torch.uint8), 16-bit ones as images.float() / 65535"
+        if images.is_floating_point() or images.dtype == torch.bool:
+            hint = "use images.float()"
         floats = "float16, bfloat16 or float32"
         wanted = f"normalised {floats}" if inputs_normalized else f"uint8 in [0, 255], or {floats} in [0, 1]"
         raise ValueError(f"images: expected {wanted}, got {images.dtype}; {hint}")
@@ -116,7 +127,7 @@ def check_range(images: Tensor, *, inputs_normalized: bool) -> None:
     lowest, highest = torch.aminmax(images if images.is_contiguous() else images.movedim(1, -1))
     inside = (lowest >= low) & (highest <= high)  # False for NaN, which aminmax passes on
     wanted = "ImageNet-normalised floats" if inputs_normalized else "uint8 in [0, 255] or float in [0, 1]"
-    if torch.compiler.is_compiling() or images.is_cuda:
+    if torch.compiler.is_compiling() or images.is_cuda or images.is_meta:
         torch._assert_async(inside, f"images: expected {wanted}, got values outside [{low:.2f}, {high:.2f}] or NaN")
     elif not torch.jit.is_tracing() and not inside:
         raise ValueError(
@@ -139,6 +150,8 @@ def _range_hint(lowest: float, highest: float, inputs_normalized: bool) -> str:
         return "NaN among the pixels: look at what produced them"
     if inputs_normalized:
         return "subtract the ImageNet mean and divide by its std from images in [0, 1], once"
+    if -1 - 2 * OVERSHOOT <= lowest < -OVERSHOOT and highest <= 1 + 2 * OVERSHOOT:
+        return "these look like [-1, 1]: pass (images + 1) / 2"
     if -4 <= lowest < -OVERSHOOT and highest <= 4:
         return (
             "these look normalised already: pass the raw image, or build the encoder with inputs_normalized=True "

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torchvision.models import resnet18
 
@@ -25,7 +26,7 @@ class XDistillResNet18(nn.Module):
         teacher_features: width of the teacher's embedding; adds the linear layer 512 -> width that
             `teacher_embedding` reads. It starts frozen, because a policy does not use it.
         inputs_normalized: the host applies the ImageNet normalisation, the encoder does not repeat it. That the host
-            really does cannot be checked: raw [0, 1] images lie within the normalised range.
+            really does cannot be checked: images in [0, 1] or [-1, 1] lie within the normalised range.
         check_values: refuse values outside the accepted range. Layout and dtype are always checked.
 
     Attributes:
@@ -48,8 +49,8 @@ class XDistillResNet18(nn.Module):
         check_values: bool = True,
     ):
         super().__init__()
-        if teacher_features is not None and teacher_features < 1:
-            raise ValueError(f"teacher_features: expected a width of 1 or more, or None, got {teacher_features}")
+        if teacher_features is not None and (type(teacher_features) is not int or teacher_features < 1):
+            raise ValueError(f"teacher_features: expected a width of 1 or more, or None, got {teacher_features!r}")
         self.norm: Norm = norm
         self.normalizer = ImageNormalizer(inputs_normalized=inputs_normalized, check_values=check_values)
         self.trunk = resnet18(weights=None, norm_layer=norm_layer(norm))
@@ -107,20 +108,21 @@ class XDistillResNet18(nn.Module):
     # ---- fine-tuning
 
     def freeze(self, *stages: str) -> "XDistillResNet18":
-        """Fix stages ("stem", "layer1" to "layer4", "teacher_head"; all of them where none is named).
+        """Fix stages: "stem", "layer1" to "layer4", "trunk" for all of these, "teacher_head", which starts frozen.
 
         Their parameters take no gradient, their batch norm stays in eval mode whatever calls `.train()`; copies and
         wrappers of the encoder inherit it, and loading a state dict leaves it. A state dict does not hold it: freeze
-        a new encoder before its state is loaded, and before the optimizer is made.
+        a new encoder before its state is loaded, and before the optimizer is made, but after a conversion to
+        SyncBatchNorm. A `requires_grad_(True)` of a whole policy thaws the weights; `param_groups` then refuses.
 
         Raises:
-            ValueError: an unknown stage, or "teacher_head" of an encoder that has none.
+            ValueError: no stage, an unknown one, or "teacher_head" of an encoder that has none.
         """
         return self._set_frozen(stages, frozen=True)
 
     def unfreeze(self, *stages: str) -> "XDistillResNet18":
-        """Let stages learn again (where none is named: the whole trunk, the teacher head stays as it is)."""
-        return self._set_frozen(stages or finetuning.TRUNK_STAGES, frozen=False)
+        """Let stages learn again; names as for `freeze`."""
+        return self._set_frozen(stages, frozen=False)
 
     @property
     def frozen_stages(self) -> tuple[str, ...]:
@@ -144,9 +146,16 @@ class XDistillResNet18(nn.Module):
             weight_decay: for weight matrices and kernels; None leaves it to the optimizer.
 
         Raises:
-            ValueError: a factor outside its range.
+            ValueError: a factor outside its range, or a frozen stage whose weights something else let learn again.
         """
         finetuning.check_factors(lr, backbone_multiplier, layer_decay, weight_decay)
+        for stage, modules in self._stages():
+            learns = any(p.requires_grad for module in modules for p in module.parameters())
+            if stage in self._frozen_stages and learns:
+                raise ValueError(
+                    f"{stage}: frozen by freeze(), but something called requires_grad_(True) on its weights since; "
+                    f"call freeze({stage!r}) again, or unfreeze({stage!r})"
+                )
         return finetuning.stage_param_groups(self._stages(), lr, backbone_multiplier, layer_decay, weight_decay)
 
     def train(self, mode: bool = True) -> "XDistillResNet18":
@@ -214,15 +223,24 @@ class XDistillResNet18(nn.Module):
             provenance: JSON-compatible facts: teacher, images, command, scores. None says which checkpoint it was
                 loaded from, because scores of that one need not hold for these weights.
             half: store float16, half the size; loading converts to float32.
+
+        Raises:
+            ValueError: weights that are not finite, or no longer those of this architecture; a name, provenance or
+                folder that cannot be written.
         """
         if provenance is None:
             provenance = self.checkpoint.as_origin() if self.checkpoint else {}
+        name = name or Path(folder).expanduser().resolve().name
+        teacher_features = self.teacher_head.out_features if self.teacher_head is not None else None
+        with torch.device("meta"):
+            wanted = XDistillResNet18(self.norm, teacher_features=teacher_features).state_dict()
+        checkpoints.require_same_tensors(wanted, self.state_dict(), name)
         return checkpoints.save_checkpoint(
             folder,
             self.state_dict(),
-            name=name or Path(folder).resolve().name,
+            name=name,
             norm=self.norm,
-            teacher_features=self.teacher_head.out_features if self.teacher_head is not None else None,
+            teacher_features=teacher_features,
             provenance=provenance,
             half=half,
         )
@@ -239,11 +257,23 @@ class XDistillResNet18(nn.Module):
         revision: str | None = None,
         commit_message: str = "Upload XDistillResNet18",
     ) -> str:
-        """Upload to "org/name" on the Hugging Face Hub, creating it where it is missing; returns the commit's URL."""
+        """Upload to "org/name" on the Hugging Face Hub, creating it where it is missing; returns the commit's URL.
+
+        A repository without a README.md gets a short one that points to the terms of the checkpoint that these weights
+        started from; `xdistill publish` writes whole cards.
+        """
         with checkpoints.temporary_folder() as folder:
             self.save_pretrained(folder, name=name or repo_id, provenance=provenance, half=half)
+            started_from = self.checkpoint.name if self.checkpoint else None
+            (Path(folder) / "README.md").write_text(checkpoints.plain_card(repo_id, started_from), encoding="utf-8")
             return checkpoints.upload(
-                folder, repo_id, private=private, token=token, revision=revision, commit_message=commit_message
+                folder,
+                repo_id,
+                private=private,
+                token=token,
+                revision=revision,
+                commit_message=commit_message,
+                keep=("README.md",),
             )
 
     # ---- inside
@@ -251,7 +281,8 @@ class XDistillResNet18(nn.Module):
     def _maps(self, images: Tensor) -> Iterator[Tensor]:
         """(..., 3, H, W) -> the four stages' maps (B, C, h, w), leading axes flattened."""
         trunk = self.trunk
-        x = trunk.maxpool(trunk.relu(trunk.bn1(trunk.conv1(self.normalizer(images)))))
+        pixels = self.normalizer(images, trunk.conv1.weight.dtype)
+        x = trunk.maxpool(trunk.relu(trunk.bn1(trunk.conv1(pixels))))
         for stage in (trunk.layer1, trunk.layer2, trunk.layer3, trunk.layer4):
             x = stage(x)
             yield x
@@ -274,8 +305,7 @@ class XDistillResNet18(nn.Module):
 
     def _set_frozen(self, stages: tuple[str, ...], frozen: bool) -> "XDistillResNet18":
         present = finetuning.STAGES if self.teacher_head is not None else finetuning.TRUNK_STAGES
-        stages = stages or present
-        finetuning.check_stages(stages, present)
+        stages = finetuning.named_stages(stages, present)
         self._frozen_stages = self._frozen_stages.union(stages) if frozen else self._frozen_stages.difference(stages)
         for stage in stages:
             for module in finetuning.stage_modules(self.trunk, self.teacher_head, stage):

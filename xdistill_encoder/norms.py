@@ -44,6 +44,12 @@ class FrozenBatchNorm2d(nn.Module):
         self.running_mean: Tensor
         self.running_var: Tensor
 
+    def reset_parameters(self) -> None:
+        """Fill weights and statistics: for hosts that build on the meta device and then materialise, as FSDP does."""
+        for tensor, value in ((self.weight, 1), (self.running_var, 1), (self.bias, 0), (self.running_mean, 0)):
+            nn.init.constant_(tensor, value)
+        self.num_batches_tracked.zero_()  # type: ignore[operator]
+
     def forward(self, x: Tensor) -> Tensor:
         return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
 
@@ -59,7 +65,7 @@ def group_norm(num_channels: int) -> nn.GroupNorm:
 def norm_layer(norm: Norm) -> Callable[[int], nn.Module]:
     """Name -> constructor of the layer for a number of channels; raises ValueError for an unknown name."""
     layers = {"batch": BatchNorm2d, "frozen": FrozenBatchNorm2d, "group": group_norm}
-    if norm not in layers:
+    if not isinstance(norm, str) or norm not in layers:
         raise ValueError(f"norm: expected one of {', '.join(get_args(Norm))}, got {norm!r}")
     return layers[norm]
 

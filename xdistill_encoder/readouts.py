@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from xdistill_encoder.images import MIN_SIZE_PX
+from xdistill_encoder.images import check_image_size
 
 STRIDES = (4, 8, 16, 32)
 CHANNELS = (64, 128, 256, 512)
@@ -28,7 +28,7 @@ def spatial_softmax(features: Tensor, temperature: float = 1.0) -> Tensor:
     Raises:
         ValueError: temperature is not above 0.
     """
-    if temperature <= 0:
+    if not temperature > 0:
         raise ValueError(f"temperature: expected a number above 0, got {temperature}")
     height, width = features.shape[-2:]
     attention = (features.flatten(-2) / temperature).softmax(dim=-1).unflatten(-1, (height, width))
@@ -54,10 +54,7 @@ def output_shape(
     image_size: tuple[int, int], readout: str, teacher_features: int | None
 ) -> tuple[int, ...] | tuple[tuple[int, int, int], ...]:
     """Shape of a readout for one image of (H, W) px; see `XDistillResNet18.output_shape`."""
-    if not isinstance(image_size, (tuple, list)) or len(image_size) != 2:
-        raise ValueError(f"image_size: expected (H, W) in px, got {image_size!r}")
-    if min(image_size) < MIN_SIZE_PX:
-        raise ValueError(f"image_size: height and width must be at least {MIN_SIZE_PX} px, got {tuple(image_size)}")
+    check_image_size(image_size)
     pyramid = tuple(
         (channels, *map_size(image_size, stride)) for channels, stride in zip(CHANNELS, STRIDES, strict=True)
     )

@@ -66,6 +66,14 @@ def test_pixels_of_another_range_are_refused_while_a_probe_of_zeros_passes(pixel
         model(pixels.float())
 
 
+def test_the_first_batch_after_a_change_to_evaluation_is_looked_at_again(pixels):
+    model = resnet18(images="zero_to_one").train()
+    model(pixels / 255)
+    model.eval()
+    with pytest.raises(ValueError, match=r"got \[0.00, 255.00\]"):
+        model(pixels.float())
+
+
 def test_a_probe_of_normalised_zeros_passes_and_is_not_taken_for_an_image(pixels):
     model = resnet18(images="minus_one_to_one_imagenet").eval()
     model((torch.zeros(2, 3, 64, 64) - MEAN) / STD)
@@ -78,7 +86,9 @@ def test_live_batch_norm_an_unknown_range_and_an_unknown_stage_are_refused():
         resnet18(norm="batch")
     with pytest.raises(ValueError, match="images: expected one of minus_one_to_one, .*got 'uint8'"):
         HostResNet18("frozen", "uint8")
-    with pytest.raises(ValueError, match="stage: expected one of stem, .*got 'layer5'"):
+    with pytest.raises(ValueError, match="stage: expected a list of names, got the text 'stem'"):
+        resnet18(freeze="stem")
+    with pytest.raises(ValueError, match="one or more of stem, .*got 'layer5'"):
         resnet18(freeze=["layer5"])
 
 

@@ -77,7 +77,7 @@ def test_group_norm_loads_after_one_import_and_its_absence_is_told(random_encode
 
 def test_the_folder_says_where_its_weights_come_from_and_is_no_checkpoint_of_ours(encoder, folder):
     config = json.loads((folder / "config.json").read_text())
-    assert config["xdistill"]["name"] == encoder.checkpoint.name
+    assert config["xdistill"]["started_from"]["name"] == encoder.checkpoint.name
     with pytest.raises(CheckpointError, match=r"config.json"):
         XDistillResNet18.from_pretrained(folder)
 

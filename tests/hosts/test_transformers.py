@@ -1,10 +1,30 @@
 import numpy as np
 import pytest
 import torch
-from transformers import AutoBackbone, AutoImageProcessor, AutoModel, ResNetBackbone
+from transformers import AutoBackbone, AutoImageProcessor, AutoModel, PretrainedConfig, PreTrainedModel, ResNetBackbone
 
 from tests.xdistill_encoder.hub_server import serving
+from xdistill_encoder import XDistillResNet18
 from xdistill_encoder.hosts.transformers import export_transformers
+
+
+class Robot(PreTrainedModel):
+    """A model of somebody's own that holds the encoder."""
+
+    config_class = PretrainedConfig
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.encoder = XDistillResNet18("frozen", teacher_features=8)
+        self.post_init()
+
+
+def test_an_encoder_inside_a_transformers_model_comes_back_with_its_features(random_encoder, pixels, tmp_path):
+    robot = Robot(PretrainedConfig())
+    robot.encoder.load_state_dict(random_encoder().state_dict())
+    robot.save_pretrained(tmp_path)
+    with torch.inference_mode():
+        assert torch.equal(Robot.from_pretrained(tmp_path).eval().encoder(pixels), robot.eval().encoder(pixels))
 
 
 @pytest.fixture

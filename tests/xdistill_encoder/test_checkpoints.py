@@ -2,6 +2,7 @@ import hashlib
 import json
 import resource
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import torch
 from xdistill_encoder import CheckpointError, XDistillResNet18, bundled_checkpoints
 from xdistill_encoder.checkpoint_config import CONFIG_FILE, FORMAT_VERSION
 from xdistill_encoder.checkpoint_weights import WEIGHTS_FILE
-from xdistill_encoder.checkpoints import DEFAULT_CHECKPOINTS
+from xdistill_encoder.checkpoints import DEFAULT_CHECKPOINTS, WEIGHTS_FOLDER
 
 
 @pytest.fixture(scope="session")
@@ -175,7 +176,25 @@ def test_every_bundled_checkpoint_loads_by_its_name():
         assert XDistillResNet18.from_pretrained(name).checkpoint == config
 
 
+def test_a_bundled_name_that_is_a_folder_here_too_is_refused(random_encoder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name = DEFAULT_CHECKPOINTS["batch"]
+    random_encoder().save_pretrained(name)
+    assert f"say './{name}' for the folder" in message_of(name)
+    assert XDistillResNet18.from_pretrained(f"./{name}").teacher_embedding(torch.zeros(1, 3, 32, 32)).shape == (1, 8)
+
+
+def test_a_bundled_name_loads_from_within_the_folder_of_the_weights(monkeypatch):
+    monkeypatch.chdir(WEIGHTS_FOLDER)
+    name = DEFAULT_CHECKPOINTS["batch"]
+    assert XDistillResNet18.from_pretrained(name).checkpoint == bundled_checkpoints()[name]
+
+
 # ---- which checkpoint
+
+
+def test_a_norm_in_place_of_a_name_says_which_argument_it_is():
+    assert message_of("group").endswith("the norm is another argument: norm='group'")
 
 
 @pytest.mark.parametrize("name", ["resnet-18", "", "a/b/c", "no such name"])
@@ -188,7 +207,9 @@ def test_an_unknown_name_lists_the_known_ones(name):
 
 def test_a_path_that_does_not_exist_is_not_looked_up_on_the_hub(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert message_of(Path("robots/encoder")).startswith("no checkpoint named 'robots/encoder'")
+    assert message_of(Path("robots/encoder")).startswith(
+        "no folder 'robots/encoder'; a name on the Hub is given as text"
+    )
 
 
 @pytest.mark.parametrize("file", [CONFIG_FILE, WEIGHTS_FILE])
@@ -270,7 +291,7 @@ def test_missing_keys_are_listed(folder):
     edit_tensors(folder, lambda tensors: tensors.pop("trunk.conv1.weight"))
     assert message_of(folder) == (
         "checkpoint batch-0: missing keys trunk.conv1.weight, surplus keys none; "
-        "it was written for another architecture"
+        "these are weights of another architecture"
     )
 
 
@@ -392,6 +413,50 @@ def test_saving_over_a_checkpoint_replaces_it(random_encoder, folder, images):
     after = random_encoder(seed=1)
     after.save_pretrained(folder)
     assert torch.equal(XDistillResNet18.from_pretrained(folder)(images), after(images))
+
+
+@pytest.mark.parametrize(("argument", "value"), [("name", Path("kettle")), ("provenance", ["a list"])])
+def test_what_would_not_load_is_not_saved(random_encoder, tmp_path, argument, value):
+    with pytest.raises(ValueError, match=f"{argument}: expected"):
+        random_encoder().save_pretrained(tmp_path / "encoder", **{argument: value})
+    assert not (tmp_path / "encoder").exists()
+
+
+def test_weights_that_are_not_finite_are_not_saved(random_encoder, tmp_path):
+    encoder = random_encoder()
+    encoder.trunk.conv1.weight.data[0] = float("nan")
+    with pytest.raises(ValueError, match=r"trunk.conv1.weight: holds NaN or infinity"):
+        encoder.save_pretrained(tmp_path / "encoder")
+
+
+def test_an_encoder_whose_classifier_was_put_back_is_not_saved(random_encoder, tmp_path):
+    encoder = random_encoder()
+    encoder.trunk.fc = torch.nn.Linear(512, 10)
+    with pytest.raises(ValueError, match=r"surplus keys trunk.fc.bias, trunk.fc.weight; these are weights of another"):
+        encoder.save_pretrained(tmp_path / "encoder")
+
+
+def test_a_file_where_the_folder_should_be_is_named(random_encoder, tmp_path):
+    (tmp_path / "encoder").touch()
+    with pytest.raises(ValueError, match="encoder is a file; name a folder"):
+        random_encoder().save_pretrained(tmp_path / "encoder")
+
+
+def test_threads_may_save_to_one_folder(random_encoder, tmp_path):
+    encoder, folder = random_encoder(), tmp_path / "encoder"
+    with ThreadPoolExecutor() as threads:
+        for save in [threads.submit(encoder.save_pretrained, folder) for _ in range(8)]:
+            save.result()
+    assert {path.name for path in folder.iterdir()} == {CONFIG_FILE, WEIGHTS_FILE}
+    XDistillResNet18.from_pretrained(folder)
+
+
+def test_a_checkpoint_loads_while_a_training_replaces_it(random_encoder, tmp_path):
+    folder = random_encoder().save_pretrained(tmp_path / "encoder")
+    with ThreadPoolExecutor() as threads:
+        saving = threads.submit(random_encoder(seed=1).save_pretrained, folder)
+        while not saving.done():
+            XDistillResNet18.from_pretrained(folder)
 
 
 @pytest.mark.parametrize("value", [float("nan"), torch.float32, {1, 2}])

@@ -41,6 +41,15 @@ def test_an_unknown_command_lists_the_known_ones(xdistill):
     assert all(name in cli.usage() for name in cli.COMMANDS)
 
 
+def test_the_first_word_of_several_commands_lists_them(xdistill, capsys):
+    xdistill("explain", "--help")
+    shown = capsys.readouterr().out
+    assert "  explain saliency " in shown
+    assert "  distill " not in shown
+    with pytest.raises(SystemExit, match="'explain' is the first word of 4 commands"):
+        xdistill("explain")
+
+
 def test_every_command_of_the_table_is_a_file_with_a_main():
     for module, _ in cli.COMMANDS.values():
         spec = importlib.util.find_spec(module)

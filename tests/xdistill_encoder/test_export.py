@@ -127,11 +127,11 @@ def test_a_file_and_its_report_say_what_they_take_and_what_made_them(tmp_path, e
     compared = export_onnx(encoder, tmp_path / "encoder.onnx", image_size=(64, 96))
     report = json.loads((tmp_path / "encoder.onnx.json").read_text())
     assert report["input"] == "images (batch, 3, 64, 96) uint8, RGB in [0, 255]"
-    assert report["checkpoint"] == encoder.checkpoint.name
+    assert report["started_from"] == encoder.checkpoint.name
     assert report["parity"]["relative_error"] == compared.relative_error
     session = onnxruntime.InferenceSession(str(tmp_path / "encoder.onnx"), providers=["CPUExecutionProvider"])
     metadata = session.get_modelmeta().custom_metadata_map
-    assert metadata["checkpoint_sha256"] == encoder.checkpoint.weights_sha256
+    assert metadata["started_from_sha256"] == encoder.checkpoint.weights_sha256
     assert metadata["readout"] == "pooled"
 
 

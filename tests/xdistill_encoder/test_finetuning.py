@@ -112,31 +112,45 @@ def test_frozen_stages_stay_frozen_under_distributed_data_parallel(encoder, tmp_
         dist.destroy_process_group()
 
 
-def test_freeze_without_names_fixes_everything_and_unfreeze_lets_the_trunk_learn(encoder):
-    encoder.freeze()
+def test_the_trunk_is_the_name_of_all_its_stages(encoder):
+    encoder.freeze("trunk")
     assert encoder.frozen_stages == STAGES
     assert not any(p.requires_grad for p in encoder.parameters())
-    encoder.unfreeze()
+    encoder.unfreeze("trunk")
     assert encoder.frozen_stages == ("teacher_head",)
     assert all(p.requires_grad for p in encoder.trunk.parameters())
     assert encoder.trunk.layer1.training
 
 
 def test_unfreezing_an_encoder_in_eval_mode_leaves_it_in_eval_mode(encoder):
-    encoder.eval().freeze().unfreeze("layer4")
+    encoder.eval().freeze("trunk").unfreeze("layer4")
     assert not any(module.training for module in encoder.modules())
 
 
 def test_an_unknown_stage_lists_the_known_ones(encoder):
-    with pytest.raises(ValueError, match="expected one of stem, layer1, .*, teacher_head, got 'layer5'"):
+    with pytest.raises(ValueError, match="one or more of stem, layer1, .*, teacher_head, got 'layer5'"):
         encoder.freeze("layer5")
+
+
+@pytest.mark.parametrize("method", ["freeze", "unfreeze"])
+def test_a_list_of_stages_that_is_empty_is_refused(encoder, method):
+    with pytest.raises(ValueError, match=r"stage: expected trunk \(all of stem, .*\), or one or more of .*, got none"):
+        getattr(encoder, method)(*[])
+
+
+def test_param_groups_refuse_weights_that_something_else_thawed(encoder):
+    torch.nn.Sequential(encoder.freeze("stem")).requires_grad_(True)
+    with pytest.raises(
+        ValueError, match="stem: frozen by freeze.., but something called requires_grad_.True. on its weights since"
+    ):
+        encoder.param_groups(1e-3)
 
 
 def test_an_encoder_without_a_teacher_head_has_no_such_stage():
     encoder = XDistillResNet18()
     assert encoder.frozen_stages == ()
-    assert encoder.freeze().frozen_stages == STAGES[:-1]
-    with pytest.raises(ValueError, match="expected one of stem, .*, layer4, got 'teacher_head'"):
+    assert encoder.freeze("trunk").frozen_stages == STAGES[:-1]
+    with pytest.raises(ValueError, match="one or more of stem, .*, layer4, got 'teacher_head'"):
         encoder.unfreeze("teacher_head")
 
 

@@ -293,6 +293,14 @@ def test_what_was_pushed_loads_with_identical_features(hub, random_encoder, cach
 
 
 @deprecated_in_hub
+def test_a_push_of_what_started_from_a_checkpoint_points_to_its_terms(hub):
+    XDistillResNet18.from_pretrained().push_to_hub("robots/pushed", token=WRITE_TOKEN, half=True)
+    card = hub.repositories["robots/pushed"].files("main")[1]["README.md"].decode()
+    assert "started from the checkpoint `resnet18-bn-vit-ti16-augreg-97k`, whose licence terms" in card
+    assert 'from_pretrained("robots/pushed")' in card
+
+
+@deprecated_in_hub
 def test_a_push_returns_the_url_of_its_commit_on_main(hub, random_encoder):
     url = random_encoder().push_to_hub("robots/pushed", token=WRITE_TOKEN, half=True)
     repository = hub.repositories["robots/pushed"]

@@ -81,7 +81,9 @@ REFUSED = {
     "float in [0, 255]": (torch.rand(2, 3, 64, 64) * 255, r"look like \[0, 255\]: divide by 255 or pass uint8"),
     "ImageNet-normalised": (torch.randn(2, 3, 64, 64).clamp(-2, 2), r"look normalised already.*inputs_normalized=True"),
     "Gaussian noise": (torch.linspace(-4.5, 4.5, 2 * 3 * 64 * 64).view(2, 3, 64, 64), r"neither .* nor .*: rescale"),
-    "in [-1, 1]": (torch.rand(2, 3, 64, 64) * 2 - 1, r"look normalised already"),
+    "in [-1, 1]": (torch.rand(2, 3, 64, 64) * 2 - 1, r"look like \[-1, 1\]: pass \(images \+ 1\) / 2"),
+    "one image, channels last": (torch.zeros(64, 64, 3), r"images.movedim\(-1, -3\)\[None\]"),
+    "16 bits": (torch.zeros(2, 3, 64, 64, dtype=torch.int32), r"16-bit ones as images.float\(\) / 65535"),
     "NaN": (torch.full((2, 3, 64, 64), float("nan")), r"NaN among the pixels"),
     "one infinite pixel": (
         torch.rand(2, 3, 64, 64).index_fill(3, torch.tensor(5), float("inf")),

@@ -111,12 +111,31 @@ def test_torch_compile_keeps_the_features_and_the_range_check_in_one_graph(norm,
             compiled(images)
 
 
-def test_an_encoder_from_the_meta_device_computes_the_same_once_reset(encoder, images):
+def test_an_encoder_from_the_meta_device_computes_the_same_once_its_state_is_loaded(encoder, images):
     with torch.device("meta"):
         other = XDistillResNet18(teacher_features=encoder.teacher_head.out_features).eval()
     other.to_empty(device="cpu").load_state_dict(encoder.state_dict())
-    other.normalizer.reset_parameters()
     assert torch.equal(other(images), encoder(images))
+
+
+def test_a_visit_to_bfloat16_leaves_nothing_behind_that_loading_does_not_repair(encoder, images):
+    other = copy.deepcopy(encoder).bfloat16().float()
+    other.load_state_dict(encoder.state_dict())
+    assert torch.equal(other(images), encoder(images))
+
+
+@pytest.mark.parametrize("norm", ["batch", "frozen", "group"])
+def test_layers_from_the_meta_device_start_as_torch_starts_them(norm):
+    with torch.device("meta"):
+        encoder = XDistillResNet18(norm)
+    encoder.to_empty(device="cpu")
+    for module in encoder.modules():
+        if any(True for _ in (*module.parameters(recurse=False), *module.buffers(recurse=False))):
+            module.reset_parameters()  # type: ignore[operator]
+    expected = XDistillResNet18(norm).state_dict()
+    for key, tensor in encoder.state_dict().items():
+        if tensor.ndim < 2:
+            assert torch.equal(tensor, expected[key]), key
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, ResNet
 
 from xdistill_encoder import finetuning
-from xdistill_encoder.images import IMAGENET_MEAN, IMAGENET_STD, OVERSHOOT
+from xdistill_encoder.images import IMAGENET_MEAN, IMAGENET_STD, OVERSHOOT, per_channel
 from xdistill_encoder.model import XDistillResNet18
 from xdistill_encoder.norms import Norm, norm_layer
 
@@ -28,12 +28,10 @@ class HostResNet18(ResNet):
             "imagenet", p normalised with ImageNet's.
 
     Raises:
-        ValueError: another norm or range; from `forward`, pixels outside it. A narrower range, such as [0, 1] where
-            [-1, 1] was named, cannot be told from dull images.
+        ValueError: another norm or range; from `forward`, pixels outside it, of the first batch and of the first one
+            after each change between training and evaluation, so that not every step waits for the device. A narrower
+            range, such as [0, 1] where [-1, 1] was named, cannot be told from dull images.
     """
-
-    scale: Tensor
-    shift: Tensor
 
     def __init__(self, norm: Norm, images: Pixels):
         if norm not in ("frozen", "group"):
@@ -46,29 +44,30 @@ class HostResNet18(ResNet):
         super().__init__(BasicBlock, [2, 2, 2, 2], norm_layer=norm_layer(norm))
         self.add_module("fc", nn.Identity())
         self.images = images
-        mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
-        factor, offset = {  # x = factor * p + offset of pixels p in [0, 1]
-            "minus_one_to_one": (torch.tensor(2.0), torch.tensor(-1.0)),
-            "minus_one_to_one_imagenet": (2 / std, (-1 - mean) / std),
-            "zero_to_one": (torch.tensor(1.0), torch.tensor(0.0)),
-            "imagenet": (1 / std, -mean / std),
-        }[images]
-        self.register_buffer("scale", (1 / (factor * std)).expand(1, 3, 1, 1).clone(), persistent=False)
-        self.register_buffer("shift", ((-offset / factor - mean) / std).expand(1, 3, 1, 1).clone(), persistent=False)
-        self._range = [
-            bound.item()
-            for bound in (
-                (factor * -OVERSHOOT + offset).amin(),
-                (factor * (1 + OVERSHOOT) + offset).amax(),
-            )
-        ]
+        self.scale, self.shift, extremes = [], [], []
+        for mean, std in zip(IMAGENET_MEAN, IMAGENET_STD, strict=True):
+            factor, offset = {  # x = factor * p + offset of pixels p in [0, 1]
+                "minus_one_to_one": (2, -1),
+                "minus_one_to_one_imagenet": (2 / std, (-1 - mean) / std),
+                "zero_to_one": (1, 0),
+                "imagenet": (1 / std, -mean / std),
+            }[images]
+            self.scale.append(1 / (factor * std))
+            self.shift.append((-offset / factor - mean) / std)
+            extremes += [factor * -OVERSHOOT + offset, factor * (1 + OVERSHOOT) + offset]
+        self._range = min(extremes), max(extremes)
         self._checked = False
+
+    def train(self, mode: bool = True) -> "HostResNet18":
+        """Train or eval mode; the next batch is looked at."""
+        self._checked = False
+        return super().train(mode)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) floats in the host's range -> (B, 512)."""
         if not self._checked and not torch.compiler.is_compiling():
             self._check(x)
-        return super().forward(torch.addcmul(self.shift, x, self.scale))
+        return super().forward(torch.addcmul(per_channel(self.shift, x), x, per_channel(self.scale, x)))
 
     def _check(self, x: Tensor) -> None:
         """Look at the first images that are more than one colour; hosts try shapes with zeros, normalised or not."""
@@ -97,15 +96,14 @@ def resnet18(
         norm: "frozen" or "group".
         images: see `HostResNet18`. Diffusion Policy's datasets give "minus_one_to_one"; with `imagenet_norm: True`
             in its image encoder, "minus_one_to_one_imagenet".
-        freeze: stages that take no gradient: "stem", "layer1" to "layer4".
+        freeze: stages that take no gradient: "stem", "layer1" to "layer4", "trunk" for all of them.
 
     Raises:
         ValueError: see `HostResNet18`; no such checkpoint, an unknown stage.
     """
     model = HostResNet18(norm, images)
     model.load_state_dict(XDistillResNet18.from_pretrained(checkpoint, norm=norm).trunk.state_dict(), strict=True)
-    finetuning.check_stages(tuple(freeze), finetuning.TRUNK_STAGES)
-    for stage in freeze:
+    for stage in finetuning.named_stages(freeze, finetuning.TRUNK_STAGES) if freeze else ():
         for module in finetuning.stage_modules(model, None, stage):
             module.requires_grad_(False)
     return model

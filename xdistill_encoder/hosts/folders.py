@@ -21,7 +21,7 @@ def write_folder(folder: str | Path, configs: dict[str, dict[str, Any]], tensors
     Raises:
         ValueError: the folder holds a checkpoint of this package, which an export would overwrite.
     """
-    folder = Path(folder)
+    folder = Path(folder).expanduser()
     config = folder / "config.json"
     if config.is_file() and OURS in config.read_text():
         raise ValueError(f"folder: {folder} holds a checkpoint of this package; give the export a folder of its own")
@@ -37,11 +37,8 @@ def write_folder(folder: str | Path, configs: dict[str, dict[str, Any]], tensors
 
 
 def provenance(encoder: XDistillResNet18) -> dict[str, Any]:
-    """Where the weights come from, for a host's config.json."""
-    checkpoint = encoder.checkpoint
-    if checkpoint is None:
-        return {"name": None}
-    return {"name": checkpoint.name, "sha256": checkpoint.weights_sha256, "provenance": checkpoint.provenance}
+    """Where the weights come from, for a host's config.json; they may have learned since they were loaded."""
+    return encoder.checkpoint.as_origin() if encoder.checkpoint else {"started_from": None}
 
 
 def normalisation(mean: str, std: str) -> dict[str, list[float]]:

@@ -48,7 +48,7 @@ class XDistillTransform(Transform):
         self.del_keys = del_keys
         self.requires_grad = requires_grad
         if encoder is None and not requires_grad:
-            self.encoder.freeze()  # one that is handed in may learn elsewhere, such as in a replay buffer's transform
+            self.encoder.freeze("trunk")  # one that is handed in may learn elsewhere, as in a replay buffer
 
     def train(self, mode: bool = True) -> "XDistillTransform":
         """The encoder stays in eval mode: an environment's statistics are not the policy's."""

@@ -14,7 +14,7 @@ from lerobot.policies.diffusion.configuration_diffusion import DiffusionConfig
 from lerobot.policies.diffusion.modeling_diffusion import DiffusionPolicy
 from lerobot.policies.diffusion.processor_diffusion import make_diffusion_pre_post_processors
 
-from xdistill_encoder.finetuning import TRUNK_STAGES, check_stages
+from xdistill_encoder.finetuning import TRUNK_STAGES, named_stages
 from xdistill_encoder.hosts.lerobot.backbones import (
     place_in_act,
     place_in_diffusion,
@@ -162,7 +162,8 @@ def check_encoder(config: XDistillDiffusionConfig | XDistillACTConfig) -> None:
     config.encoder_freeze = tuple(config.encoder_freeze)
     if all(len(stage) == 1 for stage in config.encoder_freeze):  # LeRobot's command line takes one word for its letters
         config.encoder_freeze = ("".join(config.encoder_freeze),) if config.encoder_freeze else ()
-    check_stages(config.encoder_freeze, TRUNK_STAGES)
+    if config.encoder_freeze:
+        named_stages(config.encoder_freeze, TRUNK_STAGES)  # raises for an unknown one
 
 
 def require_cameras(config: XDistillDiffusionConfig | XDistillACTConfig) -> None:
