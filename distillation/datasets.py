@@ -240,6 +240,10 @@ def prefetching(images: Images) -> Callable[[np.ndarray], None] | None:
     return images.prefetch if isinstance(images, RemoteShards) else None
 
 
+HIGHEST_SEED = 4095
+"""A seed and an epoch share the 32 bits that torch's generator of the CPU reads of a seed."""
+
+
 def epoch_order(images: Images, seed: int, epoch: int) -> np.ndarray:
     """A permutation of range(len(images)), int64, that is a pure function of (seed, epoch).
 

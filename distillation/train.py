@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from distillation.cache.facts import Facts, asked_teacher, describe_teacher
-from distillation.datasets import Images, Views, epoch_order, open_images, prefetching
+from distillation.datasets import HIGHEST_SEED, Images, Views, epoch_order, open_images, prefetching
 from distillation.interrupts import StopRequest
 from distillation.provenance import describe_run
 from distillation.sources.damage import DamageLog
@@ -169,6 +169,8 @@ class Config:
         for field in ("workers", "seed", "verify_targets", "queue_size", "max_damaged"):
             if getattr(self, field) < 0:
                 raise ValueError(f"{field}: expected 0 or more, got {getattr(self, field)}")
+        if self.seed > HIGHEST_SEED:
+            raise ValueError(f"seed: expected 0 to {HIGHEST_SEED}, got {self.seed}")
         for field in ("warmup_share", "max_damaged"):
             if not 0 <= getattr(self, field) <= 1:
                 raise ValueError(f"{field}: expected a share in [0, 1], got {getattr(self, field)}")

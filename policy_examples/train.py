@@ -25,6 +25,7 @@ from policy_examples.store import Demonstrations, open_demonstrations
 from policy_examples.training.averaging import Average, require_fixed_statistics
 from policy_examples.training.checkpointing import load_checkpoint, save_checkpoint
 from policy_examples.training.curve import draw_curves
+from policy_examples.training.draws import DRAWING_RULE, HIGHEST_SEED, generator_of
 from policy_examples.training.evaluations import Evaluations, learned_task
 from policy_examples.training.optimization import param_groups, warmup_cosine
 from policy_examples.training.precision import computes_bf16
@@ -32,10 +33,6 @@ from policy_examples.training.progress import Log, require_finite
 from policy_examples.training.settings import write_settings
 from policy_examples.windows import Windows, batch_indices, observed_array, steps_per_epoch
 from xdistill_encoder.freed_memory import keep_freed_memory
-
-STEP_BITS = 40
-HIGHEST_SEED = (1 << 64 - STEP_BITS) - 1
-"""A seed and a step share the 64 bits of a generator's seed."""
 
 
 @dataclass(frozen=True)
@@ -185,7 +182,7 @@ def train(config: Config) -> bool:
     shape, cameras = policy.shape, [key for key in policy.reads if is_camera(key)]
     windows = Windows(demonstrations, shape.horizon, shape.observation_steps, shape.action_steps, policy.reads)
     settings = {name: value for name, value in asdict(config).items() if name not in MAY_DIFFER}
-    settings |= {"windows": windows.fingerprint()}
+    settings |= {"windows": windows.fingerprint(), "draws": DRAWING_RULE}
     windows.to(device)
     augmentation = Augmentation(config.crop_px, config.colour)
     an_epoch = steps_per_epoch(len(windows), config.batch_size)
@@ -210,7 +207,6 @@ def train(config: Config) -> bool:
     model, optimizer = accelerator.prepare(policy, optimizer)
     model.train()
     log = Log(config.output / "log.jsonl", step, steps, accelerator.is_main_process)
-    generator = torch.Generator()
 
     with StopRequest() as stop:
         while True:
@@ -225,12 +221,12 @@ def train(config: Config) -> bool:
                 log.pause(since=began)
             if step == steps or all_leave(accelerator, stop.requested, evaluating or step % config.log_every == 0):
                 break
-            generator.manual_seed((config.seed << STEP_BITS) + step)
+            generator = generator_of(config.seed, step)
             noise, level = policy.draw_noise(config.batch_size, generator)
             batch = windows[batch_indices(len(windows), config.batch_size, config.seed, step)[share].to(device)]
             for camera in cameras:
-                draws = augmentation.draw(config.batch_size, generator)
-                batch[camera] = augmentation(batch[camera], draws[share])
+                drawn = augmentation.draw(config.batch_size, generator)
+                batch[camera] = augmentation(batch[camera], drawn[share])
             rate = warmup_cosine(step, config.warmup_steps, steps)
             for group in optimizer.param_groups:
                 group["lr"] = group["full_lr"] * rate

@@ -357,8 +357,8 @@ def test_the_published_presets_have_the_sizes_of_dp3():
         ({"lr": 0.0}, "lr: expected a number above 0, got 0.0"),
         ({"eval_every_epochs": 0}, "eval_every_epochs: expected 1 or more, or None, got 0"),
         ({"log_every": 0}, "log_every: expected 1 or more, got 0"),
-        ({"seed": 20260101}, "seed: expected 0 to 16777215, got 20260101"),
-        ({"seed": -1}, "seed: expected 0 to 16777215, got -1"),
+        ({"seed": 2**32}, "seed: expected 0 to 4294967295, got 4294967296"),
+        ({"seed": -1}, "seed: expected 0 to 4294967295, got -1"),
     ],
 )
 def test_a_setting_out_of_range_is_refused(change, message):
