@@ -138,6 +138,13 @@ class DiffusionPolicy(nn.Module):
         found, expected = tuple(observation["agent_pos"].shape), (self.shape.observation_steps, self.shape.state_size)
         if found[1:] != expected:
             raise ValueError(f"agent_pos: expected (B, {expected[0]}, {expected[1]}), got {found}.")
+        cut = (self.shape.crop_px,) * 2 if self.training else None  # as an augmentation leaves frames
+        for key, size in zip(self.shape.image_keys, self.shape.frames_px or (), strict=False):
+            if tuple(observation[key].shape[-2:]) not in (size, cut):
+                raise ValueError(
+                    f"{key}: this policy learned from frames of {size[0]} x {size[1]} px, got "
+                    f"{tuple(observation[key].shape)}; render or scale them to that."
+                )
 
     def compile_networks(self) -> "DiffusionPolicy":
         """Run encoders and UNet through torch.compile from their next call on; weights and their names stay."""
@@ -148,7 +155,14 @@ class DiffusionPolicy(nn.Module):
     # ---- files
 
     def save(self, folder: Path, origin: dict[str, Any]) -> None:
-        """Write model.safetensors and config.json; `origin` says what the policy was trained on."""
+        """Write model.safetensors and config.json; `origin` says what the policy was trained on.
+
+        Raises:
+            ValueError: weights that are not finite.
+        """
+        for name, tensor in self.state_dict().items():
+            if not bool(tensor.isfinite().all()):
+                raise ValueError(f"policy: {name} holds NaN or infinity; look at the learning rate and the average.")
         encoders = [self.encoder_of(index).saved for index in range(len(self.encoders))]
         config = {"shape": asdict(self.shape), "encoders": encoders, "origin": origin}
         write_policy(folder, config, self.state_dict())

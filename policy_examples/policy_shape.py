@@ -29,6 +29,8 @@ class PolicyShape:
     """Width of each UNet level."""
     cameras: tuple[str, ...] = ("image",)
     """Observation keys that encoders read, in this order: "image", "image_<name>", "point_cloud"; none is blind."""
+    frames_px: tuple[tuple[int, int], ...] | None = None
+    """(H, W) of the frames of each of `cameras` that is one; None: whatever comes."""
     crop_px: int | None = None
     """Side of the square that encoders see, cut at random in training, else from the middle; None: whole frames."""
     prediction: Prediction = "sample"
@@ -73,6 +75,13 @@ class PolicyShape:
         for camera in self.cameras:
             if camera != "point_cloud" and not is_camera(camera):
                 raise ValueError(f"cameras: accepted are 'image', 'image_<name>', 'point_cloud', got {camera!r}.")
+        if self.frames_px is not None and len(self.frames_px) != len(self.image_keys):
+            raise ValueError(f"frames_px: expected (H, W) of {', '.join(self.image_keys)}, got {self.frames_px}.")
+
+    @property
+    def image_keys(self) -> tuple[str, ...]:
+        """Those of `cameras` that are images."""
+        return tuple(filter(is_camera, self.cameras))
 
     @property
     def first_action(self) -> int:
@@ -82,10 +91,11 @@ class PolicyShape:
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> "PolicyShape":
         """From JSON, where tuples are lists; raises TypeError for a field that is missing or unknown."""
-        values: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
-        }
-        return cls(**values)
+        return cls(**{name: _as_tuple(value) for name, value in fields.items()})
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(map(_as_tuple, value)) if isinstance(value, list) else value
 
 
 def is_camera(key: str) -> bool:

@@ -131,10 +131,28 @@ def record(policy: DiffusionPolicy, env: Environment, episodes: Sequence[Episode
 
 
 def require_unseen(seeds: Sequence[int], origin: dict[str, Any]) -> None:
-    """Raise a ValueError where an evaluation seed placed a demonstration's objects."""
+    """Raise a ValueError where an evaluation seed placed a demonstration's objects, or had a part in the choice of a
+    best policy, whose success on these episodes says too much."""
     seen = sorted(set(seeds) & set(origin.get("seeds", [])))
     if seen:
         raise ValueError(f"seed: {seen} placed the objects of demonstrations; start at {FIRST_EVALUATION_SEED}.")
+    chosen_by = origin.get("selected_by_seeds", [])
+    if set(seeds) & set(chosen_by):
+        raise ValueError(
+            f"seed: {chosen_by[0]} to {chosen_by[-1]} are the episodes by which this policy was chosen as the best of "
+            f"its training; start at {max(chosen_by) + 1}, or play the policy of the last step."
+        )
+
+
+def require_simulated_arrays(origin: dict[str, Any]) -> None:
+    """Raise a ValueError for a policy whose state or actions were chosen: simulators give all, in their order."""
+    chosen = origin.get("selection", {})
+    if chosen:
+        named = ", ".join(f"{name} {value!r}" for name, value in chosen.items())
+        raise ValueError(
+            f"policy: it learned from chosen arrays of the demonstrations ({named}), which the simulator does not "
+            "give; learn from all of them to be evaluated there."
+        )
 
 
 def task_facts(reads: Sequence[str]) -> list[str]:
@@ -146,13 +164,15 @@ def task_of(config: Config, policy: DiffusionPolicy, origin: dict[str, Any]) -> 
     """Task, image size, render setting, points: what was asked for, else what the policy learned from.
 
     Raises:
-        ValueError: neither says it.
+        ValueError: neither says it, or the policy learned from arrays that the simulator does not give.
     """
+    require_simulated_arrays(origin)
     found: dict[str, Any] = {name: getattr(config, name) or origin.get(name) for name in task_facts(policy.reads)}
     for name, value in found.items():
         if value is None:
             raise ValueError(f"{name}: the policy's demonstrations do not say it; give it on the command line.")
-    return TaskConfig(**found, shift=config.shift)
+    rendered_px = None if config.image_size_px else origin.get("rendered_px")
+    return TaskConfig(**found, rendered_px=rendered_px, shift=config.shift)
 
 
 def fingerprint(policy: Path) -> str:

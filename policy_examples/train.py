@@ -23,7 +23,7 @@ from policy_examples.policy_files import read_config
 from policy_examples.policy_shape import PolicyShape, Prediction, Sampler, is_camera
 from policy_examples.store import Demonstrations, open_demonstrations
 from policy_examples.training.averaging import Average, require_fixed_statistics
-from policy_examples.training.checkpointing import load_checkpoint, save_checkpoint
+from policy_examples.training.checkpointing import is_first_process, load_checkpoint, save_checkpoint, sole_run
 from policy_examples.training.curve import draw_curves
 from policy_examples.training.draws import DRAWING_RULE, HIGHEST_SEED, generator_of
 from policy_examples.training.evaluations import Evaluations, learned_task
@@ -48,7 +48,8 @@ class Config:
     encoder: EncoderName = "xdistill"
     """What turns observations into features; `blind` reads agent_pos alone."""
     checkpoint: str | None = None
-    """For xdistill: a bundled name, a folder or a Hub id; None is the bundled default."""
+    """xdistill: a bundled name, a folder or a Hub id, None the bundled default; student: its folder; pretrained
+    encoders: a folder in place of their Hub id."""
     norm: PolicyNorm | None = None
     """None is the encoder's own: `frozen` for xdistill, `group` for resnet18-scratch."""
     readout: Readout = "pooled"
@@ -90,7 +91,7 @@ class Config:
     encoder_multiplier: float = 1.0
     """The encoder's learning rate is this times `lr`."""
     warmup_steps: int = 500
-    """Steps to the full learning rate, which then follows a cosine to 0."""
+    """Steps to the full learning rate, at most half of the run; then it follows a cosine to 0."""
     weight_decay: float = 1e-6
     """AdamW's."""
     ema_power: float = 0.75
@@ -129,6 +130,11 @@ class Config:
                 raise ValueError(f"{name}: expected a number above 0, got {getattr(self, name)}.")
         if not 0 <= self.seed <= HIGHEST_SEED:
             raise ValueError(f"seed: expected 0 to {HIGHEST_SEED}, got {self.seed}.")
+        if not (self.ema_power > 0 and 0 <= self.ema_max_decay < 1):
+            raise ValueError(
+                f"ema_power, ema_max_decay: expected a power above 0 and a decay in [0, 1), got {self.ema_power} and "
+                f"{self.ema_max_decay}."
+            )
         for name in ("log_every", "save_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected 1 or more, got {getattr(self, name)}.")
@@ -227,7 +233,7 @@ def train(config: Config) -> bool:
             for camera in cameras:
                 drawn = augmentation.draw(config.batch_size, generator)
                 batch[camera] = augmentation(batch[camera], drawn[share])
-            rate = warmup_cosine(step, config.warmup_steps, steps)
+            rate = warmup_cosine(step, min(config.warmup_steps, steps // 2), steps)
             for group in optimizer.param_groups:
                 group["lr"] = group["full_lr"] * rate
 
@@ -274,6 +280,7 @@ def build_policy(config: Config, demonstrations: Demonstrations) -> DiffusionPol
         action_steps=config.action_steps,
         channels=config.channels,
         cameras=cameras,
+        frames_px=tuple(observed_array(demonstrations, key).shape[1:3] for key in filter(is_camera, cameras)),
         crop_px=config.crop_px,
         prediction=config.prediction,
         sampler=config.sampler,
@@ -358,12 +365,15 @@ def main() -> None:
     default = preset_for(preset.preset, arguments)
     try:
         config = tyro.cli(Config, default=default, args=arguments, prog="xdistill finetune", description=description)
-        finished = train(config)
+        with sole_run(config.output):
+            finished = train(config)
     except (ValueError, FloatingPointError, ChildProcessError, RenderingError) as error:
         raise SystemExit(f"xdistill finetune: {error}") from error
     if not finished:
         print("stopped; the same command continues.", file=sys.stderr)
         sys.exit(130)
+    if not is_first_process():
+        return
     print(f"policy: {config.output / 'policy'}")
     if "task" in read_config(config.output / "policy")["origin"]:
         print(f"try it: xdistill rollout --policy {config.output / 'policy'} --output {config.output / 'rollout'}")

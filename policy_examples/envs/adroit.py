@@ -46,6 +46,7 @@ class Adroit:
         render: Render = "reference",
         points: int | None = None,
         experts: Path | None = None,
+        rendered_px: int | None = None,
     ) -> None:
         require_known(task, ADROIT)
         require_headless_rendering()
@@ -57,7 +58,7 @@ class Adroit:
         if task == "adroit-pen":
             for geom in ("pen", "target"):  # DP3's are opaque, today's transparent
                 self.simulator.model.geom(geom).rgba[3] = 1
-        self._view = View(self.simulator, self._task.placement, render)
+        self._view = View(self.simulator, self._task.placement, render, rendered_px)
         self._expert: Expert | None = None
 
     def reset(self, seed: int) -> None:

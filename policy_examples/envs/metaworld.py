@@ -34,7 +34,12 @@ class MetaWorld:
     solved: Solved = "ever"
 
     def __init__(
-        self, task: str, image_size_px: int = 128, render: Render = "reference", points: int | None = None
+        self,
+        task: str,
+        image_size_px: int = 128,
+        render: Render = "reference",
+        points: int | None = None,
+        rendered_px: int | None = None,
     ) -> None:
         require_known(task, METAWORLD)
         require_headless_rendering()
@@ -50,7 +55,7 @@ class MetaWorld:
         planes = self.simulator.model.vis.map
         planes.znear, planes.zfar = 0.1, 1.5  # times the model's extent
         self._expert_policy = ENV_POLICY_MAP[f"{task}-v3"]
-        self._view = View(self.simulator, PLACEMENT, render)
+        self._view = View(self.simulator, PLACEMENT, render, rendered_px)
 
     def reset(self, seed: int) -> None:
         """Place the objects and the goal; the same seed gives the same episode, whatever was played before."""

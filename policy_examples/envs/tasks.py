@@ -28,6 +28,8 @@ class TaskConfig:
     """Points of an observation's point cloud; None leaves it out."""
     shift: str | None = None
     """What differs from the demonstrations' scene, a name of `shifts.py`; None is nothing."""
+    rendered_px: int | None = None
+    """Height and width at which the simulator draws, where frames are then resized; None: as they are read."""
 
 
 def task_names() -> list[str]:
@@ -65,11 +67,11 @@ def open_environment(config: TaskConfig, experts: Path | None = None) -> Environ
         ValueError: unknown task or setting.
         RenderingError: this machine cannot render without a window.
     """
-    size_px, render, points = config.image_size_px, config.render, config.points
+    view = {"render": config.render, "points": config.points, "rendered_px": config.rendered_px}
     if config.shift is not None:
         require_known_shift(config.shift)
     if suite_of(config.task) == "adroit":
-        env = Adroit(config.task, size_px, render, points, experts)
+        env = Adroit(config.task, config.image_size_px, experts=experts, **view)
     else:
-        env = MetaWorld(config.task, size_px, render, points)
+        env = MetaWorld(config.task, config.image_size_px, **view)
     return env if config.shift is None else Shifted(env, config.shift)

@@ -8,6 +8,7 @@ import numpy as np
 from policy_examples.envs.camera import Camera, Decoration, Render
 from policy_examples.envs.contract import Observation
 from policy_examples.envs.points import Crop, farthest_points, world_points
+from policy_examples.formats.arrays import resize
 
 
 @dataclass(frozen=True)
@@ -32,15 +33,19 @@ class Placement:
 class View:
     """Frames and point clouds of a simulator; OpenGL is opened by the first frame, one context a size.
 
+    Args:
+        rendered_px: side at which observations are drawn, to be resized as demonstrations were; None: as asked for.
+
     Attributes:
         decorations: bodies that are drawn beside the model's.
     """
 
-    def __init__(self, simulator: Any, placement: Placement, render: Render) -> None:
+    def __init__(self, simulator: Any, placement: Placement, render: Render, rendered_px: int | None = None) -> None:
         if render not in ("reference", "fast"):
             raise ValueError(f"render: accepted are 'reference' and 'fast', got {render!r}.")
         self.placement, self.decorations = placement, list[Decoration]()
         self.render_setting: Render = render
+        self.rendered_px = rendered_px
         self._simulator = simulator
         self._cameras: dict[int, Camera] = {}
         self._frames_of_closed = 0
@@ -56,15 +61,16 @@ class View:
     def observe(self, size_px: int, points: int | None) -> Observation:
         """{"image": the frame}; with points asked for, beside it "point_cloud": (points, 3) float32 of the surfaces
         that the frame shows, metres, world frame. One rendering."""
+        rendered_px = self.rendered_px or size_px
         if points is None:
-            return {"image": self.frame(size_px)}
+            return {"image": resize(self.frame(rendered_px)[None], size_px)[0]}
         model, data = self._simulator.model, self._simulator.data
-        pixels, depth_m = self._camera(size_px).render(data, with_depth=True)
+        pixels, depth_m = self._camera(rendered_px).render(data, with_depth=True)
         camera = model.camera(self.placement.camera).id
         rotation = data.cam_xmat[camera].reshape(3, 3)
         cloud = world_points(np.asarray(depth_m), model.cam_fovy[camera], rotation, data.cam_xpos[camera])
         kept = farthest_points(self.placement.crop(cloud), points)
-        return {"image": self._upright(pixels), "point_cloud": kept}
+        return {"image": resize(self._upright(pixels)[None], size_px)[0], "point_cloud": kept}
 
     def _camera(self, size_px: int) -> Camera:
         if size_px not in self._cameras:

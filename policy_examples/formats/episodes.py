@@ -66,12 +66,14 @@ def camera_keys(cameras: Sequence[str], short: Callable[[str], str] = str) -> di
 def with_image_size(origin: dict[str, Any], frame: Sequence[int]) -> dict[str, Any]:
     """The origin with the size of the main camera's frames, (H, W, 3), as they are; without one if they are no squares.
 
-    What it said before is that of the frames before they were resized.
+    Where they were resized, "rendered_px" is the size at which they came from the simulator.
     """
     height, width, _ = frame
-    if height == width:
-        return {**origin, "image_size_px": height}
-    return {name: value for name, value in origin.items() if name != "image_size_px"}
+    before = origin.get("image_size_px")
+    facts = {name: value for name, value in origin.items() if name != "image_size_px"}
+    if before is not None and (height, width) != (before, before):
+        facts = {"rendered_px": before, **facts}  # the first size, if they were resized before
+    return {**facts, "image_size_px": height} if height == width else facts
 
 
 def each_episode(episodes: Episodes) -> Iterator[tuple[slice, Episode]]:

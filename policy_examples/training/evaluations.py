@@ -62,7 +62,8 @@ class Evaluations:
             return
         success, epoch = rollout.success_rate(played), round(step / self.steps_per_epoch, 2)
         if all(success >= line["success"] for line in self.lines):
-            policy.save(self.folder / "best", {**origin, "step": step, "epoch": epoch, "success": success})
+            facts = {"step": step, "epoch": epoch, "success": success, "selected_by_seeds": list(seeds)}
+            policy.save(self.folder / "best", {**origin, **facts})
         self.lines.append({"step": step, "epoch": epoch, "success": success, "episodes": self.episodes})
         partial = self.folder / "evaluations.partial"
         partial.write_text("".join(json.dumps(line) + "\n" for line in self.lines))
@@ -70,7 +71,8 @@ class Evaluations:
 
 
 def learned_task(origin: dict[str, Any], reads: tuple[str, ...]) -> TaskConfig:
-    """The task as the demonstrations show it; raises ValueError where they do not say it."""
+    """The task as the demonstrations show it; raises ValueError where they do not say it, or its arrays were chosen."""
+    rollout.require_simulated_arrays(origin)
     needed = rollout.task_facts(reads)
     missing = [name for name in needed if origin.get(name) is None]
     if missing:
@@ -78,4 +80,4 @@ def learned_task(origin: dict[str, Any], reads: tuple[str, ...]) -> TaskConfig:
             f"eval_every_epochs: the demonstrations do not say their {', '.join(missing)}, so that nothing can be "
             "evaluated while training; leave it out, then use xdistill rollout."
         )
-    return TaskConfig(**{name: origin[name] for name in needed})
+    return TaskConfig(**{name: origin[name] for name in needed}, rendered_px=origin.get("rendered_px"))

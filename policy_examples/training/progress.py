@@ -30,9 +30,11 @@ class Log:
         self.active, self.noted, self.clock = active, start, time.monotonic()
         if not active:
             return
-        lines = path.read_text().splitlines() if start and path.exists() else []
-        kept = [line for line in lines if json.loads(line)["step"] <= start]
-        path.write_text("".join(line + "\n" for line in kept))
+        lines = path.read_text().splitlines(keepends=True) if start and path.exists() else []
+        whole = [line for line in lines if line.endswith("\n")]  # killed processes may leave a part
+        partial = path.with_name(f"{path.name}.partial")
+        partial.write_text("".join(line for line in whole if json.loads(line)["step"] <= start))
+        partial.rename(path)
         self.path = path
         self.progress = tqdm(initial=start, total=steps, desc="fine-tuning", unit="step", smoothing=0.05)
 

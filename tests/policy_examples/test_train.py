@@ -19,6 +19,7 @@ from policy_examples.formats.episodes import Selection
 from policy_examples.policy import DiffusionPolicy
 from policy_examples.store import save_demonstrations
 from policy_examples.train import PRESETS, Config, build_policy, main, preset_for, train
+from policy_examples.training.checkpointing import sole_run
 from policy_examples.training.evaluations import learned_task
 
 
@@ -27,7 +28,9 @@ def config(tmp_path, demonstrations):
     """A run of 12 steps on two cameras' frames of 40 px; blind, which is quick."""
     random = np.random.default_rng(1)
     front, wrist = (random.integers(0, 256, (21, 40, 40, 3), dtype=np.uint8) for _ in range(2))
-    save_demonstrations(replace(demonstrations, images=front, cameras={"wrist": wrist}), tmp_path / "demos.zarr")
+    origin = demonstrations.origin | {"image_size_px": 40}
+    taken = replace(demonstrations, images=front, cameras={"wrist": wrist}, origin=origin)
+    save_demonstrations(taken, tmp_path / "demos.zarr")
     return Config(
         demos=tmp_path / "demos.zarr",
         output=tmp_path / "run",
@@ -196,6 +199,55 @@ def test_a_finished_run_leaves_policy_log_settings_and_learning_curve(config):
     assert origin["step"] == 4
 
 
+def test_a_run_whose_log_ends_in_a_part_of_a_line_goes_on(config):
+    train(replace(config, steps=12, save_every=1))
+    expected = read(config.output / "log.jsonl")
+    part = replace(config, output=config.output.with_name("part"))
+    terminate_after(3, part.output / "log.jsonl")
+    assert not train(part)
+    with (part.output / "log.jsonl").open("a") as file:
+        file.write('{"step": 5, "epo')
+    assert train(part)
+    assert [line["step"] for line in read(part.output / "log.jsonl")] == [line["step"] for line in expected]
+
+
+def test_a_second_process_in_the_same_folder_is_refused(config, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["xdistill finetune", f"--demos={config.demos}", f"--output={config.output}"])
+    with sole_run(config.output), pytest.raises(SystemExit, match="output: another process trains in .*run; wait"):
+        main()
+
+
+def test_a_run_shorter_than_twice_its_warm_up_still_reaches_the_learning_rate(config):
+    train(replace(config, steps=6, warmup_steps=500))
+    assert max(line["lr"] for line in read(config.output / "log.jsonl")) == pytest.approx(config.lr)
+
+
+def test_a_policy_knows_the_frames_that_it_learned_from(config):
+    train(replace(config, **SEEING, steps=1))
+    policy, _ = DiffusionPolicy.load(config.output / "policy")
+    assert policy.shape.frames_px == ((40, 40),)
+    frames = {"agent_pos": torch.zeros(1, 2, 9), "image": torch.zeros(1, 2, 3, 48, 40, dtype=torch.uint8)}
+    with pytest.raises(
+        ValueError, match=r"image: this policy learned from frames of 40 x 40 px, got \(1, 2, 3, 48, 40\)"
+    ):
+        policy.predict_action(frames)
+
+
+def test_the_best_policy_is_not_played_on_the_episodes_that_chose_it(config):
+    origin = {"selected_by_seeds": [1_000_000, 1_000_001]}
+    with pytest.raises(ValueError, match="are the episodes by which this policy was chosen.*start at 1000002"):
+        rollout.require_unseen(range(1_000_001, 1_000_003), origin)
+    rollout.require_unseen(range(1_000_002, 1_000_004), origin)
+
+
+def test_a_policy_of_chosen_arrays_is_not_evaluated_in_a_simulator():
+    origin = {"task": "reach", "image_size_px": 32, "render": "fast", "selection": {"state": ["state[:3]"]}}
+    with pytest.raises(
+        ValueError, match=r"it learned from chosen arrays of the demonstrations \(state \['state\[:3\]'\]\)"
+    ):
+        learned_task(origin, ("image", "agent_pos"))
+
+
 def test_the_saved_policy_is_the_average_not_the_last_weights(config):
     train(replace(config, steps=4))
     parts = torch.load(config.output / "checkpoint.pt", weights_only=True)["parts"]
@@ -214,19 +266,20 @@ def test_evaluations_are_logged_with_their_episodes_and_the_best_policy_is_kept(
         assert sum(episode["success"] for episode in episodes) / 2 == line["success"]
     _, best = DiffusionPolicy.load(config.output / "best")
     assert best["success"] == max(line["success"] for line in lines)
+    assert best["selected_by_seeds"] == [1_000_000, 1_000_001]
     assert (config.output / "policy").exists()
 
 
 @pytest.mark.usefixtures("rendering")
-def test_a_policy_that_learned_from_resized_frames_is_evaluated_at_their_size(config):
-    """The frames are 40 px, the demonstrations' origin says 32 px."""
+def test_a_policy_that_learned_from_resized_frames_is_evaluated_on_frames_that_are_resized_alike(config):
     resized = Selection(cameras=("img",), image_size_px=36)
     seeing = {"encoder": "resnet18-scratch", "steps": 1, "eval_every_epochs": 1, "eval_episodes": 1}
     assert train(replace(config, **seeing, selection=resized))
     policy, origin = DiffusionPolicy.load(config.output / "policy")
-    assert origin["image_size_px"] == 36
-    assert learned_task(origin, policy.reads).image_size_px == 36
-    assert rollout.task_of(rollout.Config(), policy, origin).image_size_px == 36
+    assert (origin["image_size_px"], origin["rendered_px"]) == (36, 40)
+    for task in (learned_task(origin, policy.reads), rollout.task_of(rollout.Config(), policy, origin)):
+        assert (task.image_size_px, task.rendered_px) == (36, 40)
+    assert rollout.task_of(rollout.Config(image_size_px=48), policy, origin).rendered_px is None
 
 
 @pytest.mark.usefixtures("rendering")

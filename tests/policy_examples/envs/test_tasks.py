@@ -1,9 +1,11 @@
 from collections import Counter
 
+import numpy as np
 import pytest
 
 from policy_examples.envs.published import PUBLISHED
 from policy_examples.envs.tasks import TaskConfig, difficulty, open_environment, suite_of, task_names
+from policy_examples.formats.arrays import resize
 
 
 def test_there_are_53_tasks_each_once():
@@ -47,6 +49,17 @@ def test_a_task_opens_as_it_is_configured(rendering, task):
     assert observation["image"].shape == (40, 40, 3)
     assert observation["point_cloud"].shape == (64, 3)
     assert observation["agent_pos"].shape == (env.state_size,)
+
+
+def test_a_frame_that_is_drawn_larger_is_resized_as_demonstrations_are_and_keeps_its_points(rendering):
+    observations = []
+    for size_px, rendered_px in ((40, None), (24, 40)):
+        with open_environment(TaskConfig("reach", size_px, "fast", points=64, rendered_px=rendered_px)) as env:
+            env.reset(seed=0)
+            observations.append(env.observe())
+    drawn, resized = observations
+    assert np.array_equal(resized["image"], resize(drawn["image"][None], 24)[0])
+    assert np.array_equal(resized["point_cloud"], drawn["point_cloud"])
 
 
 def test_a_shift_changes_the_scene(rendering):

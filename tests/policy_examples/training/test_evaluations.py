@@ -49,7 +49,8 @@ def test_a_run_that_goes_on_forgets_what_came_after_its_checkpoint(evaluations, 
 def test_the_best_policy_is_the_later_one_at_a_tie(evaluations, failing_policy, tmp_path):
     evaluations.lines = [line(5, 0.0)]
     evaluations.run(10, failing_policy, ORIGIN, stop=lambda: False)
-    assert DiffusionPolicy.load(tmp_path / "best")[1] == {**ORIGIN, "step": 10, "epoch": 2.0, "success": 0.0}
+    facts = {"step": 10, "epoch": 2.0, "success": 0.0, "selected_by_seeds": [1_000_000]}
+    assert DiffusionPolicy.load(tmp_path / "best")[1] == {**ORIGIN, **facts}
     (raw,) = (tmp_path / "episodes-10.jsonl").read_text().splitlines()
     assert json.loads(raw)["success"] is False
 
