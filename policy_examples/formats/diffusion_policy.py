@@ -1,5 +1,6 @@
 """Reads zarr stores in the layout of Diffusion Policy, DP3's and ours among them."""
 
+import math
 import zlib
 from contextlib import suppress
 from pathlib import Path
@@ -22,7 +23,7 @@ def open_zarr(path: Path, selection: Selection) -> Episodes:
     DP3's MetaWorld stores hold mirrored frames (see README).
 
     Raises:
-        ValueError: no store, an array is missing, damaged, of another shape or type, or must be named.
+        ValueError: no store, an array is missing, incomplete, damaged, of another shape or type, or must be named.
     """
     root = _open_group(path)
     ends = _episode_ends(root, path)
@@ -34,6 +35,7 @@ def open_zarr(path: Path, selection: Selection) -> Episodes:
     points = ["point_cloud"] if "point_cloud" in found else []
     _require_arrays(found, [*cameras, *vectors, *points], int(ends[-1]), path)
     _verify_checksums(root, path)
+    _require_chunks(root, [f"data/{name}" for name in (*cameras, *vectors, *points)], path)
     scales = {name: _scale(found[name], f"data/{name} in {path}") for name in cameras}
     starts = [0, *ends[:-1].tolist()]
 
@@ -181,3 +183,21 @@ def _verify_checksums(root: Any, path: Path) -> None:
                 f"demonstrations: {key} in {path} is damaged: its CRC-32 is {checksum}, {expected} was written; "
                 "collect them again."
             )
+
+
+def _require_chunks(root: Any, keys: list[str], path: Path) -> None:
+    """Refuse arrays of which zarr would make chunks up, unless they have a checksum."""
+    for key in keys:
+        if key not in root.attrs.get("crc32", {}) and not _is_whole(root[key]):
+            raise ValueError(
+                f"demonstrations: {key} in {path} has {root[key].nchunks_initialized} of {root[key].nchunks} chunks, "
+                f"and zarr reads the others as {root[key].fill_value}; copy the store again. zarr 3 itself leaves out "
+                "chunks that hold only the fill value: if the store is whole, rewrite it with write_empty_chunks=True."
+            )
+
+
+def _is_whole(array: Any) -> bool:
+    sizes = zip(array.shape, array.shards or array.chunks, strict=True)
+    files = math.prod(math.ceil(size / step) for size, step in sizes)
+    # of an array in shards, some versions of zarr count these, others the chunks inside
+    return array.nchunks_initialized == files or array.nchunks_initialized >= array.nchunks
