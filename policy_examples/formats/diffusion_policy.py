@@ -13,6 +13,8 @@ from policy_examples.formats.episodes import Episode, Episodes, Selection, camer
 
 LAYOUT = "data/img, data/state, data/action, meta/episode_ends"
 _STATES, _ACTIONS = ("state", "agent_pos"), ("action", "actions")
+_BESIDE_PUSHT_STATE = ("keypoint", "n_contacts")
+"""Arrays of Push-T, whose `state` is the agent's x, y and the block's x, y, angle."""
 _ROWS = 256
 """Steps that are read at once to verify a checksum."""
 
@@ -20,7 +22,7 @@ _ROWS = 256
 def open_zarr(path: Path, selection: Selection) -> Episodes:
     """A folder or a .zarr.zip: arrays of N steps in data/, one past the last step of each episode in meta/episode_ends.
 
-    DP3's MetaWorld stores hold mirrored frames (see README).
+    DP3's MetaWorld stores hold mirrored frames (see README). Push-T's state holds the block's pose and must be named.
 
     Raises:
         ValueError: no store, an array is missing, incomplete, damaged, of another shape or type, or must be named.
@@ -29,7 +31,7 @@ def open_zarr(path: Path, selection: Selection) -> Episodes:
     ends = _episode_ends(root, path)
     found = _arrays_of_data(root, path)
     cameras = camera_keys(_cameras(found, selection, path))
-    states = selection.state or (_guess(found, _STATES, "state", path),)
+    states = selection.state or (_guess_state(found, path),)
     action = selection.action or _guess(found, _ACTIONS, "action", path)
     vectors = [arrays.split_columns(name)[0] for name in (*states, action)]
     points = ["point_cloud"] if "point_cloud" in found else []
@@ -130,6 +132,19 @@ def _guess(found: dict[str, Any], names: tuple[str, ...], field: str, path: Path
         f"demonstrations: {path} has no array {' or '.join(f'data/{name}' for name in names)}; "
         f"name what it has instead ({option(field)}). In data/: {_listing(found)}."
     )
+
+
+def _guess_state(found: dict[str, Any], path: Path) -> str:
+    """Not Push-T's: the block's pose, which no camera policy may read, only if it is named."""
+    name = _guess(found, _STATES, "state", path)
+    beside = [f"data/{other}" for other in _BESIDE_PUSHT_STATE if other in found]
+    if name == "state" and beside and found[name].shape[1:] == (5,):
+        raise ValueError(
+            f"demonstrations: {path} has data/state {found[name].shape} beside {' and '.join(beside)}, as Push-T has: "
+            "agent x, y, then block x, y, angle, which cameras are to find; name what the policy may read "
+            f"({option('state')}), state[:2] for the agent alone, state for all."
+        )
+    return name
 
 
 def _require_arrays(found: dict[str, Any], names: list[str], steps: int, path: Path) -> None:

@@ -72,6 +72,23 @@ def test_columns_of_a_state_can_be_chosen_so_that_the_block_of_pusht_stays_unsee
     assert np.array_equal(loaded.actions, everything.actions[:, 1:])
 
 
+@pytest.mark.parametrize("beside", [("keypoint",), ("n_contacts",), ("keypoint", "n_contacts")])
+def test_the_block_of_pusht_is_shown_to_a_policy_only_if_it_is_named(write, images, random, beside):
+    arrays = {"keypoint": random.normal(size=(STEPS, 9, 2)), "n_contacts": np.ones((STEPS, 1))}
+    path = write(img=images, **{name: arrays[name] for name in beside})
+    listed = " and ".join(f"data/{name}" for name in beside)
+    named = rf"data/state \(21, 5\) beside {listed}, .*--state of .*--selection.state of .*state\[:2\] for the agent"
+    with pytest.raises(ValueError, match=named):
+        open_demonstrations(path)
+    assert open_demonstrations(path, Selection(state=("state[:2]",))).agent_pos.shape == (STEPS, 2)
+    assert open_demonstrations(path, Selection(state=("state",))).agent_pos.shape == (STEPS, 5)
+
+
+def test_a_state_of_other_columns_is_taken_beside_key_points_too(write, images, random):
+    path = write(img=images, keypoint=random.normal(size=(STEPS, 9, 2)), state=random.normal(size=(STEPS, 2)))
+    assert open_demonstrations(path).agent_pos.shape == (STEPS, 2)
+
+
 def test_point_clouds_of_dp3_lose_their_colours(write, images, random):
     clouds = random.normal(size=(STEPS, 4, 6))
     depth = random.normal(size=(STEPS, 8, 8))
