@@ -39,6 +39,13 @@ class Selection:
     """Height and width to which frames are resized, whatever their aspect; None keeps them."""
 
 
+def with_selection(origin: dict[str, Any], selection: Selection) -> dict[str, Any]:
+    """The origin with the state and the action that people named; what a data set says of earlier choices stays."""
+    named: dict[str, Any] = {"state": list(selection.state)} if selection.state else {}
+    named |= {"action": selection.action} if selection.action else {}
+    return {**origin, "selection": {**origin.get("selection", {}), **named}} if named else origin
+
+
 def option(name: str) -> str:
     """A field of `Selection` as the command lines call it."""
     return f"--{name} of xdistill convert, --selection.{name} of xdistill finetune"

@@ -35,7 +35,8 @@ def test_arrays_can_be_named_on_the_command_line(ours, tmp_path, monkeypatch, de
     run(monkeypatch, ours, tmp_path / "out.zarr", *names)
     loaded = open_demonstrations(tmp_path / "out.zarr")
     assert loaded.images.shape == (21, 8, 8, 3)
-    assert loaded.origin == {**demonstrations.origin, "image_size_px": 8}
+    named = {"state": ["state[:3]", "action[1:2]"], "action": "action"}
+    assert loaded.origin == {**demonstrations.origin, "image_size_px": 8, "selection": named}
     assert np.array_equal(loaded.agent_pos[:, :3], demonstrations.agent_pos[:, :3])
     assert np.array_equal(loaded.agent_pos[:, 3:], demonstrations.actions[:, 1:2])
 
