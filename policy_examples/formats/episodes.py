@@ -34,7 +34,7 @@ class Selection:
     action: str | None = None
     """Name of the actions, columns as above."""
     filter: str | None = None
-    """robomimic: a list of demonstrations under mask/, such as train."""
+    """robomimic: a list of demonstrations under mask/, such as train; LeRobot: a task in words."""
     image_size_px: int | None = None
     """Height and width to which frames are resized, whatever their aspect; None keeps them."""
 

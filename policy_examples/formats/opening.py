@@ -25,8 +25,11 @@ def _open(path: Path, selection: Selection) -> Episodes:
     if not path.exists():
         raise ValueError(f"demonstrations: there is no {path}; {ACCEPTED}.")
     name = _format(path)
-    if selection.filter is not None and name != "robomimic":
-        raise ValueError(f"filter: lists of demonstrations are robomimic's, {path} is {name}; leave it out.")
+    if selection.filter is not None and name == "zarr":
+        raise ValueError(
+            f"filter: robomimic's files have lists of demonstrations, LeRobotDatasets have tasks, {path} is zarr; "
+            "leave it out."
+        )
     if name == "lerobot":
         from policy_examples.formats.lerobot import open_lerobot
 

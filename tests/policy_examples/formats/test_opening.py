@@ -33,9 +33,9 @@ def test_a_zip_of_something_else_is_refused(tmp_path):
         open_demonstrations(path)
 
 
-def test_a_filter_is_refused_where_there_are_no_lists_of_demonstrations(tmp_path, demonstrations):
+def test_a_filter_is_refused_where_there_are_neither_lists_of_demonstrations_nor_tasks(tmp_path, demonstrations):
     save_demonstrations(demonstrations, tmp_path / "ours.zarr")
-    with pytest.raises(ValueError, match="filter: lists of demonstrations are robomimic's, .* is zarr; leave it out"):
+    with pytest.raises(ValueError, match=r"filter: .*lists .*, LeRobotDatasets have tasks, .* is zarr; leave it out"):
         open_demonstrations(tmp_path / "ours.zarr", Selection(filter="train"))
 
 
