@@ -27,7 +27,7 @@ class Config:
     fps: int | None = None
     """For lerobot: steps a second; None is what the input says."""
     instruction: str | None = None
-    """For lerobot: the task in words; None is the task's name."""
+    """For lerobot: the task in words; None is what the input calls it."""
 
 
 def convert(config: Config) -> None:
@@ -61,9 +61,11 @@ def _fps(config: Config, episodes: Episodes) -> int:
 def _instruction(config: Config, episodes: Episodes) -> str:
     if config.instruction is not None:
         return config.instruction
-    if "task" not in episodes.origin:
+    if "task" in episodes.origin:
+        return str(episodes.origin["task"]).replace("-", " ")
+    if episodes.origin.get("recorded_task") is None:
         raise ValueError(f"instruction: {config.input} does not name its task; give --instruction, the task in words.")
-    return str(episodes.origin["task"]).replace("-", " ")
+    return str(episodes.origin["recorded_task"])
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 """Reads zarr stores in the layout of Diffusion Policy, DP3's and ours among them."""
 
+import math
 import zlib
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +13,8 @@ from policy_examples.formats.episodes import Episode, Episodes, Selection, camer
 
 LAYOUT = "data/img, data/state, data/action, meta/episode_ends"
 _STATES, _ACTIONS = ("state", "agent_pos"), ("action", "actions")
+_BESIDE_PUSHT_STATE = ("keypoint", "n_contacts")
+"""Arrays of Push-T, whose `state` is the agent's x, y and the block's x, y, angle."""
 _ROWS = 256
 """Steps that are read at once to verify a checksum."""
 
@@ -19,21 +22,22 @@ _ROWS = 256
 def open_zarr(path: Path, selection: Selection) -> Episodes:
     """A folder or a .zarr.zip: arrays of N steps in data/, one past the last step of each episode in meta/episode_ends.
 
-    DP3's MetaWorld stores hold mirrored frames (see README).
+    DP3's MetaWorld stores hold mirrored frames (see README). Push-T's state holds the block's pose and must be named.
 
     Raises:
-        ValueError: no store, an array is missing, damaged, of another shape or type, or must be named.
+        ValueError: no store, an array is missing, incomplete, damaged, of another shape or type, or must be named.
     """
     root = _open_group(path)
     ends = _episode_ends(root, path)
     found = _arrays_of_data(root, path)
     cameras = camera_keys(_cameras(found, selection, path))
-    states = selection.state or (_guess(found, _STATES, "state", path),)
+    states = selection.state or (_guess_state(found, path),)
     action = selection.action or _guess(found, _ACTIONS, "action", path)
     vectors = [arrays.split_columns(name)[0] for name in (*states, action)]
     points = ["point_cloud"] if "point_cloud" in found else []
     _require_arrays(found, [*cameras, *vectors, *points], int(ends[-1]), path)
     _verify_checksums(root, path)
+    _require_chunks(root, [f"data/{name}" for name in (*cameras, *vectors, *points)], path)
     scales = {name: _scale(found[name], f"data/{name} in {path}") for name in cameras}
     starts = [0, *ends[:-1].tolist()]
 
@@ -130,6 +134,19 @@ def _guess(found: dict[str, Any], names: tuple[str, ...], field: str, path: Path
     )
 
 
+def _guess_state(found: dict[str, Any], path: Path) -> str:
+    """Not Push-T's: the block's pose, which no camera policy may read, only if it is named."""
+    name = _guess(found, _STATES, "state", path)
+    beside = [f"data/{other}" for other in _BESIDE_PUSHT_STATE if other in found]
+    if name == "state" and beside and found[name].shape[1:] == (5,):
+        raise ValueError(
+            f"demonstrations: {path} has data/state {found[name].shape} beside {' and '.join(beside)}, as Push-T has: "
+            "agent x, y, then block x, y, angle, which cameras are to find; name what the policy may read "
+            f"({option('state')}), state[:2] for the agent alone, state for all."
+        )
+    return name
+
+
 def _require_arrays(found: dict[str, Any], names: list[str], steps: int, path: Path) -> None:
     for name in names:
         if name not in found:
@@ -181,3 +198,21 @@ def _verify_checksums(root: Any, path: Path) -> None:
                 f"demonstrations: {key} in {path} is damaged: its CRC-32 is {checksum}, {expected} was written; "
                 "collect them again."
             )
+
+
+def _require_chunks(root: Any, keys: list[str], path: Path) -> None:
+    """Refuse arrays of which zarr would make chunks up, unless they have a checksum."""
+    for key in keys:
+        if key not in root.attrs.get("crc32", {}) and not _is_whole(root[key]):
+            raise ValueError(
+                f"demonstrations: {key} in {path} has {root[key].nchunks_initialized} of {root[key].nchunks} chunks, "
+                f"and zarr reads the others as {root[key].fill_value}; copy the store again. zarr 3 itself leaves out "
+                "chunks that hold only the fill value: if the store is whole, rewrite it with write_empty_chunks=True."
+            )
+
+
+def _is_whole(array: Any) -> bool:
+    sizes = zip(array.shape, array.shards or array.chunks, strict=True)
+    files = math.prod(math.ceil(size / step) for size, step in sizes)
+    # of an array in shards, some versions of zarr count these, others the chunks inside
+    return array.nchunks_initialized == files or array.nchunks_initialized >= array.nchunks

@@ -34,9 +34,16 @@ class Selection:
     action: str | None = None
     """Name of the actions, columns as above."""
     filter: str | None = None
-    """robomimic: a list of demonstrations under mask/, such as train."""
+    """robomimic: a list of demonstrations under mask/, such as train; LeRobot: a task in words."""
     image_size_px: int | None = None
     """Height and width to which frames are resized, whatever their aspect; None keeps them."""
+
+
+def with_selection(origin: dict[str, Any], selection: Selection) -> dict[str, Any]:
+    """The origin with the state and the action that people named; what a data set says of earlier choices stays."""
+    named: dict[str, Any] = {"state": list(selection.state)} if selection.state else {}
+    named |= {"action": selection.action} if selection.action else {}
+    return {**origin, "selection": {**origin.get("selection", {}), **named}} if named else origin
 
 
 def option(name: str) -> str:

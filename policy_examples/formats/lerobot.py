@@ -12,6 +12,7 @@ import numpy as np
 from policy_examples.formats import arrays
 from policy_examples.formats.episodes import Episode, Episodes, Selection, camera_keys, option
 from policy_examples.formats.lerobot_rows import Rows
+from policy_examples.formats.lerobot_tasks import choose_episodes, episode_tasks
 from policy_examples.formats.lerobot_video import VideoPart, read_frames, require_av
 
 ORIGIN = "meta/xdistill_origin.json"
@@ -22,14 +23,15 @@ _STATE, _ACTION, _CAMERA = "observation.state", "action", "observation.images."
 def open_lerobot(root: Path, selection: Selection) -> Episodes:
     """A folder with meta/info.json, rows of all episodes in data/, frames in the rows or in videos/.
 
-    Without names in the selection every colour camera, observation.state and action are taken.
+    Without names in the selection every colour camera, observation.state and action are taken, of the only task.
 
     Raises:
-        ValueError: another format, a missing name or file, other shapes or types, damage; PyAV is not installed.
+        ValueError: another format, a missing name or file, several tasks and none named, other shapes or types, damage;
+            PyAV is not installed.
     """
     info = _info(root)
     table = _episodes(root, info)
-    lengths = tuple(row["length"] for row in table)
+    chosen, task = choose_episodes(episode_tasks(root, info, table), selection.filter, root)
     features: dict[str, Any] = info["features"]
     cameras = _cameras(features, selection, root)
     states = selection.state or (_STATE,)
@@ -39,15 +41,18 @@ def open_lerobot(root: Path, selection: Selection) -> Episodes:
     videos = [camera for camera in cameras if features[camera]["dtype"] == "video"]
     if videos:
         require_av(root)
-    rows = Rows(root, lengths, [*vectors, *(camera for camera in cameras if camera not in videos)])
+    rows = Rows(
+        root, [row["length"] for row in table], [*vectors, *(camera for camera in cameras if camera not in videos)]
+    )
 
     def read(index: int) -> Episode:
-        columns, where = rows.read(index), f"of episode {index} in {root}"
+        number = chosen[index]
+        columns, where = rows.read(number), f"of episode {number} in {root}"
 
         def frames(camera: str) -> np.ndarray:
             if camera not in videos:
                 return _decode(columns[camera], selection.image_size_px, f"{camera} {where}")
-            part = _video_part(root, info, table[index], camera)
+            part = _video_part(root, info, table[number], camera)
             return read_frames(part, info["fps"], partial(_fit, size_px=selection.image_size_px))
 
         def numbers(name: str) -> np.ndarray:
@@ -58,9 +63,15 @@ def open_lerobot(root: Path, selection: Selection) -> Episodes:
         episode["action"] = arrays.side_by_side(actions, numbers, where)
         return episode
 
+    lengths = tuple(table[number]["length"] for number in chosen)
+    return Episodes(lengths, read, {**_origin(root, list(cameras), task), "fps": info["fps"]})
+
+
+def _origin(root: Path, cameras: list[str], task: str | None) -> dict[str, Any]:
+    """What we wrote there ourselves, where that is so; in any case the task, if anything names it."""
     ours = root / ORIGIN
-    origin = json.loads(ours.read_text()) if ours.is_file() else {"format": "lerobot", "cameras": list(cameras)}
-    return Episodes(lengths, read, {**origin, "fps": info["fps"]})
+    origin = json.loads(ours.read_text()) if ours.is_file() else {"format": "lerobot", "cameras": cameras}
+    return origin if task is None or "task" in origin else {"recorded_task": task, **origin}
 
 
 def _info(root: Path) -> dict[str, Any]:
@@ -81,7 +92,7 @@ def _info(root: Path) -> dict[str, Any]:
 
 
 def _episodes(root: Path, info: dict[str, Any]) -> list[dict[str, Any]]:
-    """Facts of each episode, in their order: its length and, in format 3, where its videos lie."""
+    """Facts of each episode, in their order: its length, its tasks and, in format 3, where its videos lie."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -90,12 +101,10 @@ def _episodes(root: Path, info: dict[str, Any]) -> list[dict[str, Any]]:
             lines = (root / "meta" / "episodes.jsonl").read_text().splitlines()
             table = [json.loads(line) for line in lines if line.strip()]
         else:
-            schema_columns = ("episode_index", "length")
             files = sorted((root / "meta" / "episodes").rglob("*.parquet"))
-            names = [name for name in pq.read_schema(files[0]).names if name.startswith("videos/")]
-            table = [
-                row for file in files for row in pq.read_table(file, columns=[*schema_columns, *names]).to_pylist()
-            ]
+            names = ["episode_index", "length"]
+            names += [name for name in pq.read_schema(files[0]).names if name == "tasks" or name.startswith("videos/")]
+            table = [row for file in files for row in pq.read_table(file, columns=names).to_pylist()]
         table.sort(key=lambda row: row["episode_index"])
     except (OSError, ValueError, KeyError, IndexError, pa.ArrowException) as error:
         raise ValueError(

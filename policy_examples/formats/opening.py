@@ -1,8 +1,9 @@
 """Finds out which format lies at a path."""
 
+from dataclasses import replace
 from pathlib import Path
 
-from policy_examples.formats.episodes import Episodes, Selection
+from policy_examples.formats.episodes import Episodes, Selection, with_selection
 
 ACCEPTED = (
     "accepted are zarr stores of `xdistill demos`, Diffusion Policy or DP3 (folder or .zarr.zip), robomimic HDF5 files "
@@ -11,16 +12,24 @@ ACCEPTED = (
 
 
 def open_episodes(path: Path, selection: Selection) -> Episodes:
-    """The demonstrations at a path, opened but not read.
+    """The demonstrations at a path, opened but not read; the origin notes which state and action the selection names.
 
     Raises:
         ValueError: nothing there, none of the formats, or what the format's own reader finds wrong.
     """
+    episodes = _open(path, selection)
+    return replace(episodes, origin=with_selection(episodes.origin, selection))
+
+
+def _open(path: Path, selection: Selection) -> Episodes:
     if not path.exists():
         raise ValueError(f"demonstrations: there is no {path}; {ACCEPTED}.")
     name = _format(path)
-    if selection.filter is not None and name != "robomimic":
-        raise ValueError(f"filter: lists of demonstrations are robomimic's, {path} is {name}; leave it out.")
+    if selection.filter is not None and name == "zarr":
+        raise ValueError(
+            f"filter: robomimic's files have lists of demonstrations, LeRobotDatasets have tasks, {path} is zarr; "
+            "leave it out."
+        )
     if name == "lerobot":
         from policy_examples.formats.lerobot import open_lerobot
 

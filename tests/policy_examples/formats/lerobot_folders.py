@@ -2,15 +2,19 @@
 
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import av
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
 LENGTHS = (6, 4)
+ONE_TASK = ("push", "push")
+"""Of each episode."""
 FPS = 10
 STEPS = sum(LENGTHS)
 ENDS = np.cumsum(LENGTHS).tolist()
@@ -47,7 +51,7 @@ def write_video(path: Path, frames: np.ndarray) -> None:
         container.mux(stream.encode())
 
 
-def rows(first: int, end: int, episode: int) -> pa.Table:
+def rows(first: int, end: int, episode: int, task_index: int) -> pa.Table:
     pictures = [io.BytesIO() for _ in range(first, end)]
     for picture, frame in zip(pictures, noise()[first:end], strict=True):
         Image.fromarray(frame).save(picture, format="PNG")
@@ -58,6 +62,7 @@ def rows(first: int, end: int, episode: int) -> pa.Table:
             for name, values in vectors().items()
         },
         "episode_index": pa.array([episode] * (end - first)),
+        "task_index": pa.array([task_index] * (end - first)),
     }
     return pa.table(columns)
 
@@ -76,6 +81,7 @@ def write_info(root: Path, version: str, video_path: str) -> None:
         "observation.state": vector(3),
         "action": vector(2),
         "next.reward": vector(1),
+        "task_index": {"dtype": "int64", "shape": [1], "names": None},
         "task": {"dtype": "string", "shape": [1], "names": None},
     }
     info = {
@@ -89,35 +95,38 @@ def write_info(root: Path, version: str, video_path: str) -> None:
     (root / "meta" / "info.json").write_text(json.dumps(info))
 
 
-def write_v2(root: Path) -> Path:
+def write_v2(root: Path, tasks: Sequence[str] = ONE_TASK) -> Path:
     """Format 2.1: files of its own for each episode."""
     write_info(root, "v2.1", "videos/chunk-{episode_chunk:03d}/{video_key}/episode_{episode_index:06d}.mp4")
-    lines = []
+    lines, known = [], list(dict.fromkeys(tasks))
     for episode, (length, end) in enumerate(zip(LENGTHS, ENDS, strict=True)):
         path = root / f"data/chunk-000/episode_{episode:06d}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(rows(end - length, end, episode), path)
+        pq.write_table(rows(end - length, end, episode, known.index(tasks[episode])), path)
         frames = grey(end - length, length)
         write_video(root / f"videos/chunk-000/observation.images.top/episode_{episode:06d}.mp4", frames)
-        lines.append(json.dumps({"episode_index": episode, "tasks": ["push"], "length": length}))
+        lines.append(json.dumps({"episode_index": episode, "tasks": [tasks[episode]], "length": length}))
     (root / "meta" / "episodes.jsonl").write_text("\n".join(lines) + "\n")
+    listed = [json.dumps({"task_index": index, "task": task}) for index, task in enumerate(known)]
+    (root / "meta" / "tasks.jsonl").write_text("\n".join(listed) + "\n")
     return root
 
 
-def write_v3(root: Path) -> Path:
+def write_v3(root: Path, tasks: Sequence[str] = ONE_TASK) -> Path:
     """Format 3.0: all episodes in one file, in one row group, as LeRobot's converter leaves them."""
     write_info(root, "v3.0", "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4")
-    tables, table = [], []
+    tables, table, known = [], [], list(dict.fromkeys(tasks))
     for episode, (length, end) in enumerate(zip(LENGTHS, ENDS, strict=True)):
-        tables.append(rows(end - length, end, episode))
+        tables.append(rows(end - length, end, episode, known.index(tasks[episode])))
         video = {"chunk_index": 0, "file_index": 0, "from_timestamp": (end - length) / FPS, "to_timestamp": end / FPS}
         video_columns = {f"videos/observation.images.top/{name}": value for name, value in video.items()}
-        table.append({"episode_index": episode, "length": length, "tasks": ["push"], **video_columns})
+        table.append({"episode_index": episode, "length": length, "tasks": [tasks[episode]], **video_columns})
     for path, content in {
         "data/chunk-000/file-000.parquet": pa.concat_tables(tables),
         "meta/episodes/chunk-000/file-000.parquet": pa.Table.from_pylist(table),
     }.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(content, root / path)
+    pd.DataFrame({"task_index": range(len(known))}, index=known).to_parquet(root / "meta/tasks.parquet")
     write_video(root / "videos/observation.images.top/chunk-000/file-000.mp4", grey(0, STEPS))
     return root

@@ -58,7 +58,7 @@ def train(root: Path) -> dict[str, object]:
     }
 
 
-def write(root: Path, output: Path) -> dict[str, object]:
+def write(root: Path, output: Path, tasks: list[str]) -> dict[str, object]:
     """Two episodes with a camera in a video, one in the rows; what went in goes to the output as well."""
     random = np.random.default_rng(0)
     features = {
@@ -69,7 +69,7 @@ def write(root: Path, output: Path) -> dict[str, object]:
     }
     dataset = LeRobotDataset.create(NAME, fps=10, features=features, root=root)
     steps = []
-    for length in (7, 5):
+    for length, task in zip((7, 5), tasks, strict=True):
         for _ in range(length):
             level = 20 * len(steps)  # grey that tells which frame a decoder gave
             step = {
@@ -79,7 +79,7 @@ def write(root: Path, output: Path) -> dict[str, object]:
                 "action": random.normal(size=1).astype(np.float32),
             }
             steps.append(step)
-            dataset.add_frame({**step, "task": "push"})
+            dataset.add_frame({**step, "task": task})
         dataset.save_episode()
     dataset.finalize()
     arrays = {name: np.stack([step[name] for step in steps]) for name in features}
@@ -92,12 +92,13 @@ def main() -> None:
     parser.add_argument("what", choices=["read", "write"])
     parser.add_argument("root", type=Path)
     parser.add_argument("output", type=Path)
+    parser.add_argument("tasks", nargs="*", default=["push", "push"], help="of the two episodes to write")
     arguments = parser.parse_args()
     report = {"version": lerobot.__version__}
     if arguments.what == "read":
         report |= read(arguments.root, arguments.output) | train(arguments.root)
     else:
-        report |= write(arguments.root, arguments.output)
+        report |= write(arguments.root, arguments.output, arguments.tasks)
     print(json.dumps(report))
 
 

@@ -3,11 +3,13 @@ import sys
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from policy_examples.formats import convert
 from policy_examples.formats.lerobot import ORIGIN
 from policy_examples.store import open_demonstrations, save_demonstrations
+from tests.policy_examples.formats.lerobot_folders import write_v3
 
 
 @pytest.fixture
@@ -35,7 +37,8 @@ def test_arrays_can_be_named_on_the_command_line(ours, tmp_path, monkeypatch, de
     run(monkeypatch, ours, tmp_path / "out.zarr", *names)
     loaded = open_demonstrations(tmp_path / "out.zarr")
     assert loaded.images.shape == (21, 8, 8, 3)
-    assert loaded.origin == {**demonstrations.origin, "image_size_px": 8}
+    named = {"state": ["state[:3]", "action[1:2]"], "action": "action"}
+    assert loaded.origin == {**demonstrations.origin, "image_size_px": 8, "selection": named}
     assert np.array_equal(loaded.agent_pos[:, :3], demonstrations.agent_pos[:, :3])
     assert np.array_equal(loaded.agent_pos[:, 3:], demonstrations.actions[:, 1:2])
 
@@ -59,3 +62,11 @@ def test_what_lerobot_needs_and_the_input_does_not_say_is_asked_for(ours, tmp_pa
     with pytest.raises(SystemExit, match="instruction: .* does not name its task; give --instruction"):
         run(monkeypatch, ours, tmp_path / "lerobot", "--format", "lerobot", "--fps", 80)
     assert not (tmp_path / "lerobot").exists()
+
+
+def test_one_task_of_several_is_converted_with_its_own_words(tmp_path, monkeypatch):
+    write_v3(tmp_path / "several", tasks=("push-down", "pull"))
+    chosen = ("--filter", "push-down", "--format", "lerobot")
+    run(monkeypatch, tmp_path / "several", tmp_path / "one", *chosen)
+    assert pq.read_table(tmp_path / "one/meta/episodes")["tasks"].to_pylist() == [["push-down"]]
+    assert open_demonstrations(tmp_path / "one").origin["recorded_task"] == "push-down"

@@ -1,4 +1,6 @@
 import json
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
@@ -7,7 +9,7 @@ import pytest
 import zarr
 
 from policy_examples.formats.episodes import Selection
-from policy_examples.store import open_demonstrations
+from policy_examples.store import open_demonstrations, save_demonstrations
 
 STEPS = 21
 ENDS = np.array([12, 21])
@@ -20,15 +22,19 @@ def random():
 
 @pytest.fixture
 def write(tmp_path, random):
-    """write(**arrays) -> a store with these in data/, next to state and action, as Diffusion Policy writes it."""
+    """write(**arrays) -> a store with these in data/, next to state and action, as Diffusion Policy writes it.
 
-    def write_store(ends: np.ndarray = ENDS, **arrays: np.ndarray):
+    Its zarr 2 writes every chunk, zarr 3 only with `write_empty_chunks`.
+    """
+
+    def write_store(ends: np.ndarray = ENDS, write_empty_chunks: bool = True, **arrays: np.ndarray):
         path = tmp_path / "foreign.zarr"
         root = zarr.open_group(str(path), mode="w", zarr_format=2)
+        config: Any = {"write_empty_chunks": write_empty_chunks}
         vectors = {"state": random.normal(size=(STEPS, 5)), "action": random.normal(size=(STEPS, 2))}
         for name, values in (vectors | arrays).items():
             if values is not None:
-                root.create_array(f"data/{name}", data=values, chunks=(7, *values.shape[1:]))
+                root.create_array(f"data/{name}", data=values, chunks=(7, *values.shape[1:]), config=config)
         root.create_array("meta/episode_ends", data=ends)
         return path
 
@@ -64,6 +70,23 @@ def test_columns_of_a_state_can_be_chosen_so_that_the_block_of_pusht_stays_unsee
     loaded = open_demonstrations(path, Selection(state=("state[:2]", "state[4:]"), action="action[1:2]"))
     assert np.array_equal(loaded.agent_pos, everything.agent_pos[:, [0, 1, 4]])
     assert np.array_equal(loaded.actions, everything.actions[:, 1:])
+
+
+@pytest.mark.parametrize("beside", [("keypoint",), ("n_contacts",), ("keypoint", "n_contacts")])
+def test_the_block_of_pusht_is_shown_to_a_policy_only_if_it_is_named(write, images, random, beside):
+    arrays = {"keypoint": random.normal(size=(STEPS, 9, 2)), "n_contacts": np.ones((STEPS, 1))}
+    path = write(img=images, **{name: arrays[name] for name in beside})
+    listed = " and ".join(f"data/{name}" for name in beside)
+    named = rf"data/state \(21, 5\) beside {listed}, .*--state of .*--selection.state of .*state\[:2\] for the agent"
+    with pytest.raises(ValueError, match=named):
+        open_demonstrations(path)
+    assert open_demonstrations(path, Selection(state=("state[:2]",))).agent_pos.shape == (STEPS, 2)
+    assert open_demonstrations(path, Selection(state=("state",))).agent_pos.shape == (STEPS, 5)
+
+
+def test_a_state_of_other_columns_is_taken_beside_key_points_too(write, images, random):
+    path = write(img=images, keypoint=random.normal(size=(STEPS, 9, 2)), state=random.normal(size=(STEPS, 2)))
+    assert open_demonstrations(path).agent_pos.shape == (STEPS, 2)
 
 
 def test_point_clouds_of_dp3_lose_their_colours(write, images, random):
@@ -103,14 +126,67 @@ def test_frames_that_are_no_squares_have_no_one_size(write):
     assert open_demonstrations(path).origin == {"task": "reach"}
 
 
+def zipped(folder: Path, target: Path) -> Path:
+    with ZipFile(target, "w") as file:
+        for part in folder.rglob("*"):
+            file.write(part, part.relative_to(folder))
+    return target
+
+
 def test_a_zip_is_read_as_the_folder_is(write, images, tmp_path):
     path = write(img=images)
-    with ZipFile(tmp_path / "foreign.zarr.zip", "w") as target:
-        for file in path.rglob("*"):
-            target.write(file, file.relative_to(path))
-    zipped, folder = open_demonstrations(tmp_path / "foreign.zarr.zip"), open_demonstrations(path)
-    assert np.array_equal(zipped.images, folder.images)
-    assert np.array_equal(zipped.actions, folder.actions)
+    from_zip, folder = open_demonstrations(zipped(path, tmp_path / "foreign.zarr.zip")), open_demonstrations(path)
+    assert np.array_equal(from_zip.images, folder.images)
+    assert np.array_equal(from_zip.actions, folder.actions)
+
+
+@pytest.mark.parametrize(("name", "chunk"), [("img", "1.0.0.0"), ("state", "0.0"), ("action", "2.0")])
+def test_an_array_that_was_copied_in_part_is_refused(write, images, name, chunk):
+    path = write(img=images)
+    (path / "data" / name / chunk).unlink()
+    with pytest.raises(ValueError, match=rf"data/{name} in .* has 2 of 3 chunks, .* as 0.*; copy the store again"):
+        open_demonstrations(path)
+
+
+def test_chunks_are_counted_inside_a_zip_too(write, images, tmp_path):
+    path = write(img=images)
+    (path / "data/img/0.0.0.0").unlink()
+    with pytest.raises(ValueError, match="data/img in .* has 2 of 3 chunks"):
+        open_demonstrations(zipped(path, tmp_path / "foreign.zarr.zip"))
+
+
+def test_an_array_that_nobody_reads_may_lack_chunks(write, images, random):
+    path = write(img=images, depth=random.normal(size=(STEPS, 8, 8)))
+    (path / "data/depth/0.0.0").unlink()
+    assert np.array_equal(open_demonstrations(path).images, images)
+
+
+def test_black_frames_are_read_if_they_were_written_and_refused_with_the_way_out_if_zarr_left_them_out(write, images):
+    images[7:14] = 0  # one chunk
+    with pytest.raises(
+        ValueError, match="zarr 3 itself leaves out .*fill value: .*rewrite it with write_empty_chunks=True"
+    ):
+        open_demonstrations(write(img=images, write_empty_chunks=False))
+    assert np.array_equal(open_demonstrations(write(img=images)).images, images)
+
+
+def test_black_frames_of_our_own_are_read_because_their_checksum_is_right(tmp_path, demonstrations):
+    save_demonstrations(replace(demonstrations, images=np.zeros_like(demonstrations.images)), tmp_path / "ours.zarr")
+    assert list((tmp_path / "ours.zarr/data/img").glob("0*")) == []
+    assert not open_demonstrations(tmp_path / "ours.zarr").images.any()
+
+
+def test_chunks_are_counted_where_they_lie_in_shards(tmp_path, images, random):
+    root = zarr.open_group(str(tmp_path / "sharded.zarr"), mode="w", zarr_format=3)
+    for name, values in {"state": random.normal(size=(STEPS, 5)), "action": np.ones((STEPS, 2)), "img": images}.items():
+        step = values.shape[1:]
+        shape = {"shape": values.shape, "chunks": (2, *step), "shards": (8, *step)}
+        root.create_array(f"data/{name}", dtype=values.dtype, **shape)[:] = values
+    root.create_array("meta/episode_ends", data=ENDS)
+    assert np.array_equal(open_demonstrations(tmp_path / "sharded.zarr").images, images)
+    (tmp_path / "sharded.zarr/data/img/c/1/0/0/0").unlink()
+    with pytest.raises(ValueError, match="data/img in .* of 11 chunks"):
+        open_demonstrations(tmp_path / "sharded.zarr")
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,8 @@ def test_frames_are_read_from_videos_and_from_rows_but_no_depth_maps(root):
 def test_cameras_states_and_actions_can_be_named(root):
     chosen = Selection(cameras=("wrist",), state=("next.reward", "observation.state[1:]"), action="observation.state")
     loaded = open_demonstrations(root, chosen)
+    named = {"state": ["next.reward", "observation.state[1:]"], "action": "observation.state"}
+    assert loaded.origin["selection"] == named
     assert np.array_equal(loaded.images, noise())
     assert loaded.cameras == {}
     everything = vectors()

@@ -19,8 +19,8 @@ pytestmark = pytest.mark.skipif(
 PEER = Path(__file__).with_name("lerobot_peer.py")
 
 
-def peer(what: str, root: Path, output: Path) -> dict:
-    command = [os.environ["LEROBOT_PYTHON"], PEER, what, root, output]
+def peer(what: str, root: Path, output: Path, *tasks: str) -> dict:
+    command = [os.environ["LEROBOT_PYTHON"], PEER, what, root, output, *tasks]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "HF_HOME": str(output.parent / "hf")}
     done = subprocess.run(list(map(str, command)), env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -49,9 +49,19 @@ def test_lerobot_reads_the_same_steps_and_trains_its_diffusion_policy_on_them(tm
 def test_what_lerobot_writes_is_read_as_it_went_in(tmp_path):
     peer("write", tmp_path / "lerobot", tmp_path / "written.npz")
     loaded = open_demonstrations(tmp_path / "lerobot")
+    assert loaded.origin["recorded_task"] == "push"
     assert loaded.episode_ends.tolist() == [7, 12]
     with np.load(tmp_path / "written.npz") as arrays:
         assert np.abs(loaded.images.astype(int) - arrays["observation.images.top"]).max() < 6
         assert np.array_equal(loaded.cameras["wrist"], arrays["observation.images.wrist"])
         assert np.array_equal(loaded.agent_pos, arrays["observation.state"])
         assert np.array_equal(loaded.actions, arrays["action"])
+
+
+def test_the_episodes_of_one_task_are_told_apart_as_lerobot_keeps_them(tmp_path):
+    peer("write", tmp_path / "lerobot", tmp_path / "written.npz", "push", "pull")
+    with pytest.raises(ValueError, match="holds 2 tasks, .*: 'pull', 'push'"):
+        open_demonstrations(tmp_path / "lerobot")
+    loaded = open_demonstrations(tmp_path / "lerobot", Selection(filter="pull"))
+    with np.load(tmp_path / "written.npz") as arrays:
+        assert np.array_equal(loaded.agent_pos, arrays["observation.state"][7:])

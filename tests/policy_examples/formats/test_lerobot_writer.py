@@ -40,6 +40,11 @@ def test_what_is_written_is_read_back_without_loss(root, episodes):
     assert loaded.origin == {**episodes.origin, "fps": 80}
 
 
+def test_the_words_of_a_task_that_the_origin_does_not_name_are_read_back(tmp_path, episodes):
+    write_lerobot(replace(episodes, origin={}), tmp_path / "lerobot", fps=80, instruction="reach the goal")
+    assert open_demonstrations(tmp_path / "lerobot").origin["recorded_task"] == "reach the goal"
+
+
 def test_rows_count_time_in_steps_of_the_given_rate(root):
     table = pq.read_table(root / "data/chunk-000/file-000.parquet")
     assert table["index"].to_pylist() == list(range(21))

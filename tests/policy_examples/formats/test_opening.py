@@ -33,7 +33,18 @@ def test_a_zip_of_something_else_is_refused(tmp_path):
         open_demonstrations(path)
 
 
-def test_a_filter_is_refused_where_there_are_no_lists_of_demonstrations(tmp_path, demonstrations):
+def test_a_filter_is_refused_where_there_are_neither_lists_of_demonstrations_nor_tasks(tmp_path, demonstrations):
     save_demonstrations(demonstrations, tmp_path / "ours.zarr")
-    with pytest.raises(ValueError, match="filter: lists of demonstrations are robomimic's, .* is zarr; leave it out"):
+    with pytest.raises(ValueError, match=r"filter: .*lists .*, LeRobotDatasets have tasks, .* is zarr; leave it out"):
         open_demonstrations(tmp_path / "ours.zarr", Selection(filter="train"))
+
+
+def test_the_origin_notes_the_arrays_that_people_named_and_keeps_what_was_noted_before(tmp_path, demonstrations):
+    save_demonstrations(demonstrations, tmp_path / "ours.zarr")
+    assert "selection" not in open_demonstrations(tmp_path / "ours.zarr").origin
+    fewer = open_demonstrations(tmp_path / "ours.zarr", Selection(state=("state[:2]", "action")))
+    assert fewer.origin == {**demonstrations.origin, "selection": {"state": ["state[:2]", "action"]}}
+    save_demonstrations(fewer, tmp_path / "fewer.zarr")
+    assert open_demonstrations(tmp_path / "fewer.zarr").origin == fewer.origin
+    both = open_demonstrations(tmp_path / "fewer.zarr", Selection(action="action[:1]"))
+    assert both.origin["selection"] == {"state": ["state[:2]", "action"], "action": "action[:1]"}

@@ -62,11 +62,14 @@ def test_every_camera_is_taken_and_the_robot_but_not_the_object(path):
     robot = [observations("demo_0")[f"robot0_{part}"] for part in ("eef_pos", "eef_quat", "gripper_qpos")]
     assert np.allclose(loaded.agent_pos[:3], np.concatenate(robot, axis=1))
     assert loaded.origin["recorded_task"] == "Lift"
+    assert "selection" not in loaded.origin
 
 
 def test_cameras_and_states_can_be_named(path):
     chosen = Selection(cameras=("robot0_eye_in_hand",), state=("object[:3]", "robot0_eef_pos"))
     loaded = open_demonstrations(path, chosen)
+    assert loaded.origin["selection"] == {"state": ["object[:3]", "robot0_eef_pos"]}
+    assert loaded.origin["state"] == ["object[:3]", "robot0_eef_pos"]
     first = observations("demo_0")
     assert np.array_equal(loaded.images[:3], first["robot0_eye_in_hand_image"])
     assert loaded.cameras == {}
