@@ -57,7 +57,7 @@ class Config:
     encoder_image_size_px: int | None = None
     """Side to which frames are resized for it; None: the size of its pretraining, or none where it takes any."""
     cameras: tuple[str, ...] | None = None
-    """Observation keys that are read, such as `image image_wrist`; None: the main camera, the points, or blind none."""
+    """Observation keys that are read, such as `image image_wrist`; None: the only camera, the points, or blind none."""
     separate_encoders: bool = False
     """Give each camera an encoder of its own; otherwise all share one."""
     freeze_encoder: bool = False
@@ -270,6 +270,8 @@ def build_policy(config: Config, demonstrations: Demonstrations) -> DiffusionPol
     cameras = {"image": ("image",), "point_cloud": ("point_cloud",), None: ()}[first.reads]
     if config.cameras is not None:
         cameras = config.cameras
+    elif first.reads == "image":
+        require_one_camera(demonstrations)
     others = len(cameras) - 1 if config.separate_encoders else 0
     encoders = [first, *(pretrained(config) for _ in range(others))]
     shape = PolicyShape(
@@ -292,6 +294,17 @@ def build_policy(config: Config, demonstrations: Demonstrations) -> DiffusionPol
     if first.reads == "point_cloud":
         first.fit_points(torch.from_numpy(observed_array(demonstrations, "point_cloud")))
     return policy
+
+
+def require_one_camera(demonstrations: Demonstrations) -> None:
+    """Raise a ValueError where a policy that nobody told which cameras to read would overlook some."""
+    if not demonstrations.cameras:
+        return
+    keys = ["image", *(f"image_{name}" for name in demonstrations.cameras)]
+    called = demonstrations.origin.get("cameras", [])
+    if len(called) == len(keys):
+        keys = [f"{key} ({name})" for key, name in zip(keys, called, strict=True)]
+    raise ValueError(f"cameras: these demonstrations have several, {', '.join(keys)}; name those to read.")
 
 
 def pretrained(config: Config) -> PolicyEncoder:

@@ -48,7 +48,7 @@ def config(tmp_path, demonstrations):
     )
 
 
-SEEING = {"encoder": "resnet18-scratch", "crop_px": 32, "colour": 0.3}
+SEEING = {"encoder": "resnet18-scratch", "cameras": ("image",), "crop_px": 32, "colour": 0.3}
 
 
 def terminate_after(lines, log):
@@ -231,6 +231,11 @@ def test_a_policy_knows_the_frames_that_it_learned_from(config):
         ValueError, match=r"image: this policy learned from frames of 40 x 40 px, got \(1, 2, 3, 48, 40\)"
     ):
         policy.predict_action(frames)
+
+
+def test_of_several_cameras_those_to_read_must_be_named(config):
+    with pytest.raises(ValueError, match="cameras: these demonstrations have several, image, image_wrist; name those"):
+        train(replace(config, encoder="resnet18-scratch"))
 
 
 def test_the_best_policy_is_not_played_on_the_episodes_that_chose_it(config):

@@ -38,7 +38,7 @@ def test_arrays_can_be_named_on_the_command_line(ours, tmp_path, monkeypatch, de
     loaded = open_demonstrations(tmp_path / "out.zarr")
     assert loaded.images.shape == (21, 8, 8, 3)
     named = {"state": ["state[:3]", "action[1:2]"], "action": "action"}
-    assert loaded.origin == {**demonstrations.origin, "image_size_px": 8, "selection": named}
+    assert loaded.origin == {**demonstrations.origin, "image_size_px": 8, "rendered_px": 32, "selection": named}
     assert np.array_equal(loaded.agent_pos[:, :3], demonstrations.agent_pos[:, :3])
     assert np.array_equal(loaded.agent_pos[:, 3:], demonstrations.actions[:, 1:2])
 
