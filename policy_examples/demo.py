@@ -46,7 +46,15 @@ class Config:
 
 
 def run(config: Config) -> float | None:
-    """Demonstrations, fine-tuning, evaluation, video; returns the success rate, or None if it was stopped."""
+    """Demonstrations, fine-tuning, evaluation, video; returns the success rate, or None if training was stopped.
+
+    Raises:
+        ValueError: the folder holds another demo's results, or an unknown task.
+        FloatingPointError: the loss is not finite.
+        ChildProcessError: a process died.
+        RenderingError: this machine cannot render without a window.
+        KeyboardInterrupt: Ctrl-C outside training; the same call continues.
+    """
     began = time.monotonic()
     config.output.mkdir(parents=True, exist_ok=True)
     training = train_config(config)
@@ -127,8 +135,10 @@ def main() -> None:
         success = run(config)
     except (ValueError, FloatingPointError, ChildProcessError, RenderingError) as error:
         raise SystemExit(f"xdistill demo: {error}") from error
+    except KeyboardInterrupt:
+        success = None
     if success is None:
-        print("stopped; the same command continues.", file=sys.stderr)
+        print("\nxdistill demo: stopped; the same command continues.", file=sys.stderr)
         sys.exit(130)
 
 

@@ -1,11 +1,23 @@
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from policy_examples import demo
 
 pytestmark = pytest.mark.usefixtures("rendering")
+
+ROOT = Path(__file__).parents[2]
+
+
+def read_episodes(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def test_the_demo_leaves_policy_episodes_curve_and_video_in_the_folder_it_names(tmp_path, capsys):
@@ -16,7 +28,7 @@ def test_the_demo_leaves_policy_episodes_curve_and_video_in_the_folder_it_names(
     printed = capsys.readouterr().out
     assert str(tmp_path / "demo") in printed
     assert all(f"[{stage}/4]" in printed for stage in (1, 2, 3, 4))
-    episodes = [json.loads(line) for line in (tmp_path / "demo/episodes.jsonl").read_text().splitlines()]
+    episodes = read_episodes(tmp_path / "demo/episodes.jsonl")
     assert success == episodes[0]["success"]
     video = "success.mp4" if success else "failure.mp4"
     for name in ("learning_curve.png", video, "policy/model.safetensors", "demonstrations.zarr/.zgroup"):
@@ -36,3 +48,16 @@ def test_demonstrations_end_soon_after_success_but_for_tasks_that_are_judged_at_
     assert {task: config.steps_after_success for task, config in asked.items()} == {
         "drawer-open": 10, "adroit-door": None
     }  # fmt: skip
+
+
+def test_ctrl_c_while_collecting_ends_the_demo_quietly(tmp_path):
+    arguments = ["--task", "reach", "--image-size-px", "32", "--output", f"{tmp_path}/demo"]
+    command = [sys.executable, "-m", "xdistill_encoder.cli", "demo", *arguments]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        while process.poll() is None and not list(tmp_path.glob("demo/demonstrations.zarr.collecting/*.npz")):
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "xdistill demo: stopped; the same command continues." in errors
+    assert "Traceback" not in errors
