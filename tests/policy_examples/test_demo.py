@@ -4,12 +4,18 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from policy_examples import demo
+from policy_examples.demos import FIRST_EVALUATION_SEED
+from policy_examples.encoders import load_encoder
+from policy_examples.envs.tasks import TaskConfig
+from policy_examples.policy import DiffusionPolicy
+from policy_examples.policy_shape import PolicyShape
 
 pytestmark = pytest.mark.usefixtures("rendering")
 
@@ -61,3 +67,41 @@ def test_ctrl_c_while_collecting_ends_the_demo_quietly(tmp_path):
     assert process.returncode == 130
     assert "xdistill demo: stopped; the same command continues." in errors
     assert "Traceback" not in errors
+
+
+@pytest.fixture
+def blind():
+    shape = PolicyShape(
+        9, 4, horizon=16, observation_steps=2, action_steps=12, channels=(16, 32), inference_steps=2, cameras=()
+    )
+    policy = DiffusionPolicy(shape, [load_encoder("blind")])
+    policy.actions.fit(torch.tensor([[-1.0] * 4, [1.0] * 4]))
+    return policy.eval()
+
+
+def test_an_interrupted_evaluation_goes_on_with_the_episodes_that_are_missing(blind, tmp_path):
+    blind.save(tmp_path / "policy", {})
+    task, seeds = TaskConfig("reach", 32, "fast"), range(FIRST_EVALUATION_SEED, FIRST_EVALUATION_SEED + 3)
+    undisturbed = demo.evaluate(blind, task, seeds[:2], tmp_path)
+    ended, partial = tmp_path / "episodes.jsonl", tmp_path / "episodes.partial"
+    assert not partial.exists()
+
+    ended.unlink()
+    marked = replace(undisturbed[0], steps=7)  # no episode ends so early: it shows who was replayed
+    partial.write_text(json.dumps(asdict(marked)) + '\n{"seed": 10')  # as a killed process leaves it
+    continued = demo.evaluate(blind, task, seeds[:2], tmp_path)
+    assert continued == [marked, undisturbed[1]]
+    assert read_episodes(ended) == [asdict(episode) for episode in continued]
+    assert not partial.exists()
+
+    assert demo.evaluate(blind, task, seeds, tmp_path)[:2] == continued  # of more episodes the others are played
+    assert len(read_episodes(ended)) == 3
+
+
+def test_episodes_of_another_policy_are_not_taken_for_this_one_s(blind, tmp_path):
+    blind.save(tmp_path / "policy", {})
+    task, seeds = TaskConfig("reach", 32, "fast"), range(FIRST_EVALUATION_SEED, FIRST_EVALUATION_SEED + 1)
+    demo.evaluate(blind, task, seeds, tmp_path)
+    blind.save(tmp_path / "policy", {"step": 2})
+    with pytest.raises(ValueError, match=r"holds the episodes of another rollout, policy '\w+' -> '\w+'; name another"):
+        demo.evaluate(blind, task, seeds, tmp_path)
