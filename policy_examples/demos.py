@@ -13,15 +13,13 @@ from tqdm import tqdm
 from policy_examples.attempts import Plan, Source
 from policy_examples.collecting import first_successes, read_attempts
 from policy_examples.envs.camera import Render, RenderingError
-from policy_examples.envs.tasks import Suite, TaskConfig, suite_of
+from policy_examples.envs.tasks import ACTIONS_PER_SECOND, Suite, TaskConfig, suite_of
 from policy_examples.formats.episodes import Episodes
 from policy_examples.store import Demonstrations, gather, require_free, write_zarr
 
 ATTEMPTS_PER_EPISODE = 20
 FIRST_EVALUATION_SEED = 1_000_000
 """Demonstrations use placement seeds below it, evaluation from it on."""
-ACTIONS_PER_SECOND = {"metaworld": 80, "adroit": 50}
-"""Of simulated time; a LeRobotDataset states it."""
 
 
 @dataclass(frozen=True)

@@ -100,16 +100,6 @@ def test_adroit_is_collected_from_its_experts(adroit_experts):
     assert collected.origin["env"] == "adroit"
 
 
-@pytest.mark.parametrize("task", ["reach", "adroit-door"])
-def test_the_stated_rate_of_actions_is_the_simulator_s(task):
-    with open_environment(TaskConfig(task, 32, "fast")) as env:
-        env.reset(0)
-        before = env.simulator.data.time
-        env.step(np.zeros(env.action_size, np.float32))
-        rate = demos.ACTIONS_PER_SECOND[demos.suite_of(task)]
-        assert env.simulator.data.time - before == pytest.approx(1 / rate)
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

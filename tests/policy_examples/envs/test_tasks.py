@@ -1,9 +1,17 @@
 from collections import Counter
 
+import numpy as np
 import pytest
 
 from policy_examples.envs.published import PUBLISHED
-from policy_examples.envs.tasks import TaskConfig, difficulty, open_environment, suite_of, task_names
+from policy_examples.envs.tasks import (
+    ACTIONS_PER_SECOND,
+    TaskConfig,
+    difficulty,
+    open_environment,
+    suite_of,
+    task_names,
+)
 
 
 def test_there_are_53_tasks_each_once():
@@ -47,6 +55,15 @@ def test_a_task_opens_as_it_is_configured(rendering, task):
     assert observation["image"].shape == (40, 40, 3)
     assert observation["point_cloud"].shape == (64, 3)
     assert observation["agent_pos"].shape == (env.state_size,)
+
+
+@pytest.mark.parametrize("task", ["reach", "adroit-door"])
+def test_the_stated_rate_of_actions_is_the_simulator_s(rendering, task):
+    with open_environment(TaskConfig(task, 32, "fast")) as env:
+        env.reset(0)
+        before = env.simulator.data.time
+        env.step(np.zeros(env.action_size, np.float32))
+        assert env.simulator.data.time - before == pytest.approx(1 / ACTIONS_PER_SECOND[suite_of(task)])
 
 
 def test_a_shift_changes_the_scene(rendering):

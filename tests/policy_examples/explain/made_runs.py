@@ -88,7 +88,7 @@ def filmed(path: Path, frames: int = 12) -> Path:
     shown = np.full((frames, 64, 64, 3), 60, np.uint8)
     for number, frame in enumerate(shown):
         frame[24:40, 48 * number // max(1, frames - 1) :][:, :16] = (230, 160, 40)
-    write_video(list(shown), path)
+    write_video(list(shown), path, fps=40)
     return path
 
 
