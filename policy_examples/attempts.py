@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -37,6 +37,8 @@ class Plan:
     """`minari` replays recorded episodes of Adroit; their numbers stand for seeds."""
     experts: Path | None = None
     """Folder of Adroit's experts."""
+    versions: dict[str, str] = field(default_factory=dict)
+    """Of the simulator's packages: under others the same seed may be another episode."""
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -14,6 +14,7 @@ from policy_examples.benchmarking.protocols import PROTOCOLS
 from policy_examples.encoders import EncoderName, PolicyNorm
 from policy_examples.envs.camera import RenderingError
 from policy_examples.envs.tasks import TaskConfig, open_environment
+from policy_examples.playing import Episode
 from policy_examples.policy import DiffusionPolicy
 from xdistill_encoder.freed_memory import keep_freed_memory
 
@@ -46,7 +47,15 @@ class Config:
 
 
 def run(config: Config) -> float | None:
-    """Demonstrations, fine-tuning, evaluation, video; returns the success rate, or None if it was stopped."""
+    """Demonstrations, fine-tuning, evaluation, video; returns the success rate, or None if training was stopped.
+
+    Raises:
+        ValueError: the folder holds another demo's results, or an unknown task.
+        FloatingPointError: the loss is not finite.
+        ChildProcessError: a process died.
+        RenderingError: this machine cannot render without a window.
+        KeyboardInterrupt: Ctrl-C outside training; the same call continues.
+    """
     began = time.monotonic()
     config.output.mkdir(parents=True, exist_ok=True)
     training = train_config(config)
@@ -64,7 +73,7 @@ def run(config: Config) -> float | None:
     seeds = range(demos.FIRST_EVALUATION_SEED, demos.FIRST_EVALUATION_SEED + config.episodes)
     rollout.require_unseen(seeds, origin)
     task = TaskConfig(config.task, config.image_size_px, PROTOCOL.render)
-    episodes = rollout.evaluate(policy, task, seeds, log=config.output / "episodes.jsonl")
+    episodes = evaluate(policy, task, seeds, config.output)
 
     print("[4/4] videos of a solved episode, of a failed one", flush=True)
     with open_environment(task) as env:
@@ -73,6 +82,21 @@ def run(config: Config) -> float | None:
     success = rollout.success_rate(episodes)
     report(config, training, success, time.monotonic() - began)
     return success
+
+
+def evaluate(policy: DiffusionPolicy, task: TaskConfig, seeds: range, folder: Path) -> list[Episode]:
+    """An episode a seed, but for those that the folder has already; its policy is this one.
+
+    Raises:
+        ValueError: episodes of another policy lie there.
+    """
+    # Without the number of episodes, which decides none of them: a demo may be asked for more.
+    facts = {"policy": rollout.fingerprint(folder / "policy"), **asdict(task), "seed": seeds.start}
+    played, log = rollout.played_before(folder, facts), folder / "episodes.partial"
+    episodes = rollout.evaluate(policy, task, seeds, log=log, played=played)
+    if log.exists():
+        log.rename(folder / "episodes.jsonl")
+    return episodes
 
 
 def train_config(config: Config) -> train.Config:
@@ -127,8 +151,10 @@ def main() -> None:
         success = run(config)
     except (ValueError, FloatingPointError, ChildProcessError, RenderingError) as error:
         raise SystemExit(f"xdistill demo: {error}") from error
+    except KeyboardInterrupt:
+        success = None
     if success is None:
-        print("stopped; the same command continues.", file=sys.stderr)
+        print("\nxdistill demo: stopped; the same command continues.", file=sys.stderr)
         sys.exit(130)
 
 

@@ -13,15 +13,13 @@ from tqdm import tqdm
 from policy_examples.attempts import Plan, Source
 from policy_examples.collecting import first_successes, read_attempts
 from policy_examples.envs.camera import Render, RenderingError
-from policy_examples.envs.tasks import TaskConfig, suite_of
+from policy_examples.envs.tasks import ACTIONS_PER_SECOND, Suite, TaskConfig, suite_of
 from policy_examples.formats.episodes import Episodes
 from policy_examples.store import Demonstrations, gather, require_free, write_zarr
 
 ATTEMPTS_PER_EPISODE = 20
 FIRST_EVALUATION_SEED = 1_000_000
 """Demonstrations use placement seeds below it, evaluation from it on."""
-ACTIONS_PER_SECOND = {"metaworld": 80, "adroit": 50}
-"""Of simulated time; a LeRobotDataset states it."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ def collect_store(config: Config) -> None:
     """Write the demonstrations to `output`; what a killed call left behind is continued to the same store.
 
     Raises:
-        ValueError: as `collect`; the output is taken, or begun with other settings.
+        ValueError: as `collect`; the output is taken, or begun with other settings or versions of the simulator.
         RenderingError: this machine cannot render without a window.
     """
     require_free(config.output)
@@ -88,7 +86,7 @@ def _play(config: Config, folder: Path) -> Episodes:
             raise ValueError(f"{name}: expected 1 or more, got {getattr(config, name)}.")
     suite = suite_of(config.task)
     task = TaskConfig(config.task, config.image_size_px, config.render, config.points)
-    plan = Plan(task, config.steps_after_success, config.source, config.experts)
+    plan = Plan(task, config.steps_after_success, config.source, config.experts, simulator_versions(suite))
     failures = 0
     with tqdm(total=config.episodes, desc=f"demonstrations of {config.task}", unit="episode") as progress:
 
@@ -100,7 +98,6 @@ def _play(config: Config, folder: Path) -> Episodes:
 
         seeds = range(config.seed, config.seed + attempts)
         successes = first_successes(plan, folder, config.episodes, seeds, config.processes, done)
-    simulator = {"metaworld": "metaworld", "adroit": "gymnasium-robotics"}[suite]
     numbers = "seeds" if config.source == "expert" else "recordings"
     origin = {
         "env": suite,
@@ -113,9 +110,15 @@ def _play(config: Config, folder: Path) -> Episodes:
         "first_seed": config.seed,
         "steps_after_success": config.steps_after_success,
         "fps": ACTIONS_PER_SECOND[suite],
-        "versions": {name: version(name) for name in ("mujoco", simulator)},
+        "versions": plan.versions,
     }
     return read_attempts(folder, successes, {**origin, numbers: successes})
+
+
+def simulator_versions(suite: Suite) -> dict[str, str]:
+    """Of the installed packages that decide how an attempt goes."""
+    simulator = {"metaworld": "metaworld", "adroit": "gymnasium-robotics"}[suite]
+    return {name: version(name) for name in ("mujoco", simulator)}
 
 
 def main() -> None:

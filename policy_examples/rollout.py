@@ -17,6 +17,7 @@ from tqdm import tqdm
 from policy_examples.demos import FIRST_EVALUATION_SEED
 from policy_examples.envs.camera import Render, RenderingError
 from policy_examples.envs.contract import Environment
+from policy_examples.envs.episodes import film_fps
 from policy_examples.envs.shifts import ShiftName
 from policy_examples.envs.tasks import TaskConfig, open_environment
 from policy_examples.envs.vector import open_vector
@@ -125,7 +126,7 @@ def record(policy: DiffusionPolicy, env: Environment, episodes: Sequence[Episode
             frames: list[np.ndarray] = []
             if play(policy, env, episode.seed, frames).success == success:
                 written.append(folder / f"{name}.mp4")
-                write_video(frames, written[-1])
+                write_video(frames, written[-1], film_fps(env.task))
                 break
     return written
 

@@ -11,6 +11,7 @@ import numpy as np
 from gymnasium.spaces import Box, Dict
 
 from policy_examples.envs.contract import Environment, Observation
+from policy_examples.envs.tasks import ACTIONS_PER_SECOND, suite_of
 
 FILM_SIZE_PX = 256
 FILM_EVERY = 2
@@ -138,6 +139,11 @@ class Episodes(gymnasium.Env):
     def _film_unless(self, skip: object) -> None:
         if self.film is not None and not skip:
             self.film.append(self._simulator().frame(FILM_SIZE_PX))
+
+
+def film_fps(task: str) -> float:
+    """Frames a second at which the film of an episode runs in real time; raises ValueError for an unknown task."""
+    return ACTIONS_PER_SECOND[suite_of(task)] / FILM_EVERY
 
 
 def observation_space(key: str, interface: Interface, image_size_px: int, points: int | None) -> Box:

@@ -12,6 +12,8 @@ from policy_examples.envs.published import ADROIT, METAWORLD, PUBLISHED, Difficu
 from policy_examples.envs.shifts import Shifted, require_known_shift
 
 Suite = Literal["metaworld", "adroit"]
+ACTIONS_PER_SECOND: dict[Suite, int] = {"metaworld": 80, "adroit": 50}
+"""Of simulated time."""
 
 
 @dataclass(frozen=True)

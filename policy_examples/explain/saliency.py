@@ -28,6 +28,8 @@ from policy_examples.provenance import command, commit
 from policy_examples.store import require_free
 
 PACKAGES = ("torch", "torchvision", "diffusers", "timm", "mujoco", "metaworld", "gymnasium-robotics")
+ASSUMED_FPS = 20
+"""Actions a second of demonstrations that do not say theirs."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,8 @@ class Config:
     policies: tuple[Path, ...] = (Path("run"),)
     """Policies, or folders of runs that hold such (of `xdistill finetune`, of a benchmark); all of one task."""
     output: Path = Path("saliency")
-    """Folder of strip.png, over_time.png, saliency.mp4, saliency.csv, summary.json."""
+    """Folder of strip.png, over_time.png, saliency.mp4, saliency.csv, summary.json; the film runs in real time, at 20
+    actions a second where demonstrations do not say theirs."""
     methods: tuple[Method, ...] = ("grad-cam", "input-gradient")
     """grad-cam: where in the encoder's last map; input-gradient: which pixels."""
     target: Literal["action", "loss"] = "action"
@@ -110,7 +113,8 @@ def run(config: Config) -> list[Focus]:
     draw_strip(frames, masks, maps, rows, steps, f"{recording.source}{where}; saliency of {of}", folder / "strip.png",
                config.columns)  # fmt: skip
     draw_course(rows, folder / "over_time.png")
-    film(frames, masks, maps, steps, config.every, folder / "saliency.mp4")
+    fps = recording.actions_per_second or ASSUMED_FPS
+    film(frames, masks, maps, steps, config.every, fps, folder / "saliency.mp4")
     write_csv(rows, folder / "saliency.csv")
     write_summary(config, subjects, recording, rows)
     return rows

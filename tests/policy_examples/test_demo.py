@@ -1,11 +1,29 @@
 import json
-from dataclasses import replace
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
+import torch
 
 from policy_examples import demo
+from policy_examples.demos import FIRST_EVALUATION_SEED
+from policy_examples.encoders import load_encoder
+from policy_examples.envs.tasks import TaskConfig
+from policy_examples.policy import DiffusionPolicy
+from policy_examples.policy_shape import PolicyShape
 
 pytestmark = pytest.mark.usefixtures("rendering")
+
+ROOT = Path(__file__).parents[2]
+
+
+def read_episodes(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def test_the_demo_leaves_policy_episodes_curve_and_video_in_the_folder_it_names(tmp_path, capsys):
@@ -16,7 +34,7 @@ def test_the_demo_leaves_policy_episodes_curve_and_video_in_the_folder_it_names(
     printed = capsys.readouterr().out
     assert str(tmp_path / "demo") in printed
     assert all(f"[{stage}/4]" in printed for stage in (1, 2, 3, 4))
-    episodes = [json.loads(line) for line in (tmp_path / "demo/episodes.jsonl").read_text().splitlines()]
+    episodes = read_episodes(tmp_path / "demo/episodes.jsonl")
     assert success == episodes[0]["success"]
     video = "success.mp4" if success else "failure.mp4"
     for name in ("learning_curve.png", video, "policy/model.safetensors", "demonstrations.zarr/.zgroup"):
@@ -36,3 +54,54 @@ def test_demonstrations_end_soon_after_success_but_for_tasks_that_are_judged_at_
     assert {task: config.steps_after_success for task, config in asked.items()} == {
         "drawer-open": 10, "adroit-door": None
     }  # fmt: skip
+
+
+def test_ctrl_c_while_collecting_ends_the_demo_quietly(tmp_path):
+    arguments = ["--task", "reach", "--image-size-px", "32", "--output", f"{tmp_path}/demo"]
+    command = [sys.executable, "-m", "xdistill_encoder.cli", "demo", *arguments]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        while process.poll() is None and not list(tmp_path.glob("demo/demonstrations.zarr.collecting/*.npz")):
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "xdistill demo: stopped; the same command continues." in errors
+    assert "Traceback" not in errors
+
+
+@pytest.fixture
+def blind():
+    shape = PolicyShape(
+        9, 4, horizon=16, observation_steps=2, action_steps=12, channels=(16, 32), inference_steps=2, cameras=()
+    )
+    policy = DiffusionPolicy(shape, [load_encoder("blind")])
+    policy.actions.fit(torch.tensor([[-1.0] * 4, [1.0] * 4]))
+    return policy.eval()
+
+
+def test_an_interrupted_evaluation_goes_on_with_the_episodes_that_are_missing(blind, tmp_path):
+    blind.save(tmp_path / "policy", {})
+    task, seeds = TaskConfig("reach", 32, "fast"), range(FIRST_EVALUATION_SEED, FIRST_EVALUATION_SEED + 3)
+    undisturbed = demo.evaluate(blind, task, seeds[:2], tmp_path)
+    ended, partial = tmp_path / "episodes.jsonl", tmp_path / "episodes.partial"
+    assert not partial.exists()
+
+    ended.unlink()
+    marked = replace(undisturbed[0], steps=7)  # no episode ends so early: it shows who was replayed
+    partial.write_text(json.dumps(asdict(marked)) + '\n{"seed": 10')  # as a killed process leaves it
+    continued = demo.evaluate(blind, task, seeds[:2], tmp_path)
+    assert continued == [marked, undisturbed[1]]
+    assert read_episodes(ended) == [asdict(episode) for episode in continued]
+    assert not partial.exists()
+
+    assert demo.evaluate(blind, task, seeds, tmp_path)[:2] == continued  # of more episodes the others are played
+    assert len(read_episodes(ended)) == 3
+
+
+def test_episodes_of_another_policy_are_not_taken_for_this_one_s(blind, tmp_path):
+    blind.save(tmp_path / "policy", {})
+    task, seeds = TaskConfig("reach", 32, "fast"), range(FIRST_EVALUATION_SEED, FIRST_EVALUATION_SEED + 1)
+    demo.evaluate(blind, task, seeds, tmp_path)
+    blind.save(tmp_path / "policy", {"step": 2})
+    with pytest.raises(ValueError, match=r"holds the episodes of another rollout, policy '\w+' -> '\w+'; name another"):
+        demo.evaluate(blind, task, seeds, tmp_path)

@@ -123,12 +123,13 @@ def limits(values: Sequence[float], name: str) -> tuple[float, float]:
 
 
 def film(
-    frames: np.ndarray, masks: np.ndarray | None, maps: Maps, steps: Sequence[int], every: int, path: Path
+    frames: np.ndarray, masks: np.ndarray | None, maps: Maps, steps: Sequence[int], every: int, fps: float, path: Path
 ) -> None:
-    """Write an MP4: beside the frame a tile for every encoder, a line for every method; a frame an action, 40 Hz.
+    """Write an MP4: beside the frame a tile for every encoder, a line for every method; a frame an action.
 
     Args:
         every: actions from one of `steps` to the next, during which a picture stands.
+        fps: actions a second.
     """
     methods, encoders = (list(dict.fromkeys(names)) for names in zip(*maps, strict=True))
     pictures: list[np.ndarray] = []
@@ -140,7 +141,7 @@ def film(
             tiles += [tile(overlay(frames[index], maps[method, name][index]), f"{name} {method}") for name in encoders]
             lines.append(np.concatenate(tiles, axis=1))
         pictures += [padded(np.concatenate(lines))] * every
-    write_video(pictures, path)
+    write_video(pictures, path, fps)
 
 
 def tile(picture: np.ndarray, label: str) -> np.ndarray:

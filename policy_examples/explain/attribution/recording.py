@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from policy_examples.envs.contract import Environment, Observation
 from policy_examples.envs.segmentation import ObjectMasks
-from policy_examples.envs.tasks import TaskConfig, open_environment
+from policy_examples.envs.tasks import ACTIONS_PER_SECOND, TaskConfig, open_environment, suite_of
 from policy_examples.explain.attribution.gradients import Moment
 from policy_examples.explain.stores import open_store
 from policy_examples.formats.episodes import Selection
@@ -42,6 +42,8 @@ class Recording:
     """What it shows, in words."""
     further: Mapping[str, np.ndarray] = field(default_factory=dict)
     """Frames of further cameras by their observation keys, (N, H, W, 3) uint8 each."""
+    actions_per_second: float | None = None
+    """None where nothing says it."""
 
     @property
     def cameras(self) -> dict[str, np.ndarray]:
@@ -67,7 +69,8 @@ def record_episode(policy: DiffusionPolicy, task: TaskConfig, seed: int, masks: 
     shift = "" if task.shift is None else f", shift {task.shift}"
     source = f"{task.task}, seed {seed}{shift}, played by the first policy"
     with open_environment(task) as env:
-        return record(env, seed, decide, env.episode_steps, env.solved == "ever", masks, source)
+        played = record(env, seed, decide, env.episode_steps, env.solved == "ever", masks, source)
+    return replace(played, actions_per_second=ACTIONS_PER_SECOND[suite_of(task.task)])
 
 
 def record_demonstration(path: Path, selection: Selection, episode: int, masks: bool) -> Recording:
@@ -89,6 +92,7 @@ def record_demonstration(path: Path, selection: Selection, episode: int, masks: 
         None,
         f"episode {episode} of {path}",
         {f"image_{name}": frames[rows] for name, frames in stored.cameras.items()},
+        stored.origin.get("fps"),
     )
     if not masks:
         return shown

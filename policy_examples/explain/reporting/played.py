@@ -36,7 +36,7 @@ def read_outcomes(path: Path) -> dict[int, bool]:
 
 
 def _finished(folder: Path, name: str) -> list[Success]:
-    """What episodes.jsonl of a demo or a rollout says, or what a rollout has played so far."""
+    """What episodes.jsonl of a demo or a rollout says, or what it has played so far."""
     facts = read_object(folder / "rollout.json") if (folder / "rollout.json").exists() else {}
     shift = facts.get("shift") or ""
     what = "finished policy" + (f" under the shift “{shift}”" if shift else "") + (f", {name}" if name else "")

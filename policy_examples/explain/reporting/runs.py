@@ -122,15 +122,15 @@ def kind_of(folder: Path) -> Kind:
         raise ValueError(f"runs: expected folders of runs, got {folder}, which is no folder; {MAKERS}.")
     if (folder / "run.json").exists():
         return "benchmark"
-    if (folder / "rollout.json").exists():
+    settings, played = _if_there(folder / "config.json"), (folder / "rollout.json").exists()
+    if played and not settings:
         return "rollout"
-    settings = _if_there(folder / "config.json")
     if settings and "demos" not in settings.get("config", {}):
         raise ValueError(
             f"runs: expected the run of a policy, got {folder}, whose config.json is of "
             f"{settings.get('command', 'another command')!r}; {MAKERS}."
         )
-    if (folder / "episodes.jsonl").exists():
+    if played or (folder / "episodes.jsonl").exists():
         return "demo"
     if settings or (folder / "log.jsonl").exists():
         return "finetune"

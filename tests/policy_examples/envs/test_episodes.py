@@ -4,7 +4,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from policy_examples.envs.episodes import Episodes, Interface
+from policy_examples.envs.episodes import Episodes, Interface, film_fps
 
 INTERFACE = Interface(("image", "agent_pos"), observation_steps=2, action_steps=3, state_size=1, action_size=1)
 
@@ -120,6 +120,10 @@ def test_a_film_has_every_second_step_and_the_last():
     episodes.step(chunk(1, 1, 1))
     episodes.step(chunk(1, 1, 1))
     assert [frame[0, 0, 0] for frame in episodes.film] == [0, 2, 4, 5]
+
+
+def test_a_film_of_every_second_action_runs_at_half_the_actions_a_second():
+    assert {task: film_fps(task) for task in ("reach", "adroit-door")} == {"reach": 80 / 2, "adroit-door": 50 / 2}
 
 
 def test_a_policy_of_other_sizes_is_refused():

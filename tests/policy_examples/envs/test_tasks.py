@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from policy_examples.envs.published import PUBLISHED
-from policy_examples.envs.tasks import TaskConfig, difficulty, open_environment, suite_of, task_names
+from policy_examples.envs.tasks import (
+    ACTIONS_PER_SECOND,
+    TaskConfig,
+    difficulty,
+    open_environment,
+    suite_of,
+    task_names,
+)
 from policy_examples.formats.arrays import resize
 
 
@@ -60,6 +67,15 @@ def test_a_frame_that_is_drawn_larger_is_resized_as_demonstrations_are_and_keeps
     drawn, resized = observations
     assert np.array_equal(resized["image"], resize(drawn["image"][None], 24)[0])
     assert np.array_equal(resized["point_cloud"], drawn["point_cloud"])
+
+
+@pytest.mark.parametrize("task", ["reach", "adroit-door"])
+def test_the_stated_rate_of_actions_is_the_simulator_s(rendering, task):
+    with open_environment(TaskConfig(task, 32, "fast")) as env:
+        env.reset(0)
+        before = env.simulator.data.time
+        env.step(np.zeros(env.action_size, np.float32))
+        assert env.simulator.data.time - before == pytest.approx(1 / ACTIONS_PER_SECOND[suite_of(task)])
 
 
 def test_a_shift_changes_the_scene(rendering):

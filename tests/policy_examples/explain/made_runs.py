@@ -21,6 +21,8 @@ from tests.policy_examples.benchmarking.rows import row
 
 FIRST_SEED = 1_000_000
 ORIGIN = {"env": "metaworld", "task": "drawer-open", "render": "fast", "image_size_px": 96, "seeds": list(range(10))}
+FACTS = {"policy": "0123456789abcdef", "task": "drawer-open", "image_size_px": 96, "render": "fast", "points": None}
+"""Of the episodes that a policy plays."""
 
 
 def finetuned(folder: Path, *, task="drawer-open", encoder="xdistill", seed=0, solved=(3, 17), episodes=20) -> Path:
@@ -50,6 +52,7 @@ def finetuned(folder: Path, *, task="drawer-open", encoder="xdistill", seed=0, s
 def demo(folder: Path, solved=17, episodes=20) -> Path:
     """What `xdistill demo` leaves."""
     finetuned(folder, solved=())
+    rollout.played_before(folder, {**FACTS, "shift": None, "seed": FIRST_SEED})
     write_episodes(folder / "episodes.jsonl", solved, episodes)
     for name in ("success", "failure"):
         filmed(folder / f"{name}.mp4")
@@ -69,8 +72,7 @@ def benchmarked(output: Path, *, seed=0, solved=(3, 17)) -> Path:
 
 def rolled_out(folder: Path, *, shift=None, solved=9, episodes=20) -> Path:
     """What `xdistill rollout` leaves."""
-    facts = {"policy": "0123456789abcdef", "task": "drawer-open", "image_size_px": 96, "render": "fast", "points": None}
-    rollout.played_before(folder, {**facts, "shift": shift, "seed": FIRST_SEED, "episodes": episodes})
+    rollout.played_before(folder, {**FACTS, "shift": shift, "seed": FIRST_SEED, "episodes": episodes})
     write_episodes(folder / "episodes.jsonl", solved, episodes)
     return folder
 
@@ -86,7 +88,7 @@ def filmed(path: Path, frames: int = 12) -> Path:
     shown = np.full((frames, 64, 64, 3), 60, np.uint8)
     for number, frame in enumerate(shown):
         frame[24:40, 48 * number // max(1, frames - 1) :][:, :16] = (230, 160, 40)
-    write_video(list(shown), path)
+    write_video(list(shown), path, fps=40)
     return path
 
 

@@ -1,3 +1,4 @@
+import imageio_ffmpeg
 import numpy as np
 import pytest
 from PIL import Image
@@ -67,11 +68,12 @@ def test_a_video_s_sides_are_multiples_of_16_px():
 def test_strip_course_and_film_are_written(tmp_path):
     draw_strip(FRAMES, MASKS, MAPS, ROWS, STEPS, "a title", tmp_path / "strip.png", columns=2)
     draw_course(ROWS, tmp_path / "over_time.png")
-    film(FRAMES, MASKS, MAPS, STEPS, 4, tmp_path / "saliency.mp4")
+    film(FRAMES, MASKS, MAPS, STEPS, every=4, fps=50, path=tmp_path / "saliency.mp4")
     for name in ("strip.png", "over_time.png"):
         with Image.open(tmp_path / name) as image:
             assert min(image.size) > 100
-    assert (tmp_path / "saliency.mp4").read_bytes()[4:8] == b"ftyp"
+    shown = next(imageio_ffmpeg.read_frames(str(tmp_path / "saliency.mp4")))
+    assert (shown["fps"], shown["duration"]) == (50, pytest.approx(3 * 4 / 50, abs=0.01))
 
 
 def test_an_axis_reaches_from_its_natural_end_to_the_tenth_beyond_its_numbers():

@@ -34,6 +34,7 @@ def test_the_episode_is_the_one_that_a_rollout_plays(policy, rendering):
         assert np.array_equal(env.agent_pos(), recording.agent_pos[0])
         env.step(recording.actions[0])
         assert np.array_equal(env.agent_pos(), recording.agent_pos[1])
+    assert recording.actions_per_second == 80
     assert recording.masks is not None
     assert recording.masks.shape == (len(recording.actions), 32, 32)
     assert recording.masks.any(axis=(1, 2)).all()
@@ -47,7 +48,7 @@ def stored(rendering):
     assert episode is not None
     steps = len(episode["img"])
     images, agent_pos, actions = (np.concatenate([episode[name]] * 2) for name in ("img", "state", "action"))
-    origin = {"task": TASK.task, "render": "fast", "seeds": [0, 0]}
+    origin = {"task": TASK.task, "render": "fast", "seeds": [0, 0], "fps": 80}
     return Demonstrations(images, agent_pos, actions, np.array([steps, 2 * steps]), origin)
 
 
@@ -57,6 +58,7 @@ def test_a_demonstration_shows_its_own_frames_and_is_played_again_for_its_masks(
     steps = int(stored.episode_ends[0])
     assert np.array_equal(recording.images, stored.images[steps:])
     assert np.array_equal(recording.actions, stored.actions[steps:])
+    assert recording.actions_per_second == 80
     assert recording.masks is not None
     assert recording.masks.any(axis=(1, 2)).all()
 
@@ -71,7 +73,8 @@ def test_other_people_s_demonstrations_have_frames_but_no_masks(stored, tmp_path
     save_demonstrations(replace(stored, origin={}), tmp_path / "demos.zarr")
     with pytest.raises(ValueError, match="does not say the task and the seeds of its episodes.*add --no-masks"):
         record_demonstration(tmp_path / "demos.zarr", Selection(), 0, masks=True)
-    assert record_demonstration(tmp_path / "demos.zarr", Selection(), 0, masks=False).masks is None
+    recording = record_demonstration(tmp_path / "demos.zarr", Selection(), 0, masks=False)
+    assert recording.masks is recording.actions_per_second is None
     with pytest.raises(ValueError, match="episode: .* has episodes 0 to 1, got 2"):
         record_demonstration(tmp_path / "demos.zarr", Selection(), 2, masks=False)
 

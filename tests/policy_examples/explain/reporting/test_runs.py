@@ -29,15 +29,18 @@ def test_the_headline_is_the_last_evaluation_and_the_best_is_marked_as_selected(
     assert (run.best.solved, run.best.selected) == (17, True)
 
 
-def test_of_a_rollout_that_was_interrupted_the_episodes_so_far_are_read(tmp_path):
-    folder = made_runs.rolled_out(tmp_path / "run", episodes=20)
+@pytest.mark.parametrize(("command", "asked"), [("rollout", "20"), ("demo", "?")])
+def test_of_a_rollout_or_a_demo_that_was_interrupted_the_episodes_so_far_are_read(tmp_path, command, asked):
+    make = {"rollout": made_runs.rolled_out, "demo": made_runs.demo}[command]
+    folder = make(tmp_path / "run", episodes=20)
     lines = (folder / "episodes.jsonl").read_text().splitlines(keepends=True)
     (folder / "episodes.partial").write_text("".join(lines[:5]) + lines[5][:9])
     (folder / "episodes.jsonl").unlink()
     (run,) = read_runs([folder])
+    assert run.kind == command
     assert run.headline is not None
     assert (run.headline.solved, run.headline.episodes) == (5, 5)
-    assert "unfinished: 5 of 20 episodes" in run.headline.what
+    assert f"unfinished: 5 of {asked} episodes" in run.headline.what
 
 
 def test_a_run_without_configuration_is_read_as_far_as_it_goes(tmp_path):
