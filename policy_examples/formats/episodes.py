@@ -78,9 +78,11 @@ def with_image_size(origin: dict[str, Any], frame: Sequence[int]) -> dict[str, A
     height, width, _ = frame
     before = origin.get("image_size_px")
     facts = {name: value for name, value in origin.items() if name != "image_size_px"}
-    if before is not None and (height, width) != (before, before):
+    if height != width:
+        return facts
+    if before not in (None, height):
         facts = {"rendered_px": before, **facts}  # the first size, if they were resized before
-    return {**facts, "image_size_px": height} if height == width else facts
+    return {**facts, "image_size_px": height}
 
 
 def each_episode(episodes: Episodes) -> Iterator[tuple[slice, Episode]]:

@@ -340,7 +340,7 @@ def test_a_frozen_encoder_stays_as_it_was_while_the_head_learns(config, demonstr
 
 def test_two_cameras_have_an_encoder_each_where_it_is_asked_for(config):
     cameras = ("image", "image_wrist")
-    train(replace(config, **SEEING, steps=1, cameras=cameras, separate_encoders=True))
+    train(replace(config, **SEEING | {"cameras": cameras}, steps=1, separate_encoders=True))
     policy, _ = DiffusionPolicy.load(config.output / "policy")
     assert policy.reads == (*cameras, "agent_pos")
     assert len(policy.encoders) == 2
@@ -387,7 +387,7 @@ def test_two_processes_share_a_batch_and_learn_what_one_learns(config):
     config = replace(config, **SEEING, steps=3, lr=1e-3, eval_every_epochs=1, eval_episodes=1)
     train(config)
     options = ["--eval-every-epochs=1", "--eval-episodes=1"]
-    options += [f"--{name.replace('_', '-')}={value}" for name, value in SEEING.items()]
+    options += ["--encoder=resnet18-scratch", "--cameras", "image", "--crop-px=32", "--colour=0.3"]
     options += [f"--demos={config.demos}", f"--output={config.output}/two", "--channels", "16", "32", "--bf16=False"]
     options += ["--horizon=4", "--action-steps=3", "--steps=3", "--batch-size=4", "--warmup-steps=2", "--lr=1e-3"]
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
