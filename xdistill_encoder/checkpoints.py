@@ -71,7 +71,9 @@ def load_checkpoint(
         norm_layer(norm)  # raises for an unknown name, before anything is downloaded
     if name_or_path is None:
         name_or_path = _default_name(norm or DEFAULT_NORM)
-    folder = _local_folder(name_or_path)
+        folder = WEIGHTS_FOLDER / name_or_path
+    else:
+        folder = _local_folder(name_or_path)
     if folder is not None:
         if revision is not None:
             raise CheckpointError(

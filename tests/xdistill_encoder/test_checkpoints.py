@@ -181,6 +181,7 @@ def test_a_bundled_name_that_is_a_folder_here_too_is_refused(random_encoder, tmp
     name = DEFAULT_CHECKPOINTS["batch"]
     random_encoder().save_pretrained(name)
     assert f"say './{name}' for the folder" in message_of(name)
+    assert XDistillResNet18.from_pretrained().checkpoint == bundled_checkpoints()[name]
     assert XDistillResNet18.from_pretrained(f"./{name}").teacher_embedding(torch.zeros(1, 3, 32, 32)).shape == (1, 8)
 
 
