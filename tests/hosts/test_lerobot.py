@@ -163,7 +163,7 @@ def test_other_statistics_than_imagenets_and_what_an_encoder_cannot_be_are_refus
         XDistillDiffusionPolicy(config, dataset_stats=own)
     with pytest.raises(ValueError, match="encoder_norm: expected one of frozen, group, got 'batch'"):
         XDistillACTConfig(encoder_norm="batch")
-    with pytest.raises(ValueError, match="stage: expected one of stem, .*got 'layer5'"):
+    with pytest.raises(ValueError, match="stage: expected trunk .*, got 'layer5'"):
         XDistillDiffusionConfig(encoder_freeze=("layer5",))
     with pytest.raises(ValueError, match="vision_backbone: expected 'resnet18', got 'resnet34'"):
         XDistillACTConfig(vision_backbone="resnet34")
