@@ -86,7 +86,10 @@ class AblationEncoder(nn.Module):
 
 
 def _timm_trunk(model: str, norm: Norm) -> nn.Module:
-    """A timm model of random weights without classifier, for images of any size."""
+    """A timm model of random weights without classifier, for images of any size.
+
+    Nothing is dropped at random: a student's pass is a function of its views, so that runs resume exactly.
+    """
     if norm != "batch":
         raise ValueError(f"norm: timm/{model} comes with its own layers; leave norm at 'batch', got {norm!r}")
     if not timm.is_model(model):
@@ -96,7 +99,7 @@ def _timm_trunk(model: str, norm: Norm) -> nn.Module:
     fixed = declared is not None and declared.fixed_input_size
     sized: dict[str, Any] = {"dynamic_img_size": True} if fixed else {}
     try:
-        return timm.create_model(model, pretrained=False, num_classes=0, **sized)
+        return timm.create_model(model, pretrained=False, num_classes=0, drop_rate=0.0, **sized)
     except TypeError as error:
         raise ValueError(
             f"backbone: timm/{model} takes images of one size alone; take a ViT or a convnet ({error})"

@@ -145,6 +145,11 @@ def open_labelled(sources: Sequence[str], split: str = "train") -> LabelledImage
     return LabelledImages(images, labels, names)
 
 
+def local_places(sources: Sequence[str]) -> set[str]:
+    """Files and folders of this machine that sources stand for, however they were spelt."""
+    return {os.path.realpath(place) for kind, place in _classify(sources) if kind in ("parquet", "tar", "folder")}
+
+
 def _classify(sources: Sequence[str]) -> list[tuple[Kind, str]]:
     """Sources -> (kind, place) of all that they stand for; folders of parquet or tar files are spelt out."""
     found = [place for source in sources for place in _expand(source)]

@@ -5,6 +5,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -250,6 +251,7 @@ def train(config: Config, images: Images | None = None) -> Path:
     if images is None:
         images = open_images(config.images, config.split, config.shard_cache, config.shard_cache_gb)
     supervision = open_supervision(config, images, accelerator.device)
+    set_seed(config.seed)  # again: a teacher draws weights before it loads its own, and starts no student otherwise
     views = Views(images, config.seed, config.drawn, supervision.view_sizes)
     curriculum = make_curriculum(config, images, supervision)
     order = partial(epoch_order, images, config.seed)
@@ -266,6 +268,8 @@ def train(config: Config, images: Images | None = None) -> Path:
         "targets": describe_targets(supervision),
         "warm_start": str(student.origin.get("started_from", {}).get("weights_sha256")),
     }
+    if images.shards is not None:  # which order the images of remote shards, and those alone
+        facts["shards"] = sha256(str(images.shards).encode()).hexdigest()[:16]
     history = History(launch, student.origin)
     make_folder(config.output)
     if config.track:

@@ -6,6 +6,7 @@ import numpy as np
 
 from distillation.datasets import Images
 from distillation.sources.concatenation import ConcatenatedImages
+from distillation.sources.hdf5_frames import Hdf5Frames
 from distillation.sources.part import PartOfImages
 from distillation.sources.zarr_frames import ZarrFrames
 
@@ -16,11 +17,7 @@ MEASURED = 2000
 def hold_out_last(sources: Sequence[Images], share: float) -> tuple[PartOfImages, PartOfImages]:
     """Frames that are learned, and each camera's last ones: neighbours in time are too alike to be on both sides."""
     images = sources[0] if len(sources) == 1 else ConcatenatedImages(sources)
-    lengths = [length for source in sources for length in camera_lengths(source)]
-    ends = np.cumsum(lengths)
-    held = np.concatenate(
-        [np.arange(end - _held(length, share), end) for length, end in zip(lengths, ends, strict=True)]
-    )
+    held = np.concatenate([camera[-_held(len(camera), share) :] for camera in each_camera(images)])
     return PartOfImages(images, np.setdiff1d(np.arange(len(images)), held)), PartOfImages(images, _thinned(held))
 
 
@@ -30,13 +27,18 @@ def hold_out_evenly(images: Images, share: float) -> tuple[PartOfImages, PartOfI
     return PartOfImages(images, np.setdiff1d(np.arange(len(images)), held)), PartOfImages(images, _thinned(held))
 
 
-def camera_lengths(frames: Images) -> list[int]:
-    """Frames of each camera; those that list one camera after the other show the same moments several times."""
+def each_camera(frames: Images) -> list[np.ndarray]:
+    """The numbers of each camera's images: recordings of several cameras show the same moments several times."""
     if isinstance(frames, ZarrFrames):
-        return [len(frames.frames)] * len(frames.cameras)
+        return np.split(np.arange(len(frames)), len(frames.cameras))
+    if isinstance(frames, Hdf5Frames):
+        return list(frames.cameras().values())
     if isinstance(frames, ConcatenatedImages):
-        return [length for part in frames.parts for length in camera_lengths(part)]
-    return [len(frames)]
+        starts = np.cumsum([0, *(len(part) for part in frames.parts)])
+        return [
+            start + numbers for start, part in zip(starts, frames.parts, strict=False) for numbers in each_camera(part)
+        ]
+    return [np.arange(len(frames))]
 
 
 def _held(length: int, share: float) -> int:

@@ -166,7 +166,11 @@ def _from_torchvision(name: str, weights: str | None, image_size_px: int | None)
     model.set_submodule(linear[-1], nn.Identity())
     size_px = model.image_size if isinstance(model, models.VisionTransformer) else image_size_px or USUAL_SIZE_PX
     title = f"torchvision/{name}:{chosen.name if chosen else UNTRAINED}"
-    return Encoder(title, Normalized(model, IMAGENET_MEAN, IMAGENET_STD), CentreView(size_px), size_px)
+    mean, std = IMAGENET_MEAN, IMAGENET_STD
+    if chosen is not None:  # a few of its weights learned from pixels that were normalised otherwise
+        transform = chosen.transforms()
+        mean, std = tuple(transform.mean), tuple(transform.std)
+    return Encoder(title, Normalized(model, mean, std), CentreView(size_px), size_px)
 
 
 def _load_torchvision_weights(model: nn.Module, weights: models.WeightsEnum) -> None:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 
-from distillation.datasets import HUB_ID, LabelledImages, open_labelled
+from distillation.datasets import HUB_ID, LabelledImages, local_places, open_labelled
 
 
 def open_bank_and_queries(
@@ -27,6 +27,9 @@ def open_bank_and_queries(
                 "name another split, dataset or file"
             )
     opened = open_labelled(bank, bank_split), open_labelled(queries, queries_split)
+    shared = sorted(local_places(bank) & local_places(queries))
+    if shared:
+        raise ValueError(f"queries: {shared[0]} is in the bank too, in which each query finds itself; name others")
     check_labels(*opened)
     return opened
 

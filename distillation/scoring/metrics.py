@@ -7,6 +7,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from distillation.training.standardization import FLOOR
+
 SIMILARITIES_AT_ONCE = 2**27
 """Entries of the similarity matrix that exist at a time: 512 MiB of float32."""
 
@@ -92,13 +94,13 @@ def explained_variance(estimates: Tensor, targets: Tensor) -> float:
 def standardized_explained_variance(estimates: Tensor, targets: Tensor) -> float:
     """(N, D), (N, D) -> the mean over D of 1 - MSE / variance: what the MSE of standardised embeddings explains.
 
-    Every dimension counts alike; one in which all targets are equal does not count.
+    Every dimension counts alike; one that hardly varies, as `standardization.statistics` has it, does not count.
 
     Raises:
         ValueError: shapes differ, or all targets are equal.
     """
     errors, variances = _errors_and_variances(estimates, targets)
-    varies = variances > 0
+    varies = variances > FLOOR**2 * variances.mean()
     return 1 - (errors[varies] / variances[varies]).mean().item()
 
 

@@ -63,6 +63,13 @@ class Hdf5Frames:
     def __len__(self) -> int:
         return int(self._ends[-1])
 
+    def cameras(self) -> dict[str, np.ndarray]:
+        """Last part of an array's name -> the numbers of its frames, file after file."""
+        starts, found = [0, *self._ends[:-1]], dict[str, list[np.ndarray]]()
+        for (_, name), start, end in zip(self.arrays, starts, self._ends, strict=True):
+            found.setdefault(name.rpartition("/")[2], []).append(np.arange(start, end))
+        return {camera: np.concatenate(numbers) for camera, numbers in found.items()}
+
     @cached_property
     def fingerprint(self) -> str:
         """Of the number of frames with the pixels of some."""

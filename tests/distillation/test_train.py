@@ -269,6 +269,22 @@ def test_a_run_goes_on_with_the_warm_start_it_had_alone(config, tmp_path):
     assert checkpoint.provenance["started_from"]["name"] == "kettle"
 
 
+def test_a_run_does_not_go_on_with_images_that_come_in_another_order(config, parquet):
+    config = replace(config, epochs=1)
+    train(config)
+    with pytest.raises(ValueError, match=r"holds a run with other settings \(shards was None, is [0-9a-f]{16}\)"):
+        train(replace(config, images=(f"file://{parquet}",)))
+
+
+def test_a_student_starts_alike_whatever_its_teacher_drew(config, cache):
+    weights = []
+    for name, changes in {"online": {}, "cached": {"targets": cache, "verify_targets": 0}}.items():
+        train(replace(config, output=config.output / name, lr=1e-12, max_steps=1, **changes))
+        encoder = XDistillResNet18.from_pretrained(config.output / name / "encoder")
+        weights.append(encoder.trunk.conv1.weight)
+    torch.testing.assert_close(*weights, rtol=1e-3, atol=1e-6)
+
+
 def test_a_finished_run_is_not_exported_again_unless_its_encoder_is_missing_or_named_otherwise(config, capsys):
     config = replace(config, epochs=1)
     written = train(config) / "config.json"

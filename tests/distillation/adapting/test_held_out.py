@@ -1,9 +1,12 @@
+import itertools
+
+import h5py
 import numpy as np
 import pytest
 import torch
 import zarr
 
-from distillation.adapting.held_out import MEASURED, camera_lengths, hold_out_evenly, hold_out_last
+from distillation.adapting.held_out import MEASURED, each_camera, hold_out_evenly, hold_out_last
 from distillation.datasets import open_images
 from distillation.sources.concatenation import ConcatenatedImages
 
@@ -57,7 +60,17 @@ def test_the_cameras_of_a_zarr_store_are_one_after_the_other(tmp_path):
     for camera in ("front", "wrist"):
         store[f"data/{camera}"] = np.zeros((12, 8, 8, 3), np.uint8)
     store["meta/episode_ends"] = np.array([12])
-    assert camera_lengths(open_images((f"zarr:{tmp_path / 'demos.zarr'}",))) == [12, 12]
+    front, wrist = each_camera(open_images((f"zarr:{tmp_path / 'demos.zarr'}",)))
+    assert (list(front), list(wrist)) == (list(range(12)), list(range(12, 24)))
+
+
+def test_the_cameras_of_hdf5_demonstrations_take_turns(tmp_path):
+    with h5py.File(tmp_path / "demos.hdf5", "w") as file:
+        for demo, name in itertools.product((0, 1), ("front", "wrist")):
+            file[f"data/demo_{demo}/obs/{name}"] = np.zeros((4, 8, 8, 3), np.uint8)
+    front, wrist = each_camera(open_images((f"hdf5:{tmp_path / 'demos.hdf5'}",)))
+    assert list(front) == [0, 1, 2, 3, 8, 9, 10, 11]
+    assert list(wrist) == [4, 5, 6, 7, 12, 13, 14, 15]
 
 
 def test_of_general_images_some_from_all_over_are_held_out():

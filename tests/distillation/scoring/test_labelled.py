@@ -1,4 +1,5 @@
 import io
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pyarrow as pa
@@ -29,6 +30,15 @@ def scenes(files):
 def test_bank_and_queries_of_one_hub_dataset_are_its_training_and_validation_images(scenes):
     bank, queries = open_bank_and_queries((scenes,), (scenes,))
     assert (len(bank), len(queries)) == (10, 6)
+
+
+@pytest.mark.parametrize("spelling", ["{folder}/../{name}/bank.parquet", "{folder}", "{folder}/b*.parquet"])
+def test_files_of_the_bank_are_no_queries_however_they_are_spelt(bank, spelling):
+    folder = Path(bank).parent
+    with pytest.raises(
+        ValueError, match="queries: .*bank.parquet is in the bank too, in which each query finds itself"
+    ):
+        open_bank_and_queries((bank,), (spelling.format(folder=folder, name=folder.name),))
 
 
 def test_one_split_of_a_hub_dataset_as_bank_and_queries_is_refused():

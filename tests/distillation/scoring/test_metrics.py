@@ -82,6 +82,12 @@ def test_large_dimensions_count_for_more_unless_standardized():
     assert standardized_explained_variance(estimates, targets) == pytest.approx(0.5)
 
 
+def test_a_dimension_that_hardly_varies_does_not_decide_what_is_explained():
+    generator = torch.Generator().manual_seed(0)
+    targets = torch.randn(50, 4, generator=generator) * torch.tensor([1.0, 1.0, 1.0, 1e-5])
+    assert standardized_explained_variance(targets + torch.tensor([0, 0, 0, 0.01]), targets) == pytest.approx(1)
+
+
 @pytest.mark.parametrize("measure", [cosine_similarity, explained_variance, standardized_explained_variance])
 def test_embeddings_of_different_width_are_refused(measure):
     with pytest.raises(ValueError, match=r"shapes differ, \(3, 2\) and \(3, 4\)"):
