@@ -6,6 +6,7 @@ import sys
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -59,7 +60,9 @@ def test_demonstrations_end_soon_after_success_but_for_tasks_that_are_judged_at_
 def test_ctrl_c_while_collecting_ends_the_demo_quietly(tmp_path):
     arguments = ["--task", "reach", "--image-size-px", "32", "--output", f"{tmp_path}/demo"]
     command = [sys.executable, "-m", "xdistill_encoder.cli", "demo", *arguments]
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+    options: dict[str, Any] = {"stderr": subprocess.PIPE, "text": True, "start_new_session": True}
+    options["preexec_fn"] = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # tests in the background ignore it
+    with subprocess.Popen(command, cwd=ROOT, **options) as process:
         while process.poll() is None and not list(tmp_path.glob("demo/demonstrations.zarr.collecting/*.npz")):
             time.sleep(0.05)
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
