@@ -14,7 +14,7 @@ from distillation import targets, train
 from distillation.adapting.agreement import measure
 from distillation.adapting.guard import SHARES, WATCHED, between, choose
 from distillation.adapting.held_out import hold_out_evenly, hold_out_last
-from distillation.datasets import HIGHEST_SEED, Images, open_images
+from distillation.datasets import Images, open_images, require_seed
 from distillation.provenance import describe_run
 from distillation.scoring.compared_teachers import check_head, load_compared
 from distillation.scoring.encoders import load_encoder
@@ -71,8 +71,7 @@ class Config:
             raise ValueError(
                 "remember: give general images, so that the encoder does not forget them, or --unguarded to do without"
             )
-        if not 0 <= self.seed <= HIGHEST_SEED:
-            raise ValueError(f"seed: expected 0 to {HIGHEST_SEED}, got {self.seed}")
+        require_seed(self.seed)
         if not 0 < self.held_out < 1:
             raise ValueError(f"held_out: expected a share in (0, 1), got {self.held_out}")
         if self.max_forgotten < 0:

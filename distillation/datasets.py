@@ -145,9 +145,15 @@ def open_labelled(sources: Sequence[str], split: str = "train") -> LabelledImage
     return LabelledImages(images, labels, names)
 
 
-def local_places(sources: Sequence[str]) -> set[str]:
-    """Files and folders of this machine that sources stand for, however they were spelt."""
-    return {os.path.realpath(place) for kind, place in _classify(sources) if kind in ("parquet", "tar", "folder")}
+def places(sources: Sequence[str], split: str = "train") -> set[str]:
+    """All that sources stand for, in words that do not depend on how they were spelt."""
+    found = set()
+    for kind, place in _classify(sources):
+        if kind == "hub":
+            found.add(f"the split {split!r} of {place}")
+        else:
+            found.add(os.path.realpath(place) if kind in ("parquet", "tar", "folder") else place)
+    return found
 
 
 def _classify(sources: Sequence[str]) -> list[tuple[Kind, str]]:
@@ -247,6 +253,12 @@ def prefetching(images: Images) -> Callable[[np.ndarray], None] | None:
 
 HIGHEST_SEED = 4095
 """A seed and an epoch share the 32 bits that torch's generator of the CPU reads of a seed."""
+
+
+def require_seed(seed: int) -> None:
+    """Raise a ValueError for a seed whose epochs another one's would repeat."""
+    if not 0 <= seed <= HIGHEST_SEED:
+        raise ValueError(f"seed: expected 0 to {HIGHEST_SEED}, got {seed}")
 
 
 def epoch_order(images: Images, seed: int, epoch: int) -> np.ndarray:

@@ -16,7 +16,7 @@ from distillation.cache.plan import plan_targets
 from distillation.cache.repairs import discard_repaired
 from distillation.cache.store import TargetCache
 from distillation.cache.verify import require_exact, verify
-from distillation.datasets import HIGHEST_SEED, Images, open_images
+from distillation.datasets import Images, open_images, require_seed
 from distillation.interrupts import StopRequest
 from distillation.provenance import describe_run
 from distillation.sources.damage import DamageLog
@@ -84,8 +84,7 @@ class Config:
         for field in ("views_per_image", "shard_rows", "batch_size"):
             if getattr(self, field) < 1:
                 raise ValueError(f"{field}: expected 1 or more, got {getattr(self, field)}")
-        if not 0 <= self.seed <= HIGHEST_SEED:
-            raise ValueError(f"seed: expected 0 to {HIGHEST_SEED}, got {self.seed}")
+        require_seed(self.seed)
         if self.shard_cache_gb <= 0:
             raise ValueError(f"shard_cache_gb: expected a number above 0, got {self.shard_cache_gb}")
         if self.patch_grid is not None and self.patch_grid < 1:

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from distillation.cache.facts import Facts, asked_teacher, describe_teacher
-from distillation.datasets import HIGHEST_SEED, Images, Views, epoch_order, open_images, prefetching
+from distillation.datasets import Images, Views, epoch_order, open_images, prefetching, require_seed
 from distillation.interrupts import StopRequest
 from distillation.provenance import describe_run
 from distillation.sources.damage import DamageLog
@@ -167,11 +167,10 @@ class Config:
         for field in ("views_per_image", "max_steps", "clip", "teacher_image_size", "first_image_size"):
             if getattr(self, field) is not None and getattr(self, field) <= 0:
                 raise ValueError(f"{field}: expected a number above 0, or None, got {getattr(self, field)}")
-        for field in ("workers", "seed", "verify_targets", "queue_size", "max_damaged"):
+        for field in ("workers", "verify_targets", "queue_size", "max_damaged"):
             if getattr(self, field) < 0:
                 raise ValueError(f"{field}: expected 0 or more, got {getattr(self, field)}")
-        if self.seed > HIGHEST_SEED:
-            raise ValueError(f"seed: expected 0 to {HIGHEST_SEED}, got {self.seed}")
+        require_seed(self.seed)
         for field in ("warmup_share", "max_damaged"):
             if not 0 <= getattr(self, field) <= 1:
                 raise ValueError(f"{field}: expected a share in [0, 1], got {getattr(self, field)}")
@@ -246,12 +245,11 @@ def train(config: Config, images: Images | None = None) -> Path:
     process, processes = accelerator.process_index, accelerator.num_processes
     if this_process().count != processes:
         raise ValueError(f"srun started {this_process().count} processes that do not know each other; use slurm.sh")
-    set_seed(config.seed)
     launch = describe_run() | {"device": device_name(accelerator.device), "processes": processes}
     if images is None:
         images = open_images(config.images, config.split, config.shard_cache, config.shard_cache_gb)
     supervision = open_supervision(config, images, accelerator.device)
-    set_seed(config.seed)  # again: a teacher draws weights before it loads its own, and starts no student otherwise
+    set_seed(config.seed)  # after the teacher, which draws weights before it loads its own
     views = Views(images, config.seed, config.drawn, supervision.view_sizes)
     curriculum = make_curriculum(config, images, supervision)
     order = partial(epoch_order, images, config.seed)

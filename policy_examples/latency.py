@@ -80,7 +80,7 @@ def measure(policy: DiffusionPolicy, observation: dict[str, Tensor], chunks: int
 def made_up_observation(policy: DiffusionPolicy, origin: dict[str, Any], seed: int = 0) -> dict[str, Tensor]:
     """What the policy reads, one row, noise in the sizes that it learned from."""
     frames, generator = policy.shape.observation_steps, torch.Generator().manual_seed(seed)
-    square = (origin["image_size_px"],) * 2 if origin.get("image_size_px") else (IMAGE_SIZE_PX,) * 2
+    square = (origin.get("image_size_px") or IMAGE_SIZE_PX,) * 2
     sizes = dict(zip(policy.shape.image_keys, policy.shape.frames_px or (), strict=False))
     observation = {"agent_pos": policy.agent_pos.low.cpu().expand(1, frames, -1)}
     for key in policy.shape.cameras:

@@ -167,11 +167,11 @@ def task_of(config: Config, policy: DiffusionPolicy, origin: dict[str, Any]) -> 
     Raises:
         ValueError: neither says it, or the policy learned from arrays that the simulator does not give.
     """
-    require_simulated_arrays(origin)
     found: dict[str, Any] = {name: getattr(config, name) or origin.get(name) for name in task_facts(policy.reads)}
     for name, value in found.items():
         if value is None:
             raise ValueError(f"{name}: the policy's demonstrations do not say it; give it on the command line.")
+    require_simulated_arrays(origin)
     rendered_px = None if config.image_size_px else origin.get("rendered_px")
     return TaskConfig(**found, rendered_px=rendered_px, shift=config.shift)
 

@@ -185,7 +185,7 @@ def train(config: Config) -> bool:
     torch.manual_seed(config.seed)
     policy = build_policy(config, demonstrations).to(device)
     require_fixed_statistics(policy, config.show_batch_norm_trap)
-    shape, cameras = policy.shape, [key for key in policy.reads if is_camera(key)]
+    shape = policy.shape
     windows = Windows(demonstrations, shape.horizon, shape.observation_steps, shape.action_steps, policy.reads)
     settings = {name: value for name, value in asdict(config).items() if name not in MAY_DIFFER}
     settings |= {"windows": windows.fingerprint(), "draws": DRAWING_RULE}
@@ -230,7 +230,7 @@ def train(config: Config) -> bool:
             generator = generator_of(config.seed, step)
             noise, level = policy.draw_noise(config.batch_size, generator)
             batch = windows[batch_indices(len(windows), config.batch_size, config.seed, step)[share].to(device)]
-            for camera in cameras:
+            for camera in shape.image_keys:
                 drawn = augmentation.draw(config.batch_size, generator)
                 batch[camera] = augmentation(batch[camera], drawn[share])
             rate = warmup_cosine(step, min(config.warmup_steps, steps // 2), steps)

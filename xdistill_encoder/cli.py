@@ -1,6 +1,7 @@
 """The command line `xdistill`: one table of commands."""
 
 import importlib
+import os
 import sys
 from collections.abc import Iterable
 from importlib.util import find_spec
@@ -98,6 +99,9 @@ def run(module: str) -> None:
     except KeyboardInterrupt:
         print(f"\n{sys.argv[0]}: interrupted", file=sys.stderr)
         raise SystemExit(130) from None
+    except BrokenPipeError:  # `| head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
     except ModuleNotFoundError as error:
         package = (error.name or module).partition(".")[0]
         if package in ("xdistill_encoder", "distillation", "policy_examples") or find_spec(package):

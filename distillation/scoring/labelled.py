@@ -1,9 +1,8 @@
 """A labelled bank beside labelled queries."""
 
-import os
 from collections.abc import Sequence
 
-from distillation.datasets import HUB_ID, LabelledImages, local_places, open_labelled
+from distillation.datasets import LabelledImages, open_labelled, places
 
 
 def open_bank_and_queries(
@@ -18,18 +17,13 @@ def open_bank_and_queries(
     Raises:
         ValueError: see `open_labelled`; the two have different classes, or share a file or the split of a Hub dataset.
     """
-    for each in queries:
-        on_hub = HUB_ID.fullmatch(each) and not os.path.exists(each)
-        if each in bank and not (on_hub and bank_split != queries_split):
-            place = f"the split {queries_split!r} of {each}" if on_hub else each
-            raise ValueError(
-                f"queries: {place} is the bank too, in which each query finds itself; "
-                "name another split, dataset or file"
-            )
-    opened = open_labelled(bank, bank_split), open_labelled(queries, queries_split)
-    shared = sorted(local_places(bank) & local_places(queries))
+    shared = places(bank, bank_split) & places(queries, queries_split)
     if shared:
-        raise ValueError(f"queries: {shared[0]} is in the bank too, in which each query finds itself; name others")
+        raise ValueError(
+            f"queries: {min(shared)} is in the bank too, in which each query finds itself; "
+            "name another split, dataset or file"
+        )
+    opened = open_labelled(bank, bank_split), open_labelled(queries, queries_split)
     check_labels(*opened)
     return opened
 

@@ -81,11 +81,11 @@ def as_images(values: np.ndarray, scale: float | None, size_px: int | None, wher
 
 def resize(images: np.ndarray, size_px: int) -> np.ndarray:
     """(L, H, W, 3) uint8 -> (L, size_px, size_px, 3), antialiased."""
-    import torch
-    from torch.nn.functional import interpolate
-
     if images.shape[1:3] == (size_px, size_px):
         return images
+    import torch  # which simulators' processes do not need, unless they resize
+    from torch.nn.functional import interpolate
+
     frames = torch.from_numpy(images.copy()).permute(0, 3, 1, 2)
     resized = interpolate(frames, (size_px, size_px), mode="bilinear", antialias=True)
     return np.ascontiguousarray(resized.permute(0, 2, 3, 1).numpy())

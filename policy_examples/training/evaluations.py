@@ -72,7 +72,6 @@ class Evaluations:
 
 def learned_task(origin: dict[str, Any], reads: tuple[str, ...]) -> TaskConfig:
     """The task as the demonstrations show it; raises ValueError where they do not say it, or its arrays were chosen."""
-    rollout.require_simulated_arrays(origin)
     needed = rollout.task_facts(reads)
     missing = [name for name in needed if origin.get(name) is None]
     if missing:
@@ -80,4 +79,5 @@ def learned_task(origin: dict[str, Any], reads: tuple[str, ...]) -> TaskConfig:
             f"eval_every_epochs: the demonstrations do not say their {', '.join(missing)}, so that nothing can be "
             "evaluated while training; leave it out, then use xdistill rollout."
         )
+    rollout.require_simulated_arrays(origin)
     return TaskConfig(**{name: origin[name] for name in needed}, rendered_px=origin.get("rendered_px"))

@@ -385,7 +385,7 @@ def test_a_run_that_fails_says_why_in_a_line_and_ends_its_workers(config):
         ({"teacher": ()}, "teacher: expected at least one"),
         ({"loss": ("patch",)}, "loss: patch compares maps and teaches the linear layer nothing; add mse"),
         ({"warmup_share": 3.0}, r"warmup_share: expected a share in \[0, 1\], got 3.0"),
-        ({"seed": -1}, "seed: expected 0 or more, got -1"),
+        ({"seed": -1}, "seed: expected 0 to 4095, got -1"),
         ({"seed": 4096}, "seed: expected 0 to 4095, got 4096"),
         ({"score_every": 0}, "score_every: expected a number above 0, got 0"),
         ({"image_size": 32, "first_image_size": 64}, "first_image_size: expected at most image_size, got 64"),

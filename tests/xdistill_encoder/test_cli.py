@@ -1,5 +1,6 @@
 import importlib
 import importlib.util
+import subprocess
 import sys
 
 import pytest
@@ -39,6 +40,16 @@ def test_an_unknown_command_lists_the_known_ones(xdistill):
         xdistill("distil")
     assert str(caught.value) == f"xdistill: no command 'distil'\n\n{cli.usage()}"
     assert all(name in cli.usage() for name in cli.COMMANDS)
+
+
+def test_a_reader_that_has_read_enough_ends_a_command_quietly():
+    command = [sys.executable, "-m", "xdistill_encoder.cli", "info", "--image-size", "32"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        process.stdout.close()
+        _, errors = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert errors == ""
 
 
 def test_the_first_word_of_several_commands_lists_them(xdistill, capsys):

@@ -42,5 +42,5 @@ def test_files_of_the_bank_are_no_queries_however_they_are_spelt(bank, spelling)
 
 
 def test_one_split_of_a_hub_dataset_as_bank_and_queries_is_refused():
-    with pytest.raises(ValueError, match="queries: the split 'train' of lab/scenes is the bank too"):
+    with pytest.raises(ValueError, match="queries: the split 'train' of lab/scenes is in the bank too"):
         open_bank_and_queries(("lab/scenes",), ("lab/scenes",), queries_split="train")
