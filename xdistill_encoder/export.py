@@ -47,7 +47,7 @@ def export_onnx(
         image_size: (H, W) in px; None: any from 33 px up.
         images: (N, 3, H, W) uint8 like those of the robot, on which exactness is measured; "int8" needs 8 or more,
             whose first three quarters set the ranges and whose last quarter is compared. None: drawn pictures.
-        opset: of ONNX; None: the newest that this torch writes.
+        opset: of ONNX; None: the one that this torch recommends.
 
     Raises:
         ValueError: unknown readout or precision, images that do not fit, or a graph that disagrees with PyTorch.
@@ -196,7 +196,7 @@ def main() -> None:
     parser.add_argument(
         "--images", type=Path, metavar="FOLDER", help="frames of the robot, as large as it sees them: needed for int8"
     )
-    parser.add_argument("--opset", type=int, help="of ONNX; default: the newest that this torch writes")
+    parser.add_argument("--opset", type=int, help="of ONNX; default: the one that this torch recommends")
     arguments = parser.parse_args()
     try:
         size = tuple(arguments.image_size) if arguments.image_size else None
