@@ -87,7 +87,8 @@ class Config:
     workers: int = 8
     """Processes that decode images, for each process that computes."""
     processes: int = 1
-    """Processes of this machine that compute targets and train, one a GPU; on several machines, run the commands that `--dry-run` prints."""
+    """Processes of this machine that compute targets and train, one a GPU; on several machines, run the commands that
+    `--dry-run` prints."""
     compile: bool = False
     """Run teacher and student through torch.compile with any preset; `cpu` does with the student."""
     output: Path = Path("runs/release")

@@ -61,8 +61,8 @@ class Config:
     """local: runs at the same time; GPUs are dealt out in turn."""
     ray_cpus: float = 2
     """ray: cores of a run."""
-    ray_gpus: float = 0
-    """ray: GPUs of a run; 0.25 puts four runs on one."""
+    ray_gpus: float | None = None
+    """ray: GPUs of a run; 0.25 puts four runs on one. None: 1 where the cluster has GPUs."""
     processes: int | None = None
     """Environments that a run plays side by side, at most a matter of rounding; None: one a core, up to 10."""
     experts: Path | None = None

@@ -197,7 +197,7 @@ def played_before(folder: Path, facts: dict[str, Any]) -> list[Episode]:
     """
     settings, ended, partial = (folder / name for name in ("rollout.json", "episodes.jsonl", "episodes.partial"))
     source = ended if ended.exists() else partial
-    if not source.exists():
+    if not source.exists() or not source.stat().st_size:  # nothing was played
         folder.mkdir(parents=True, exist_ok=True)
         settings.write_text(json.dumps(facts, indent=2) + "\n")
         return []

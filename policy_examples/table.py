@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -30,6 +30,8 @@ class Config:
     """Only rows of so many demonstrations; needed where the files have several numbers."""
     steps: Steps | None = None
     """Only rows of so many optimizer steps; `preset`: of the preset's own length, without trials by --steps."""
+    precision: Literal["bf16", "fp32"] | None = None
+    """Only rows that were trained in it; needed where an encoder has both on one task and seed."""
     metric: Metric = "best"
     """The evaluation of a run that counts: the paper's `best`, `last`, or `top5`, the mean of the five best."""
     reference: str = "xdistill"
@@ -49,7 +51,7 @@ def write_tables(config: Config) -> tuple[Path, Path]:
     rows = [row for path in config.results for row in read_rows(path)]
     if config.suite is not None:
         rows = [row for row in rows if row.task in suite_tasks(config.suite)]
-    comparison = compare(rows, config.encoders, config.preset, config.demonstrations, config.steps)
+    comparison = compare(rows, config.encoders, config.preset, config.demonstrations, config.steps, config.precision)
     reference = _reference(comparison, config.reference)
     base = config.output or config.results[0].with_suffix("")
     base.parent.mkdir(parents=True, exist_ok=True)

@@ -67,18 +67,19 @@ def compare(
     preset: str | None = None,
     demonstrations: int | None = None,
     steps: Steps | None = None,
+    precision: str | None = None,
 ) -> Comparison:
     """Choose the rows that may stand in one table.
 
     Args:
         encoders: names or labels to keep; none: all.
-        preset, demonstrations, steps: the protocol to keep; None where the rows have one alone.
+        preset, demonstrations, steps, precision: the protocol to keep; None where the rows have one alone.
 
     Raises:
         ValueError: an encoder or protocol that no row has, rows of several protocols, two rows of one run, no task and
             seed that all encoders share, encoders that were trained or evaluated differently.
     """
-    rows = choose_protocol(rows, preset, demonstrations, steps)
+    rows = choose_protocol(rows, preset, demonstrations, steps, precision)
     labels = _labels(rows)
     chosen = _chosen(labels, encoders)
     _require_unique(rows)
@@ -184,8 +185,11 @@ def _require_unique(rows: Sequence[Row]) -> None:
     for row in rows:
         run = (_identity(row), row.task, row.seed, row.shift)
         if run in seen:
+            differing = [name for name in ("steps", "precision") if getattr(seen[run], name) != getattr(row, name)]
+            found = " and ".join(f"{each.steps} steps in {each.precision}" for each in (seen[run], row))
+            choice = f"choose with {' or '.join(f'--{name}' for name in differing)}, or " if differing else ""
             raise ValueError(
-                f"csv: expected one row for {row.encoder} on {row.task} with seed {row.seed}, got two, of "
-                f"{seen[run].steps} and {row.steps} steps; choose with --steps, or remove one."
+                f"csv: expected one row for {row.encoder} on {row.task} with seed {row.seed}, got two, of {found}; "
+                f"{choice}remove one."
             )
         seen[run] = row

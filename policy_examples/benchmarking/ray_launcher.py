@@ -3,7 +3,7 @@
 import logging
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,22 +15,29 @@ LEAVING_S = 30
 
 
 def run_on_ray(
-    jobs: Sequence[Job], cpus_per_job: float, gpus_per_job: float, stop_file: Path, stopping: Callable[[], bool]
+    jobs: Sequence[Job],
+    cpus_per_job: float,
+    gpus_per_job: float | None,
+    stop_file: Path,
+    stopping: Callable[[], bool],
 ) -> Iterator[Finished]:
     """Run the jobs wherever the cluster has room; yields each as it finishes.
 
     Every machine needs the same Python, and this working folder, the logs and `stop_file` at the same paths. A fraction
-    of a GPU puts several jobs on one. Once `stopping()` says so, `stop_file` appears and every machine asks its jobs to
-    end.
+    of a GPU puts several jobs on one; None is one GPU a job where the cluster has any. Once `stopping()` says so,
+    `stop_file` appears and every machine asks its jobs to end.
 
     Raises:
-        ValueError: Ray is not installed, or no machine of the cluster has what a job asks for.
+        ValueError: Ray is not installed, no machine of the cluster has what a job asks for, or it asks for no GPU of those
+            that there are.
     """
     stop_file.parent.mkdir(parents=True, exist_ok=True)
     stop_file.unlink(missing_ok=True)
     with connected() as ray:
-        _require_room(ray.nodes(), cpus_per_job, gpus_per_job)
-        remote = ray.remote(num_cpus=cpus_per_job, num_gpus=gpus_per_job, max_retries=0)(_job_runner())
+        machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        gpus = share_of_gpus(gpus_per_job, machines)
+        _require_room(machines, cpus_per_job, gpus)
+        remote = ray.remote(num_cpus=cpus_per_job, num_gpus=gpus, max_retries=0)(_job_runner())
         running = {
             remote.remote(job.command, str(Path.cwd()), str(job.log), str(stop_file), GRACE_S): job for job in jobs
         }
@@ -113,8 +120,24 @@ def _job_runner() -> Callable[[tuple[str, ...], str, str, str, float], int | Non
     return run
 
 
-def _require_room(nodes: list[dict[str, Any]], cpus: float, gpus: float) -> None:
-    machines = [node["Resources"] for node in nodes if node["Alive"]]
+def share_of_gpus(asked: float | None, machines: Sequence[Mapping[str, float]]) -> float:
+    """GPUs of a job on machines of such resources: what was asked for, else 1 where some have GPUs.
+
+    A job of 0 GPUs sees all of its machine's, or none, as the version of Ray goes.
+
+    Raises:
+        ValueError: 0 is asked for where there are GPUs.
+    """
+    some = any(machine.get("GPU", 0) for machine in machines)
+    if asked == 0 and some:
+        raise ValueError(
+            "ray_gpus: expected a share above 0, such as 1 or 0.25, because the cluster has GPUs: with 0, every run "
+            "would take the first GPU of its machine, or none."
+        )
+    return float(some) if asked is None else asked
+
+
+def _require_room(machines: Sequence[Mapping[str, float]], cpus: float, gpus: float) -> None:
     if not any(machine.get("CPU", 0) >= cpus and machine.get("GPU", 0) >= gpus for machine in machines):
         found = "; ".join(f"{machine.get('CPU', 0):g} CPUs, {machine.get('GPU', 0):g} GPUs" for machine in machines)
         raise ValueError(

@@ -12,6 +12,8 @@ from policy_examples.benchmarking.demonstrations import SEEDS_APART
 from policy_examples.benchmarking.protocols import PROTOCOLS, PresetName
 from policy_examples.demos import FIRST_EVALUATION_SEED
 from policy_examples.encoders import EncoderName
+from xdistill_encoder.checkpoints import DEFAULT_CHECKPOINTS
+from xdistill_encoder.norms import Norm
 
 READ_POINTS = ("pointnet-dp3",)
 """Encoders that need point clouds in the demonstrations."""
@@ -56,7 +58,14 @@ def parse_encoder(text: str) -> EncoderChoice:
         )
     if chosen.get("norm") == OWN_NORMS.get(name):
         chosen.pop("norm", None)  # the same run, however it was asked for
+    if name == "xdistill" and chosen.get("checkpoint") == DEFAULT_CHECKPOINTS[_weights_norm(chosen.get("norm"))]:
+        chosen.pop("checkpoint")
     return EncoderChoice(name, **chosen)
+
+
+def _weights_norm(norm: str | None) -> Norm:
+    """What the weights of an encoder with this norm were trained with."""
+    return "group" if norm == "group" else "batch"
 
 
 @dataclass(frozen=True)
@@ -131,6 +140,11 @@ def plan_runs(
     for name, number in (("demonstrations", demonstrations), ("steps", steps)):
         if number is not None and number < 1:
             raise ValueError(f"{name}: expected 1 or more, got {number}.")
+    if demonstrations is not None and demonstrations > SEEDS_APART and len(seeds) > 1:
+        raise ValueError(
+            f"demonstrations: expected at most {SEEDS_APART} with several seeds, got {demonstrations}: a seed's "
+            f"placements begin {SEEDS_APART} after those of the seed before, so that they would share some."
+        )
     if demonstrations == PROTOCOLS[preset].demonstrations:
         demonstrations = None  # the same run, however it was asked for
     choices = [parse_encoder(text) for text in encoders]

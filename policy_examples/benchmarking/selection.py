@@ -9,12 +9,16 @@ from policy_examples.benchmarking.results import Row
 Steps = int | Literal["preset"]
 """Optimizer steps of a run; `preset`: of the preset's own length, which no `--steps` of its command changed."""
 PROTOCOL = ("preset", "demonstrations", "episodes")
-CHOICES = ("preset", "demonstrations", "steps")
+CHOICES = ("preset", "demonstrations", "steps", "precision")
 """What `xdistill table` lets the user choose."""
 
 
 def choose_protocol(
-    rows: Sequence[Row], preset: str | None = None, demonstrations: int | None = None, steps: Steps | None = None
+    rows: Sequence[Row],
+    preset: str | None = None,
+    demonstrations: int | None = None,
+    steps: Steps | None = None,
+    precision: str | None = None,
 ) -> list[Row]:
     """The rows that were asked for; what is None may be anything.
 
@@ -27,9 +31,10 @@ def choose_protocol(
         if preset in (None, row.preset)
         and demonstrations in (None, row.demonstrations)
         and (steps in (None, row.steps) or (steps == "preset" and has_preset_length(row)))
+        and precision in (None, row.precision)
     ]
     if not kept:
-        wanted = zip(CHOICES, (preset, demonstrations, steps), strict=True)
+        wanted = zip(CHOICES, (preset, demonstrations, steps, precision), strict=True)
         asked = " ".join(f"--{name} {value}" for name, value in wanted if value is not None)
         raise ValueError(f"csv: expected rows{asked and f' of {asked}'}, got {_protocols(rows) or 'no rows'}.")
     differing = [name for name in PROTOCOL if len({getattr(row, name) for row in kept}) > 1]
@@ -58,10 +63,11 @@ def require_equal_training(rows: Sequence[Row], label: Callable[[Row], str]) -> 
         for row in compared:
             other = first.setdefault((row.task, row.seed), row)
             if getattr(row, name) != getattr(other, name):
+                length = "--steps, where `preset` is the preset's own length,"
                 raise ValueError(
                     f"{name}: expected the same for every encoder on {row.task} with seed {row.seed}, got "
                     f"{getattr(other, name)} for {label(other)} and {getattr(row, name)} for {label(row)}; choose "
-                    "with --steps, where `preset` is the preset's own length, or leave one out with --encoders."
+                    f"with {'--precision' if name == 'precision' else length} or leave one out with --encoders."
                 )
 
 

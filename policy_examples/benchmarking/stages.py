@@ -49,7 +49,7 @@ def train_config(run: Run, store: Path, output: Path, processes: int) -> train.C
     choice: dict[str, Any] = {"encoder": run.encoder.name, "checkpoint": run.encoder.checkpoint}
     trap = run.encoder.norm == BATCH_NORM_TRAP
     choice |= {"norm": "batch" if trap else run.encoder.norm, "show_batch_norm_trap": trap}
-    choice |= {"readout": run.encoder.readout, "bf16": run.bf16}
+    choice |= {"readout": run.encoder.readout, "bf16": begun_precision(output) if run.bf16 is None else run.bf16}
     training = replace(
         train.PRESETS[protocol.training],
         **choice,
@@ -66,6 +66,12 @@ def train_config(run: Run, store: Path, output: Path, processes: int) -> train.C
     if every is None:
         every = -(-total_steps(training) // (epoch_steps(training) * (protocol.evaluations or 1)))  # rounded up
     return replace(training, eval_every_epochs=every)
+
+
+def begun_precision(output: Path) -> bool | None:
+    """Whether the run that lies there computes in bfloat16, on whichever machine it began; None: there is none."""
+    config = output / "config.json"
+    return json.loads(config.read_text())["config"]["bf16"] if config.exists() else None
 
 
 def epoch_steps(training: train.Config) -> int:

@@ -180,6 +180,13 @@ def test_a_command_that_played_nothing_claims_no_folder(blind, tmp_path, renderi
     assert len(rollout.run(config)) == 1
 
 
+def test_a_rollout_that_was_refused_before_its_first_episode_claims_no_folder(tmp_path):
+    assert rollout.played_before(tmp_path, {"image_size_px": 64}) == []
+    (tmp_path / "episodes.partial").touch()  # as it lies there once environments are open
+    assert rollout.played_before(tmp_path, {"image_size_px": 128}) == []
+    assert json.loads((tmp_path / "rollout.json").read_text()) == {"image_size_px": 128}
+
+
 def test_a_policy_of_unknown_origin_needs_a_task(blind):
     with pytest.raises(ValueError, match="task: the policy's demonstrations do not say it; give it on"):
         rollout.task_of(rollout.Config(), blind, origin={})

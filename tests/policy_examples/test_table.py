@@ -55,11 +55,13 @@ def test_protocols_of_one_file_are_chosen_on_the_command_line(tmp_path, monkeypa
 
     with pytest.raises(SystemExit, match="table: demonstrations: expected rows .* choose with --demonstrations"):
         run()
-    with pytest.raises(SystemExit, match="got two, of 600 and 100 steps; choose with --steps"):
+    with pytest.raises(SystemExit, match="got two, of 600 steps in bf16 and 100 steps in bf16; choose with --steps"):
         run("--demonstrations", "50")
     assert "| xdistill | 50.0 |" in run("--demonstrations", "50", "--steps", "600")
     assert "| xdistill | 50.0 |" in run("--demonstrations", "50", "--steps", "preset")
     assert "| xdistill | 0.0 |" in run("--demonstrations", "10", "--steps", "100")
+    with pytest.raises(SystemExit, match="expected rows of --demonstrations 10 --precision fp32, got preset cpu"):
+        run("--demonstrations", "10", "--precision", "fp32")
 
 
 def test_a_reference_without_rows_lists_the_encoders(results, monkeypatch):

@@ -117,9 +117,18 @@ def test_protocols_are_not_mixed():
 def test_two_rows_of_one_run_are_refused():
     rows = [row("xdistill", "reach", 0, 0.5), row("xdistill", "reach", 0, 0.6, steps=100)]
     with pytest.raises(
-        ValueError, match="one row for xdistill on reach with seed 0, got two, of 600 and 100 steps; choose with"
+        ValueError,
+        match="reach with seed 0, got two, of 600 steps in bf16 and 100 steps in bf16; choose with --steps, or",
     ):
         compare(rows)
+    other = replace(rows[0], precision="fp32")
+    with pytest.raises(
+        ValueError, match="of 600 steps in bf16 and 600 steps in fp32; choose with --precision, or remove"
+    ):
+        compare([rows[0], other])
+    assert compare([rows[0], other], precision="fp32").rows == [other]
+    with pytest.raises(ValueError, match="got two, of 600 steps in bf16 and 600 steps in bf16; remove one"):
+        compare([rows[0], rows[0]])
     shifted = replace(rows[0], shift="light", best=None, top5=None)
     assert compare([rows[0], shifted]).shifted == [shifted]
 

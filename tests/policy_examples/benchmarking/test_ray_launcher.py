@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from policy_examples.benchmarking.launchers import Job
-from policy_examples.benchmarking.ray_launcher import connected, run_on_ray
+from policy_examples.benchmarking.ray_launcher import connected, run_on_ray, share_of_gpus
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO:FutureWarning")
 
@@ -16,6 +16,19 @@ def test_without_ray_the_launcher_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ValueError, match="launcher: 'ray' needs the package ray; pip install ray, or choose 'local'"):
         next(run_on_ray([], 1, 0, tmp_path / "stop", lambda: False))
+
+
+def test_a_run_takes_a_gpu_where_the_cluster_has_some():
+    plain, with_gpus = {"CPU": 4.0}, {"CPU": 64.0, "GPU": 8.0}
+    assert share_of_gpus(None, [plain]) == 0
+    assert share_of_gpus(None, [plain, with_gpus]) == 1
+    assert share_of_gpus(0.25, [with_gpus]) == 0.25
+    assert share_of_gpus(0, [plain]) == 0
+
+
+def test_runs_that_would_all_take_the_first_gpu_are_refused():
+    with pytest.raises(ValueError, match="ray_gpus: expected a share above 0, such as 1 or 0.25, because the cluster"):
+        share_of_gpus(0, [{"CPU": 64.0, "GPU": 8.0}])
 
 
 def test_sigterm_stays_with_the_caller_when_ray_cannot_start(monkeypatch, tmp_path):

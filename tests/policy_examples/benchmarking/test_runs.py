@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from policy_examples.benchmarking.runs import EncoderChoice, Run, parse_encoder, plan_runs
+from xdistill_encoder.checkpoints import DEFAULT_CHECKPOINTS
 
 
 @pytest.mark.parametrize(
@@ -63,6 +64,13 @@ def test_an_encoders_own_norm_makes_no_other_run_and_twice_the_same_is_refused()
         plan_runs(["reach"], ["xdistill", "xdistill,norm=frozen"], [0], "cpu")
 
 
+def test_the_default_checkpoint_by_its_name_makes_no_other_run():
+    for norm, name in (("frozen", DEFAULT_CHECKPOINTS["batch"]), ("group", DEFAULT_CHECKPOINTS["group"])):
+        assert parse_encoder(f"xdistill,checkpoint={name},norm={norm}") == parse_encoder(f"xdistill,norm={norm}")
+    other = parse_encoder(f"xdistill,checkpoint={DEFAULT_CHECKPOINTS['group']}")  # of the wrong norm: its run says so
+    assert other.checkpoint == DEFAULT_CHECKPOINTS["group"]
+
+
 def test_precision_is_part_of_a_run():
     runs = [plan_runs(["reach"], ["blind"], [0], "cpu", bf16=bf16)[0] for bf16 in (None, True, False)]
     assert len({run.folder(Path("out")) for run in runs}) == 3
@@ -88,6 +96,10 @@ def test_the_presets_own_number_of_demonstrations_makes_no_other_run():
         ({"preset": "gpu"}, "preset: expected one of dp3, dp3-paper, cpu, smoke, got 'gpu'"),
         ({"steps": 0}, "steps: expected 1 or more, got 0"),
         ({"demonstrations": 0}, "demonstrations: expected 1 or more, got 0"),
+        (
+            {"demonstrations": 1001, "seeds": [0, 1]},
+            "demonstrations: expected at most 1000 with several seeds, got 1001",
+        ),
     ],
 )
 def test_impossible_plans_are_refused(changes, message):

@@ -29,6 +29,13 @@ def test_rows_are_chosen_by_demonstrations_and_steps():
     assert choose_protocol(rows, demonstrations=10, steps=100) == [TRIAL]
 
 
+def test_rows_are_chosen_by_precision():
+    other = replace(FEW, precision="fp32")
+    assert choose_protocol([FEW, other], precision="fp32") == [other]
+    with pytest.raises(ValueError, match="expected rows of --precision fp32, got preset cpu"):
+        choose_protocol([FEW], precision="fp32")
+
+
 def test_rows_of_the_presets_own_length_are_chosen_whatever_that_is():
     """A preset of epochs has as many steps as a task's demonstrations make."""
     longer = replace(FEW, task="sweep", steps=900)
@@ -57,6 +64,8 @@ def test_encoders_trained_in_another_precision_are_refused():
     with pytest.raises(ValueError, match="precision: .* with seed 0, got bf16 for xdistill and fp32 for blind"):
         require_equal_training(rows, label)
     require_equal_training([FEW, replace(rows[1], seed=1)], label)
+    with pytest.raises(ValueError, match="choose with --precision or leave one out with --encoders"):
+        require_equal_training(rows, label)
 
 
 def test_a_shift_is_one_evaluation_of_a_training_as_long_as_the_others():

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,6 +41,15 @@ def store(tmp_path_factory):
 def settings(store: Path, preset: str, **changes: object):
     run = replace(Run("reach", EncoderChoice("blind"), 2, preset), **changes)  # type: ignore[arg-type]
     return train_config(run, store, Path("out"), processes=4)
+
+
+def test_a_run_goes_on_in_the_precision_that_it_began_in(store, tmp_path):
+    """Which a machine without a matrix unit would not choose by itself."""
+    run = Run("reach", EncoderChoice("blind"), 2, "cpu")
+    assert train_config(run, store, tmp_path, processes=1).bf16 is None
+    (tmp_path / "config.json").write_text(json.dumps({"config": {"bf16": True}}))
+    assert train_config(run, store, tmp_path, processes=1).bf16 is True
+    assert train_config(replace(run, bf16=False), store, tmp_path, processes=1).bf16 is False
 
 
 def test_the_published_protocol_evaluates_twenty_episodes_every_200_epochs(store):
