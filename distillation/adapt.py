@@ -48,7 +48,8 @@ class Config:
     output: Path = Path("runs/adapt")
     """Folder for teacher cache, run, and the adapted encoder; an unfinished adaptation in it is gone on with."""
     held_out: float = 0.1
-    """Share of the frames of each camera, the last ones, and of general images that are only measured."""
+    """Share of the frames of each camera, the last ones, and of general images that are only measured. A camera is an
+    entry of --frames: give each folder or video of pictures by itself."""
     image_size: int | None = None
     """Side in px of the student's views; None: that of the encoder's distillation."""
     views_per_image: int = 4

@@ -46,7 +46,7 @@ def export_onnx(
         precision: "fp32"; "fp16", weights and arithmetic; "int8", convolutions.
         image_size: (H, W) in px; None: any from 33 px up.
         images: (N, 3, H, W) uint8 like those of the robot, on which exactness is measured; "int8" needs 8 or more,
-            whose first three quarters set the ranges and whose last quarter is compared. None: drawn pictures.
+            of every four three set the ranges, and the fourth is compared. None: drawn pictures.
         opset: of ONNX; None: the one that this torch recommends.
 
     Raises:
@@ -206,6 +206,8 @@ def main() -> None:
         encoder = XDistillResNet18.from_pretrained(arguments.encoder)
         options = {"readout": arguments.readout, "precision": arguments.precision}
         if arguments.output.suffix == ".pt2":
+            if arguments.opset is not None:
+                raise ValueError("opset: a .pt2 file has none; leave --opset out, or name a file .onnx")
             parity = export_program(encoder, arguments.output, image_size=size, images=images, **options)
         else:
             parity = export_onnx(

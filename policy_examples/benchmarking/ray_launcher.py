@@ -28,8 +28,8 @@ def run_on_ray(
     `stop_file` appears and every machine asks its jobs to end.
 
     Raises:
-        ValueError: Ray is not installed, no machine of the cluster has what a job asks for, or it asks for no GPU of those
-            that there are.
+        ValueError: Ray is not installed, no machine of the cluster has what a job asks for, or it asks for no GPU where
+            there are some.
     """
     stop_file.parent.mkdir(parents=True, exist_ok=True)
     stop_file.unlink(missing_ok=True)

@@ -53,6 +53,17 @@ def test_environments_share_the_encoder_that_they_were_given(encoder):
     assert env._saved_kwargs["encoder"] is encoder
 
 
+def test_features_do_not_depend_on_the_mode_of_a_policy_that_shares_the_encoder(random_encoder):
+    shared = random_encoder("batch").eval()
+    env = XDistillObservation(Pixels(), shared)
+    features, _ = env.reset(seed=3)
+    before = shared.trunk.bn1.running_mean.clone()
+    torch.nn.Sequential(shared).train()
+    np.testing.assert_array_equal(env.reset(seed=3)[0], features)
+    assert torch.equal(shared.trunk.bn1.running_mean, before)
+    assert shared.trunk.bn1.training
+
+
 def test_the_other_entries_of_a_dict_stay(encoder):
     space = Dict(camera=CAMERA, joints=Box(-1, 1, (3,), np.float32))
     env = XDistillObservation(Pixels(space), encoder, key="camera")

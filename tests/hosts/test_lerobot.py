@@ -172,6 +172,22 @@ def test_other_statistics_than_imagenets_and_what_an_encoder_cannot_be_are_refus
 
 
 @pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [(CAMERA, "front would be normalised with the mean"), ("observation.images.top", "expected those of .*front, got")],
+)
+def test_a_saved_policy_acts_beside_other_statistics_and_is_not_trained_with_them(kind, key, told, tmp_path):
+    """LeRobot hands a policy the statistics of a recording that goes on, or of features before they are renamed."""
+    policy = build(kind)
+    policy.save_pretrained(tmp_path / "policy")
+    stats = {key: {"mean": torch.full((3, 1, 1), 0.5), "std": torch.full((3, 1, 1), 0.2)}}
+    loaded = get_policy_class(kind).from_pretrained(tmp_path / "policy", dataset_stats=stats).eval()
+    assert torch.equal(act(loaded), act(policy))
+    with pytest.raises(ValueError, match=f"dataset_stats: .*{told}"):
+        loaded.forward({})
+
+
+@pytest.mark.parametrize("kind", TYPES)
 def test_a_policy_without_a_camera_is_refused(kind):
     inputs = {
         "observation.state": PolicyFeature(FeatureType.STATE, (4,)),

@@ -56,7 +56,28 @@ def test_a_replay_buffer_gets_features_and_gradients_where_they_are_asked_for(ra
     batch = transform(TensorDict({"pixels": pixels}, [2]))
     batch["xdistill_features"].sum().backward()
     assert encoder.trunk.conv1.weight.grad is not None
-    assert not encoder.training
+
+
+def test_features_do_not_depend_on_the_mode_of_a_policy_that_shares_the_encoder(random_encoder, pixels):
+    encoder = random_encoder("batch").eval()
+    expected = encoder(pixels)
+    before = encoder.trunk.bn1.running_mean.clone()
+    encoder.train()
+    features = XDistillTransform(encoder=encoder)(TensorDict({"pixels": pixels}, [2]))["xdistill_features"]
+    torch.testing.assert_close(features, expected)
+    assert torch.equal(encoder.trunk.bn1.running_mean, before)
+    assert encoder.training
+    assert encoder.trunk.bn1.training
+
+
+def test_gradients_for_a_frozen_encoder_are_refused():
+    acting = XDistillTransform()
+    with pytest.raises(
+        ValueError, match=r'requires_grad: the encoder is frozen, .* call encoder.unfreeze\("trunk"\) first'
+    ):
+        XDistillTransform(encoder=acting.encoder, requires_grad=True)
+    acting.encoder.unfreeze("trunk")
+    assert XDistillTransform(encoder=acting.encoder, requires_grad=True).encoder is acting.encoder
 
 
 def test_an_encoder_that_an_environment_shares_with_a_replay_buffer_goes_on_learning_there(random_encoder, pixels):

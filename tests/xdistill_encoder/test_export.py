@@ -95,6 +95,12 @@ def test_floats_are_refused_by_the_file(tmp_path, encoder):
         run(tmp_path / "encoder.onnx", torch.rand(1, 3, 64, 64))
 
 
+def test_an_opset_for_a_file_that_has_none_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["xdistill export", str(tmp_path / "encoder.pt2"), "--opset", "18"])
+    with pytest.raises(SystemExit, match="opset: a .pt2 file has none; leave --opset out, or name a file .onnx"):
+        export.main()
+
+
 @pytest.mark.parametrize("opset", [18, 20])
 def test_the_opset_is_the_one_that_was_asked_for(tmp_path, encoder, opset):
     export_onnx(encoder, tmp_path / "encoder.onnx", opset=opset, image_size=(64, 64))

@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 
+from xdistill_encoder.hosts.eval_mode import in_eval_mode
 from xdistill_encoder.hosts.needs import require_host
 from xdistill_encoder.images import MIN_SIZE_PX
 from xdistill_encoder.model import XDistillResNet18
@@ -26,7 +27,7 @@ class XDistillObservation(gymnasium.ObservationWrapper, RecordConstructorArgs):
 
     Args:
         env: whose observation is an image, or a Dict that holds one.
-        encoder: in eval mode from now on, no gradient; None: the bundled weights.
+        encoder: runs in eval mode, whatever mode it is in elsewhere, without gradient; None: the bundled weights.
         key: of the image in a Dict; None: the observation is the image.
 
     Raises:
@@ -36,7 +37,7 @@ class XDistillObservation(gymnasium.ObservationWrapper, RecordConstructorArgs):
     def __init__(self, env: gymnasium.Env, encoder: XDistillResNet18 | None = None, key: str | None = None):
         RecordConstructorArgs.__init__(self, encoder=encoder, key=key, _disable_deepcopy=True)  # one encoder for all
         gymnasium.ObservationWrapper.__init__(self, env)
-        self.encoder = ready(encoder)
+        self.encoder = XDistillResNet18.from_pretrained() if encoder is None else encoder
         self.key = key
         self.observation_space = features_space(env.observation_space, key, self.encoder.num_features)
 
@@ -55,7 +56,7 @@ class XDistillVectorObservation(VectorObservationWrapper):
 
     def __init__(self, env: VectorEnv, encoder: XDistillResNet18 | None = None, key: str | None = None):
         super().__init__(env)
-        self.encoder = ready(encoder)
+        self.encoder = XDistillResNet18.from_pretrained() if encoder is None else encoder
         self.key = key
         self.single_observation_space = features_space(env.single_observation_space, key, self.encoder.num_features)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
@@ -65,11 +66,6 @@ class XDistillVectorObservation(VectorObservationWrapper):
         if self.key is None:
             return encode(self.encoder, observations)
         return {**observations, self.key: encode(self.encoder, observations[self.key])}
-
-
-def ready(encoder: XDistillResNet18 | None) -> XDistillResNet18:
-    """The encoder, or the bundled one, in eval mode."""
-    return (XDistillResNet18.from_pretrained() if encoder is None else encoder).eval()
 
 
 def features_space(space: Space, key: str | None, num_features: int) -> Space:
@@ -99,4 +95,6 @@ def require_image(space: Space, what: str) -> None:
 def encode(encoder: XDistillResNet18, images: np.ndarray) -> np.ndarray:
     """(N, H, W, 3) uint8 -> (N, 512) float32, on the encoder's device."""
     device = next(encoder.parameters()).device
-    return encoder(torch.from_numpy(np.ascontiguousarray(images)).to(device).movedim(-1, -3)).float().cpu().numpy()
+    pixels = torch.from_numpy(np.ascontiguousarray(images)).to(device).movedim(-1, -3)
+    with in_eval_mode(encoder):
+        return encoder(pixels).float().cpu().numpy()

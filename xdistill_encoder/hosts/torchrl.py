@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from xdistill_encoder.hosts.eval_mode import in_eval_mode
 from xdistill_encoder.hosts.needs import require_host
 from xdistill_encoder.model import XDistillResNet18
 
@@ -25,12 +26,13 @@ class XDistillTransform(Transform):
 
     Args:
         in_keys, out_keys: of the pixels, of their features; one each.
-        encoder: None: the bundled weights. It is in eval mode; which of its parameters learn is left as it was.
+        encoder: runs in eval mode, whatever mode it is in elsewhere; which of its parameters learn is left as it was.
+            None: the bundled weights, frozen unless `requires_grad`.
         del_keys: leave the pixels out of the observation.
         requires_grad: let gradients reach the encoder, through `forward`; False: features come without a graph.
 
     Raises:
-        ValueError: keys that do not pair up; pixels that are no such images.
+        ValueError: keys that do not pair up; pixels that are no such images; gradients for an encoder that is frozen.
     """
 
     def __init__(
@@ -44,22 +46,22 @@ class XDistillTransform(Transform):
         if len(in_keys) != len(out_keys):
             raise ValueError(f"out_keys: expected one for each of {list(in_keys)}, got {list(out_keys)}")
         super().__init__(in_keys=list(in_keys), out_keys=list(out_keys))
-        self.encoder = (XDistillResNet18.from_pretrained() if encoder is None else encoder).eval()
+        self.encoder = XDistillResNet18.from_pretrained() if encoder is None else encoder
         self.del_keys = del_keys
         self.requires_grad = requires_grad
         if encoder is None and not requires_grad:
             self.encoder.freeze("trunk")  # one that is handed in may learn elsewhere, as in a replay buffer
-
-    def train(self, mode: bool = True) -> "XDistillTransform":
-        """The encoder stays in eval mode: an environment's statistics are not the policy's."""
-        super().train(mode)
-        self.encoder.eval()
-        return self
+        if requires_grad and not any(parameter.requires_grad for parameter in self.encoder.trunk.parameters()):
+            raise ValueError(
+                "requires_grad: the encoder is frozen, as that of an environment's own transform is; call "
+                'encoder.unfreeze("trunk") first'
+            )
 
     def _apply_transform(self, obs: Tensor) -> Tensor:
         images = obs.movedim(-1, -3) if obs.shape[-1] == 3 and obs.shape[-3] != 3 else obs
         single = images.ndim == 3
-        with torch.set_grad_enabled(self.requires_grad and torch.is_grad_enabled()):
+        gradient = self.requires_grad and torch.is_grad_enabled()
+        with torch.set_grad_enabled(gradient), in_eval_mode(self.encoder):
             features = self.encoder(images[None] if single else images)
         return features[0] if single else features
 

@@ -46,26 +46,31 @@ def place_in_act(policy: ACTPolicy, encoder: XDistillResNet18) -> None:
     policy.model.backbone = IntermediateLayerGetter(encoder.trunk, return_layers={"layer4": "feature_map"})
 
 
-def require_imagenet_normalisation(
-    cameras: Sequence[str], mapping: dict[str, Any], dataset_stats: dict[str, dict[str, Any]] | None
-) -> None:
-    """Raise a ValueError where LeRobot would hand on images that are not normalised with ImageNet's mean and std.
-
-    Args:
-        cameras: keys of the images.
-        mapping: the policy's `normalization_mapping`.
-        dataset_stats: what LeRobot normalises with; None: unknown.
-    """
+def require_normalised_images(mapping: dict[str, Any]) -> None:
+    """Raise a ValueError for a `normalization_mapping` by which images are not normalised by mean and std."""
     mode = str(getattr(mapping.get("VISUAL"), "value", mapping.get("VISUAL")))
     if mode != "MEAN_STD":
         raise ValueError(f"normalization_mapping: the encoder needs VISUAL to be MEAN_STD, got {mode}")
-    for camera in cameras:
-        if dataset_stats is None or camera not in dataset_stats:
-            continue
+
+
+def wrong_statistics(cameras: Sequence[str], dataset_stats: dict[str, dict[str, Any]] | None) -> str | None:
+    """Why these statistics do not normalise the images of these keys with ImageNet's mean and std; None: they do.
+
+    Args:
+        dataset_stats: what LeRobot normalises with; None: unknown, about which nothing is said.
+    """
+    for camera in cameras if dataset_stats is not None else ():
+        if camera not in dataset_stats:
+            return (
+                f"dataset_stats: expected those of {camera}, got {', '.join(dataset_stats) or 'none'}: LeRobot renames "
+                "features by rename_map and not their statistics, so that images would stay as they are; rename the "
+                "features of the data set"
+            )
         for name, wanted in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
             found = torch.as_tensor(dataset_stats[camera][name]).flatten().tolist()
             if len(found) != 3 or any(abs(a - b) > 1e-3 for a, b in zip(found, wanted, strict=True)):
-                raise ValueError(
+                return (
                     f"dataset_stats: {camera} would be normalised with the {name} {found}, the encoder needs "
                     f"ImageNet's {list(wanted)}: train with --dataset.use_imagenet_stats=true, LeRobot's default"
                 )
+    return None

@@ -18,8 +18,9 @@ from xdistill_encoder.finetuning import TRUNK_STAGES, named_stages
 from xdistill_encoder.hosts.lerobot.backbones import (
     place_in_act,
     place_in_diffusion,
-    require_imagenet_normalisation,
+    require_normalised_images,
     rgb_encoders,
+    wrong_statistics,
 )
 from xdistill_encoder.model import XDistillResNet18
 
@@ -52,16 +53,42 @@ class XDistillDiffusionConfig(DiffusionConfig):
         super().__post_init__()
 
 
-class XDistillDiffusionPolicy(DiffusionPolicy):
+class ImageNetStatistics:
+    """Of a policy: images must come to it normalised with ImageNet's mean and std."""
+
+    _refused: str | None = None
+
+    def require_statistics(self: Any, dataset_stats: dict[str, dict[str, Any]] | None, at_once: bool) -> None:
+        """Refuse other statistics, at once or when the policy is trained.
+
+        A policy that was saved comes with the statistics that it learned with. LeRobot hands it those of a data set as
+        well, and normalises with these in training alone: a recording that goes on has its own, which change nothing.
+
+        Raises:
+            ValueError: images that are not normalised by mean and std; other statistics, `at_once`.
+        """
+        require_normalised_images(self.config.normalization_mapping)
+        self._refused = wrong_statistics(list(self.config.image_features), dataset_stats)
+        if at_once and self._refused:
+            raise ValueError(self._refused)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """LeRobot's loss; raises a ValueError for statistics that are not ImageNet's."""
+        if self._refused:
+            raise ValueError(self._refused)
+        return super().forward(*args, **kwargs)  # type: ignore[misc]
+
+
+class XDistillDiffusionPolicy(ImageNetStatistics, DiffusionPolicy):
     """LeRobot's Diffusion Policy; crop, spatial softmax and everything after the backbone are LeRobot's.
 
     Args:
         config: of the type `xdistill_diffusion`.
-        dataset_stats: what LeRobot normalises with; images must get ImageNet's mean and std.
+        dataset_stats: what LeRobot normalises with; images must get ImageNet's mean and std. None: not checked.
         load_encoder: False leaves the encoder random, for weights that come from a checkpoint of the policy.
 
     Raises:
-        ValueError: another normalisation, no such checkpoint, no camera.
+        ValueError: another normalisation (of a policy that is loaded: in `forward`), no such checkpoint, no camera.
     """
 
     config_class = XDistillDiffusionConfig
@@ -76,7 +103,7 @@ class XDistillDiffusionPolicy(DiffusionPolicy):
     ):
         require_cameras(config)
         super().__init__(config, **kwargs)
-        require_imagenet_normalisation(list(config.image_features), config.normalization_mapping, dataset_stats)
+        self.require_statistics(dataset_stats, at_once=load_encoder)
         place_in_diffusion(self, build_encoder(config, load_encoder))
 
     def get_optim_params(self) -> Any:
@@ -97,7 +124,7 @@ class XDistillDiffusionPolicy(DiffusionPolicy):
 
 
 def make_xdistill_diffusion_pre_post_processors(config: Any, dataset_stats: Any = None) -> Any:
-    """Those of LeRobot's Diffusion Policy; LeRobot looks for this name."""
+    """Those of LeRobot's Diffusion Policy; LeRobot 0.6 looks for this name, 0.4 recognises the configuration."""
     return make_diffusion_pre_post_processors(config, dataset_stats=dataset_stats)
 
 
@@ -121,7 +148,7 @@ class XDistillACTConfig(ACTConfig):
         super().__post_init__()
 
 
-class XDistillACTPolicy(ACTPolicy):
+class XDistillACTPolicy(ImageNetStatistics, ACTPolicy):
     """LeRobot's ACT; the encoder learns at `optimizer_lr_backbone`.
 
     Args and errors are those of `XDistillDiffusionPolicy`.
@@ -139,7 +166,7 @@ class XDistillACTPolicy(ACTPolicy):
     ):
         require_cameras(config)
         super().__init__(config, **kwargs)
-        require_imagenet_normalisation(list(config.image_features), config.normalization_mapping, dataset_stats)
+        self.require_statistics(dataset_stats, at_once=load_encoder)
         place_in_act(self, build_encoder(config, load_encoder))
 
     @classmethod
@@ -149,7 +176,7 @@ class XDistillACTPolicy(ACTPolicy):
 
 
 def make_xdistill_act_pre_post_processors(config: Any, dataset_stats: Any = None) -> Any:
-    """Those of LeRobot's ACT; LeRobot looks for this name."""
+    """Those of LeRobot's ACT; LeRobot 0.6 looks for this name, 0.4 recognises the configuration."""
     return make_act_pre_post_processors(config, dataset_stats=dataset_stats)
 
 

@@ -8,7 +8,7 @@ from lerobot.policies.act.modeling_act import ACTPolicy
 from lerobot.policies.diffusion.modeling_diffusion import DiffusionPolicy
 
 from xdistill_encoder.hosts.lerobot.backbones import (
-    require_imagenet_normalisation,
+    require_normalised_images,
     rgb_encoders,
     sequential_state,
 )
@@ -42,7 +42,7 @@ def use_encoder(policy: DiffusionPolicy | ACTPolicy, checkpoint: str | Path | No
             "pretrained_backbone_weights: expected None, because LeRobot downloads what it names whenever the policy "
             f"is built or loaded, got {config.pretrained_backbone_weights!r}; build the policy with None"
         )
-    require_imagenet_normalisation(list(config.image_features), config.normalization_mapping, dataset_stats=None)
+    require_normalised_images(config.normalization_mapping)
     if isinstance(policy, ACTPolicy):
         trunk = XDistillResNet18.from_pretrained(checkpoint, norm="frozen").trunk
         policy.model.backbone.load_state_dict(trunk.state_dict(), strict=True)
