@@ -79,6 +79,8 @@ def explain(config: Config, device: torch.device) -> dict[str, Any]:
     torch.manual_seed(config.seed)
     images = open_labelled(config.images, config.split)
     shown = most_frequent(images.labels, config.classes)
+    if len(shown) < 2:
+        raise ValueError(f"images: expected two classes or more, got {len(shown)}, which is told from nothing")
     candidates = np.flatnonzero(np.isin(images.labels, shown))
     places = candidates[spread(len(candidates), config.most)].tolist()
     labels = np.searchsorted(shown, images.labels[places])
@@ -116,12 +118,14 @@ def most_frequent(labels: np.ndarray, count: int) -> np.ndarray:
 
 
 def class_names(images: LabelledImages, shown: Sequence[int] | np.ndarray) -> list[str]:
-    """What classes are called; ImageNet's WordNet ids ("n01440764") in words."""
+    """What classes are called, each otherwise; ImageNet's WordNet ids ("n01440764") in words."""
     if images.names is None:
         return [f"class {number}" for number in shown]
     ids = set(ImageNetInfo().label_names())
     names = [images.names[number] for number in shown]
-    return [ImageNetInfo().label_name_to_description(name).split(",")[0] if name in ids else name for name in names]
+    words = [ImageNetInfo().label_name_to_description(name).split(",")[0] if name in ids else name for name in names]
+    # ImageNet has two cranes, a bird and a machine
+    return [f"{word} ({name})" if words.count(word) > 1 else word for word, name in zip(words, names, strict=True)]
 
 
 def main() -> None:

@@ -42,7 +42,7 @@ class Config:
     teacher: str | None = None
     """Spec, "timm/<model>", "hf/<org>/<name>" or a folder, whose patch tokens are drawn beside; None: none."""
     image_size: int | None = None
-    """Side in px of an encoder's images; twice the side, twice the positions. None: as it was distilled, or 224."""
+    """Side in px of an encoder's images: twice of it, four times the positions. None: as it was distilled, or 224."""
     teacher_image_size: int | None = None
     """Side in px of the teacher's images; None: that of its configuration."""
     embedding: Embedding = "cls"

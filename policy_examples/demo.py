@@ -45,6 +45,11 @@ class Config:
     image_size_px: int = 96
     """Height and width of a frame."""
 
+    def __post_init__(self) -> None:
+        for name in ("steps", "episodes", "image_size_px"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: expected 1 or more, got {getattr(self, name)}.")
+
 
 def run(config: Config) -> float | None:
     """Demonstrations, fine-tuning, evaluation, video; returns the success rate, or None if training was stopped.
@@ -146,10 +151,10 @@ def report(config: Config, training: train.Config, success: float, seconds: floa
 def main() -> None:
     """`xdistill demo`."""
     keep_freed_memory()
-    config = tyro.cli(Config, prog="xdistill demo", description="Encoder to working policy in minutes.")
     try:
+        config = tyro.cli(Config, prog="xdistill demo", description="Encoder to working policy in minutes.")
         success = run(config)
-    except (ValueError, FloatingPointError, ChildProcessError, RenderingError) as error:
+    except (ValueError, OSError, FloatingPointError, ChildProcessError, RenderingError) as error:
         raise SystemExit(f"xdistill demo: {error}") from error
     except KeyboardInterrupt:
         success = None

@@ -1,5 +1,6 @@
 """Measures how long a policy takes to decide on its next actions."""
 
+import math
 import statistics
 import time
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 import torch
 import tyro
 from torch import Tensor
+from torch._dynamo.exc import TorchDynamoException
 
 from policy_examples.policy import DiffusionPolicy
 from policy_examples.policy_shape import is_camera
@@ -44,6 +46,7 @@ class Latency:
 
     median_ms: float
     p95_ms: float
+    """Within which 95 of 100 chunks are decided."""
     action_steps: int
     """Ta: actions in a chunk."""
 
@@ -72,9 +75,9 @@ def measure(policy: DiffusionPolicy, observation: dict[str, Tensor], chunks: int
         began = time.perf_counter()
         policy.predict_action({key: values.to(device) for key, values in observation.items()}).cpu()
         times_ms.append(1000 * (time.perf_counter() - began))
-    timed = sorted(times_ms[warmup:])
-    p95 = timed[min(len(timed) - 1, round(0.95 * len(timed)))]
-    return Latency(statistics.median(timed), p95, policy.shape.action_steps)
+    ranked = sorted(times_ms[warmup:])
+    p95 = ranked[math.ceil(0.95 * len(ranked)) - 1]
+    return Latency(statistics.median(ranked), p95, policy.shape.action_steps)
 
 
 def made_up_observation(policy: DiffusionPolicy, origin: dict[str, Any], seed: int = 0) -> dict[str, Tensor]:
@@ -97,7 +100,7 @@ def run(config: Config) -> None:
     """Print a line for each device, without and with torch.compile.
 
     Raises:
-        ValueError: no policy there.
+        ValueError: no policy there, or torch.compile fails.
     """
     if config.threads is not None:
         torch.set_num_threads(config.threads)
@@ -106,11 +109,21 @@ def run(config: Config) -> None:
         for compiled in (False, True) if config.compiled else (False,):
             policy, origin = DiffusionPolicy.load(config.policy)
             policy.to(device)
-            if compiled:
-                policy.compile_networks()
-            latency = measure(policy, made_up_observation(policy, origin), config.chunks, config.warmup)
+            latency = timed(policy, made_up_observation(policy, origin), compiled, config)
             name = torch.cuda.get_device_name() if device == "cuda" else f"CPU, {torch.get_num_threads()} threads"
             print(f"{name}, {'torch.compile' if compiled else 'eager'}: {latency}", flush=True)
+
+
+def timed(policy: DiffusionPolicy, observation: dict[str, Tensor], compiled: bool, config: Config) -> Latency:
+    """The latency of one line; raises ValueError where torch.compile fails, as without a C++ compiler."""
+    if not compiled:
+        return measure(policy, observation, config.chunks, config.warmup)
+    policy.compile_networks()
+    try:
+        return measure(policy, observation, config.chunks, config.warmup)
+    except TorchDynamoException as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(f"compiled: torch.compile failed ({reason}); leave it out with --no-compiled.") from error
 
 
 def main() -> None:

@@ -196,8 +196,10 @@ def played_before(folder: Path, facts: dict[str, Any]) -> list[Episode]:
         ValueError: another rollout's episodes lie there.
     """
     settings, ended, partial = (folder / name for name in ("rollout.json", "episodes.jsonl", "episodes.partial"))
-    source = ended if ended.exists() else partial
-    if not source.exists() or not source.stat().st_size:  # nothing was played
+    lines = max(
+        map(whole_lines, (ended, partial)), key=len
+    )  # a demo that is asked for more episodes goes on in partial
+    if not lines:
         folder.mkdir(parents=True, exist_ok=True)
         settings.write_text(json.dumps(facts, indent=2) + "\n")
         return []
@@ -206,8 +208,13 @@ def played_before(folder: Path, facts: dict[str, Any]) -> list[Episode]:
         changed = [name for name in found if found[name] != facts.get(name)]
         changes = "".join(f", {name} {found[name]!r} -> {facts.get(name)!r}" for name in changed)
         raise ValueError(f"output: {folder} holds the episodes of another rollout{changes}; name another folder.")
-    lines = source.read_text().splitlines(keepends=True)
-    return [Episode(**json.loads(line)) for line in lines if line.endswith("\n")]  # killed processes may leave a part
+    return [Episode(**json.loads(line)) for line in lines]
+
+
+def whole_lines(path: Path) -> list[str]:
+    """Of a file, without the part of one that a killed process may leave; none where there is no file."""
+    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+    return [line for line in lines if line.endswith("\n")]
 
 
 def run(config: Config) -> list[Episode]:

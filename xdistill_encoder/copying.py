@@ -1,6 +1,7 @@
 """`xdistill copy`: a recipe folder into the user's own."""
 
 import argparse
+import shlex
 import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -40,6 +41,6 @@ def main() -> None:
         target = copy_recipe(arguments.recipe, arguments.destination)
     except OSError as error:
         raise SystemExit(f"xdistill copy: {error}") from error
-    command = f"cd {target.parent.resolve()} && python -m {arguments.recipe}.train --help"
+    command = f"cd {shlex.quote(str(target.parent.resolve()))} && python -m {arguments.recipe}.train --help"
     print(f"{target} is yours to change; it runs with: {command}")
     print("the commands of `xdistill` go on running the installed one")

@@ -42,10 +42,11 @@ def draw_classes(
     """
     width = max(2, len(panels)) * SIDE_INCHES
     figure = Figure(figsize=(width, SIDE_INCHES + 1.1), layout="constrained", dpi=120)
+    plain = [name.replace("$", r"\$") for name in names]  # matplotlib reads a formula between two of them
     grid = figure.subplots(1, len(panels), squeeze=False)
     handles = {}
     for axes, panel in zip(grid[0], panels, strict=True):
-        for place, name in enumerate(names):
+        for place, name in enumerate(plain):
             shown = panel.points[labels == place]
             colour, marker = colormaps["tab10"](place % 10), MARKERS[place // 10]
             handles[name] = axes.scatter(

@@ -3,7 +3,7 @@
 import csv
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from policy_examples.explain.feature_columns import Column, columns, demonstrati
 from policy_examples.explain.projections import pca, tsne
 from policy_examples.explain.silhouette import silhouette
 from policy_examples.explain.staged_frames import StagedFrames, StagesFrom, open_staged
+from policy_examples.formats.episodes import Selection
 from policy_examples.provenance import command, commit
 
 COLUMNS: tuple[str, ...] = ("encoder", "method", "silhouette", "low", "high", "frames", "episodes", "stages")
@@ -32,6 +33,8 @@ class Config:
     demos: tuple[Path, ...] = ()
     """Demonstrations; of several tasks, the tasks follow each other as the stages of one long one. None: those that the
     policies learned from, or demonstrations.zarr."""
+    selection: Selection = field(default_factory=Selection)
+    """Which of their cameras and arrays; of those that policies learned from, what these read."""
     encoders: tuple[str, ...] = ("xdistill", "resnet18-scratch")
     """Encoders of the benchmark by name, with `=CHECKPOINT` after it for another one than its own; may be none."""
     policies: tuple[Path, ...] = ()
@@ -56,6 +59,8 @@ class Config:
         for name, least in {"parts": 2, "frames_per_episode": 2, "bootstrap": 1, "perplexity": 1}.items():
             if getattr(self, name) < least:
                 raise ValueError(f"{name}: expected {least} or more, got {getattr(self, name)}.")
+        if self.selection != Selection() and not self.demos and self.policies:
+            raise ValueError("selection: the policies' own demonstrations have theirs; name others with --demos.")
 
 
 def explain(config: Config) -> list[dict[str, Any]]:
@@ -63,17 +68,19 @@ def explain(config: Config) -> list[dict[str, Any]]:
 
     Raises:
         ValueError: demonstrations, encoders or policies that are missing or do not fit together.
+        OSError: the output cannot be written.
         RenderingError: MuJoCo cannot be opened, which tells the experts' stages.
     """
     compared = columns(config.encoders, config.policies, config.seed)
-    demos = config.demos or demonstrations_of(config.policies) or (Path("demonstrations.zarr"),)
-    frames = open_staged(demos, config.stages, config.parts, config.frames_per_episode)
+    sources = [(path, config.selection) for path in config.demos] or list(demonstrations_of(config.policies))
+    sources = sources or [(Path("demonstrations.zarr"), config.selection)]
+    frames = open_staged(sources, config.stages, config.parts, config.frames_per_episode)
+    config.output.mkdir(parents=True, exist_ok=True)
     drawn, rows = [], []
     for column in compared:
         panels, scored = look_at(column, frames, config)
         drawn.append((column.name, panels))
         rows += scored
-    config.output.mkdir(parents=True, exist_ok=True)
     tasks = ", then ".join(dict.fromkeys(stage.task for stage in frames.stages))
     count = f"{len(frames.labels)} frames of {len(np.unique(frames.episodes))} demonstrations"
     draw_embedding(
@@ -145,7 +152,7 @@ def main() -> None:
     try:
         config = tyro.cli(Config, prog="xdistill explain embedding", description=description)
         rows = explain(config)
-    except (ValueError, RenderingError) as error:
+    except (ValueError, OSError, RenderingError) as error:
         raise SystemExit(f"xdistill explain embedding: {error}") from error
     for row in rows:
         interval = "" if row["low"] is None else f" [{row['low']:.3f}, {row['high']:.3f}]"

@@ -85,7 +85,8 @@ def look(stage: Stage, stages: Sequence[Stage]) -> tuple[str, str]:
     """Colour and marker: of one task both tell the stage; of several, the colour tells the task."""
     tasks = list(dict.fromkeys(other.task for other in stages))
     colour = tasks.index(stage.task) if len(tasks) > 1 else stage.number - 1
-    return COLOURS[colour % len(COLOURS)], MARKERS[(stage.number - 1) % len(MARKERS)]
+    turn = 0 if len(tasks) > 1 else (stage.number - 1) // len(COLOURS)  # past the last colour, the next marker
+    return COLOURS[colour % len(COLOURS)], MARKERS[(stage.number - 1 + turn) % len(MARKERS)]
 
 
 def key(colour: str, marker: str) -> Any:

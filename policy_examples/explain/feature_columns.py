@@ -16,6 +16,7 @@ from tqdm import tqdm
 from policy_examples.augmentation import centre_crop
 from policy_examples.encoders import EncoderName, PolicyEncoder, load_encoder
 from policy_examples.explain.seeing_policies import seeing_policies
+from policy_examples.formats.episodes import Selection
 from policy_examples.policy import DiffusionPolicy
 from policy_examples.policy_files import read_config
 from policy_examples.policy_shape import PolicyShape
@@ -97,8 +98,8 @@ def by_name(spec: str, seed: int) -> Column:
 
 
 def names_of(folders: Sequence[Path]) -> list[str]:
-    """Their runs, by what of the paths differs."""
-    places = [(folder.parent if folder.name in ("policy", "best") else folder).resolve() for folder in folders]
+    """Their runs, by what of the paths differs; a run's `best` keeps its name."""
+    places = [(folder.parent if folder.name == "policy" else folder).resolve() for folder in folders]
     return [place.relative_to(commonpath([other.parent for other in places])).as_posix() for place in places]
 
 
@@ -121,7 +122,13 @@ def encoder_before(folder: Path, saved: dict[str, Any], origin: dict[str, Any]) 
     """The encoder from which a policy's fine-tuning started; a random one is drawn again from the run's seed."""
     seed = 0 if saved["origin"] is not None else seed_of(folder)
     settings = {key: saved[key] for key in ("norm", "readout", "image_size_px")}
-    return seeded(seed, saved["name"], origin.get("checkpoint"), **settings)
+    encoder = seeded(seed, saved["name"], origin.get("checkpoint"), **settings)
+    if encoder.saved["origin"] != saved["origin"]:
+        raise ValueError(
+            f"policies: {folder} started from {saved['origin']!r}, its checkpoint holds {encoder.saved['origin']!r} "
+            "now, so that what it was before fine-tuning cannot be shown."
+        )
+    return encoder
 
 
 def seed_of(folder: Path) -> int:
@@ -139,21 +146,32 @@ def seed_of(folder: Path) -> int:
         ) from error
 
 
-def demonstrations_of(policies: Sequence[Path]) -> tuple[Path, ...]:
-    """Where the runs of policies read their demonstrations, each place once.
+def demonstrations_of(policies: Sequence[Path]) -> tuple[tuple[Path, Selection], ...]:
+    """Where the runs of policies read their demonstrations, and what of them, each once.
 
     Raises:
-        ValueError: no policy in a folder, or a run's config.json is not beside its policy.
+        ValueError: no policy in a folder, a run's config.json is not beside its policy, or runs of one task learned
+            from different demonstrations.
     """
-    found = {}
+    found: dict[tuple[Path, Selection], str] = {}
     for folder in seeing_policies(policies):
         try:
-            found[Path(run_config(folder)["demos"])] = None
+            config = run_config(folder)
+            taken = config.get("selection", {}).items()
+            selection = Selection(**{name: tuple(value) if isinstance(value, list) else value for name, value in taken})
+            found[Path(config["demos"]), selection] = str(read_config(folder)["origin"].get("task", config["demos"]))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ValueError(
                 f"demos: those of {folder} are named in the run's config.json beside it, which cannot be read "
                 f"({error!r}); name them with --demos."
             ) from error
+    for task in found.values():
+        stores = [str(path) for (path, _), of in found.items() if of == task]
+        if len(stores) > 1:
+            raise ValueError(
+                f"demos: the policies of {task} learned from different demonstrations, {', '.join(stores)}; name those "
+                "to look at with --demos."
+            )
     return tuple(found)
 
 

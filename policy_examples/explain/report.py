@@ -54,8 +54,11 @@ def write_report(config: Config) -> Path:
 
     Raises:
         ValueError: a folder that holds no run or lacks what was asked for, a damaged file.
+        OSError: the page cannot be written there.
     """
     runs = read_runs(config.runs)
+    path = config.output or config.runs[0] / "report.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
     given = open_explanations(config.saliency, config.embedding, config.scorecard)
     within = [explanations_within(run.folder) for run in runs]
     budget = Budget(video=round(config.video_mb * 1e6), page=round(config.page_mb * 1e6))
@@ -68,9 +71,7 @@ def write_report(config: Config) -> Path:
         sections.append(Section(anchor(run), run.name, run.name, content))
     sections += explained_sections(given, budget, pictures)
     sections.append(Section("paper", "The paper's numbers", "Beside the paper's numbers", paper_part(runs)))
-    path = config.output or config.runs[0] / "report.html"
     text = page(config.title or title_of(runs), lead_of(runs), sections, made_by())
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text(text, encoding="utf-8")
     partial.replace(path)
@@ -115,7 +116,7 @@ def main() -> None:
     try:
         config = tyro.cli(Config, prog="xdistill report", description=description)
         path = write_report(config)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise SystemExit(f"xdistill report: {error}") from error
     print(f"report: {path} ({path.stat().st_size / 1e6:.1f} MB)")
 

@@ -2,6 +2,7 @@
 
 import json
 import platform
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -50,16 +51,16 @@ class Config:
     """For `action`: one dimension, such as 2 for MetaWorld's z; None sums over all."""
     noises: int = 4
     """Over which the target is a mean; the same at each frame, for each policy."""
-    seed: int = FIRST_EVALUATION_SEED
-    """Placement seed of the episode, which the first policy plays."""
+    seed: int | None = None
+    """Placement seed of the episode, which the first policy plays; None: the first one of evaluation."""
     shift: ShiftName | None = None
     """What differs in it from the demonstrations' scene; None is nothing."""
     demos: Path | None = None
     """Take the frames of demonstrations instead, in any format that `xdistill finetune` reads."""
     selection: Selection = field(default_factory=Selection)
     """Which of their cameras and arrays."""
-    episode: int = 0
-    """Which of the demonstrations."""
+    episode: int | None = None
+    """Which of the demonstrations; None: the first."""
     camera: str | None = None
     """Whose frames are explained, such as image_wrist, where policies read several, for which demonstrations are
     needed; None: the first that the first policy reads."""
@@ -77,17 +78,36 @@ class Config:
         for name in ("every", "columns"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected 1 or more, got {getattr(self, name)}.")
+        if self.demos is not None and (self.seed, self.shift) != (None, None):
+            raise ValueError("seed, shift: they are of an episode that is played; leave them out beside --demos.")
+        if self.demos is None and (self.episode is not None or self.selection != Selection()):
+            raise ValueError("episode, selection: they are of demonstrations; name these with --demos.")
 
 
 def run(config: Config) -> list[Focus]:
-    """Explain every policy on the same frames, write the folder; returns the numbers of all maps.
+    """Explain every policy on the same frames, write the folder, whole or not at all; returns the numbers of all maps.
 
     Raises:
         ValueError: no policy there, one that reads no image, policies, cameras or demonstrations that do not fit
             together, an output folder that exists.
+        OSError: the output folder cannot be written.
         RenderingError: this machine cannot render without a window.
     """
     require_free(config.output)
+    folder = config.output.with_name(f".{config.output.name}.partial")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        rows = write(config, folder)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    folder.rename(config.output)
+    return rows
+
+
+def write(config: Config, folder: Path) -> list[Focus]:
+    """As `run`, into a folder that is there."""
     target = Target(config.target, config.action_dimension, config.noises)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     subjects = find_subjects(config.policies)
@@ -101,13 +121,13 @@ def run(config: Config) -> list[Focus]:
     maps = explain(subjects, recording, target, config.methods, steps, camera, device)
 
     masks = None if recording.masks is None else recording.masks[steps]
+    crops = {subject.label: subject.crop_px for subject in subjects}
     rows = [
-        focus_of(step, method, encoder, values[index], None if masks is None else masks[index])
+        focus_of(step, method, encoder, values[index], None if masks is None else masks[index], crops[encoder])
         for (method, encoder), values in maps.items()
         for index, step in enumerate(steps)
     ]
-    frames, folder = recording.cameras[camera][steps], config.output
-    folder.mkdir(parents=True)
+    frames = recording.cameras[camera][steps]
     of = target.of if target.dimension is None else f"{target.of} {target.dimension}"
     where = "" if camera == "image" else f", camera {camera}"
     draw_strip(frames, masks, maps, rows, steps, f"{recording.source}{where}; saliency of {of}", folder / "strip.png",
@@ -116,14 +136,14 @@ def run(config: Config) -> list[Focus]:
     fps = recording.actions_per_second or ASSUMED_FPS
     film(frames, masks, maps, steps, config.every, fps, folder / "saliency.mp4")
     write_csv(rows, folder / "saliency.csv")
-    write_summary(config, subjects, recording, rows)
+    write_summary(config, folder, subjects, recording, rows)
     return rows
 
 
 def frames_of(config: Config, first: Subject, device: torch.device) -> Recording:
     """The demonstration that was named, else the episode that the first policy plays; raises ValueError as `run`."""
     if config.demos is not None:
-        return record_demonstration(config.demos, config.selection, config.episode, config.masks)
+        return record_demonstration(config.demos, config.selection, config.episode or 0, config.masks)
     if first.origin.get("task") is None:
         raise ValueError(
             f"policies: {first.folder} does not say which task it learned, so that no episode of it can be played; "
@@ -136,7 +156,8 @@ def frames_of(config: Config, first: Subject, device: torch.device) -> Recording
         )
     policy = first.load(device)
     task = rollout.task_of(rollout.Config(shift=config.shift), policy, first.origin)
-    return record_episode(policy, task, config.seed, config.masks)
+    seed = FIRST_EVALUATION_SEED if config.seed is None else config.seed
+    return record_episode(policy, task, seed, config.masks)
 
 
 def require_fitting(subject: Subject, recording: Recording, target: Target, camera: str) -> None:
@@ -191,7 +212,9 @@ def explain(
     return {key: np.stack(values) for key, values in maps.items()}
 
 
-def write_summary(config: Config, subjects: Sequence[Subject], recording: Recording, rows: Sequence[Focus]) -> None:
+def write_summary(
+    config: Config, folder: Path, subjects: Sequence[Subject], recording: Recording, rows: Sequence[Focus]
+) -> None:
     """summary.json: means over the episode, with everything that decided them."""
     summary = {
         "frames": recording.source,
@@ -206,9 +229,7 @@ def write_summary(config: Config, subjects: Sequence[Subject], recording: Record
         "python": platform.python_version(),
         "versions": {name: found for name in PACKAGES if (found := installed(name)) is not None},
     }
-    partial = config.output / "summary.partial"
-    partial.write_text(json.dumps(summary, indent=2, default=str) + "\n")
-    partial.rename(config.output / "summary.json")
+    (folder / "summary.json").write_text(json.dumps(summary, indent=2, default=str) + "\n")
 
 
 def installed(package: str) -> str | None:
@@ -224,7 +245,7 @@ def main() -> None:
     try:
         config = tyro.cli(Config, prog="xdistill explain saliency", description="Show where a policy looks.")
         rows = run(config)
-    except (ValueError, RenderingError) as error:
+    except (ValueError, OSError, RenderingError) as error:
         raise SystemExit(f"xdistill explain saliency: {error}") from error
     print(*summarize(rows), sep="\n")
     print(f"pictures, film, numbers: {config.output}")

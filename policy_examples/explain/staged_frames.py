@@ -12,6 +12,7 @@ from torch import Tensor
 from policy_examples.explain.expert_stages import expert_stages
 from policy_examples.explain.stages import equal_parts
 from policy_examples.explain.stores import open_store
+from policy_examples.formats.episodes import Selection
 from policy_examples.store import Demonstrations
 from policy_examples.windows import observed_array
 
@@ -59,13 +60,16 @@ class StagedFrames:
         return torch.from_numpy(np.concatenate(taken)).movedim(-1, 1)
 
 
-def open_staged(paths: Sequence[Path], stages_from: StagesFrom, parts: int, frames_per_episode: int) -> StagedFrames:
+def open_staged(
+    sources: Sequence[tuple[Path, Selection]], stages_from: StagesFrom, parts: int, frames_per_episode: int
+) -> StagedFrames:
     """Read demonstrations, find their stages, take frames at equal distances in time.
 
     Several stores are one long task: its stages are those of the first task, then those of the second, and so on; it
     has as many episodes as the smallest store.
 
     Args:
+        sources: places of demonstrations, and what to take of them.
         stages_from: "expert", the branches of MetaWorld's scripted experts, up to the first solved step; "time",
             `parts` of equal duration.
         frames_per_episode: of each task.
@@ -73,9 +77,9 @@ def open_staged(paths: Sequence[Path], stages_from: StagesFrom, parts: int, fram
     Raises:
         ValueError: a store that is missing or damaged, or whose stages cannot be told.
     """
-    if not paths:
+    if not sources:
         raise ValueError("demos: expected one store of demonstrations or more, got none.")
-    stores = [open_store(path) for path in paths]
+    stores, paths = [open_store(path, selection) for path, selection in sources], [path for path, _ in sources]
     count = min(len(store.episode_ends) for store in stores)
     names = [str(store.origin.get("task", path.stem)) for store, path in zip(stores, paths, strict=True)]
     if len(set(names)) < len(names):

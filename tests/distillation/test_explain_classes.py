@@ -8,6 +8,7 @@ from PIL import Image
 
 from distillation.datasets import LabelledImages, open_labelled
 from distillation.explain_classes import Config, class_names, explain, main, most_frequent
+from distillation.explaining.class_figure import Panel, draw_classes
 
 CPU = torch.device("cpu")
 
@@ -59,6 +60,25 @@ def test_wordnet_ids_are_told_in_words_and_numbers_where_there_are_no_names():
     one = np.zeros(1, dtype=np.int64)
     assert class_names(LabelledImages(None, one, ("n01440764", "mug")), [0, 1]) == ["tench", "mug"]  # type: ignore
     assert class_names(LabelledImages(None, one, None), [0]) == ["class 0"]  # type: ignore
+    cranes = ("n02012849", "n03126707", "n01440764")  # a bird, a machine
+    named = class_names(LabelledImages(None, one, cranes), [0, 1, 2])  # type: ignore[arg-type]
+    assert named == ["crane (n02012849)", "crane (n03126707)", "tench"]
+
+
+def test_images_of_one_class_tell_nothing(tmp_path):
+    folder = tmp_path / "one" / "mug"
+    folder.mkdir(parents=True)
+    for number in range(4):
+        Image.new("RGB", (64, 64), (60 * number, 0, 0)).save(folder / f"{number}.png")
+    config = Config((str(folder.parent),), encoders=("random",), output=tmp_path / "out")
+    with pytest.raises(ValueError, match="images: expected two classes or more, got 1"):
+        explain(config, CPU)
+
+
+def test_a_class_may_be_called_a_formula(tmp_path):
+    panel = Panel("a", np.random.default_rng(0).normal(size=(4, 2)), 1.0)
+    draw_classes(tmp_path / "classes.png", [panel], np.array([0, 0, 1, 1]), ["a$b_$c", "mug"], 3)
+    assert (tmp_path / "classes.png").stat().st_size > 1000
 
 
 @pytest.mark.parametrize(

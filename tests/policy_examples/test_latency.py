@@ -23,6 +23,14 @@ def test_each_chunk_is_timed_after_the_warm_up():
     assert 0 < measured.median_ms <= measured.p95_ms
 
 
+def test_95_of_100_chunks_are_decided_within_p95(monkeypatch):
+    policy, times = DiffusionPolicy(BLIND, [load_encoder("blind")]).eval(), iter(range(10**6))
+    clock = iter(time for chunk in range(100) for time in (10.0 * chunk, 10.0 * chunk + 0.001 * chunk))
+    monkeypatch.setattr(latency.time, "perf_counter", lambda: next(clock, next(times)))
+    measured = latency.measure(policy, latency.made_up_observation(policy, {}), chunks=99, warmup=1)
+    assert measured.p95_ms == pytest.approx(95, abs=0.01)  # of 1, 2, ... 99 ms
+
+
 def test_control_is_at_most_as_fast_as_the_actions_of_a_chunk_over_its_time():
     measured = latency.Latency(median_ms=50, p95_ms=80, action_steps=8)
     assert measured.control_hz == 160

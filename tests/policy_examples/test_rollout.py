@@ -187,6 +187,16 @@ def test_a_rollout_that_was_refused_before_its_first_episode_claims_no_folder(tm
     assert json.loads((tmp_path / "rollout.json").read_text()) == {"image_size_px": 128}
 
 
+def test_a_demo_that_was_asked_for_more_episodes_goes_on_with_those_after_the_first(tmp_path):
+    rollout.played_before(tmp_path, {})
+    for name, count in (("episodes.jsonl", 2), ("episodes.partial", 3)):
+        lines = [json.dumps({"seed": seed, "success": True, "steps": 5}) + "\n" for seed in range(count)]
+        (tmp_path / name).write_text("".join(lines))
+    assert [episode.seed for episode in rollout.played_before(tmp_path, {})] == [0, 1, 2]
+    (tmp_path / "episodes.partial").write_text("")
+    assert [episode.seed for episode in rollout.played_before(tmp_path, {})] == [0, 1]
+
+
 def test_a_policy_of_unknown_origin_needs_a_task(blind):
     with pytest.raises(ValueError, match="task: the policy's demonstrations do not say it; give it on"):
         rollout.task_of(rollout.Config(), blind, origin={})

@@ -66,3 +66,9 @@ def test_the_command_ends_in_one_line_where_something_is_in_the_way(tmp_path, mo
     monkeypatch.setattr(sys, "argv", ["xdistill copy", "distillation", str(destination)])
     with pytest.raises(SystemExit, match=r"^xdistill copy: .*lab"):
         copying.main()
+
+
+def test_the_command_that_is_printed_can_be_pasted(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["xdistill copy", "distillation", str(tmp_path / "my robots")])
+    copying.main()
+    assert f"cd '{tmp_path}/my robots' && python -m distillation.train --help" in capsys.readouterr().out

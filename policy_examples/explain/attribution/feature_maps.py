@@ -50,14 +50,15 @@ def last_map(encoder: PolicyEncoder) -> SpatialMap:
 
 def timm_map(trunk: Any, architecture: str) -> SpatialMap:
     """That of a timm model; raises ValueError for a kind whose maps are not known."""
+    from timm.models.eva import Eva, EvaBlock
     from timm.models.vision_transformer import VisionTransformer
 
-    if isinstance(trunk, VisionTransformer):
+    if isinstance(trunk, VisionTransformer) or (isinstance(trunk, Eva) and isinstance(trunk.blocks[-1], EvaBlock)):
         return tokens_of(trunk)
     stages = dict(trunk.named_modules())
     info = getattr(trunk, "feature_info", None)
     name = info[-1]["module"] if isinstance(info, list) and info else None
-    if name not in stages:
+    if name not in stages or hasattr(trunk, "num_prefix_tokens"):  # a block of tokens is no map
         raise ValueError(
             f"methods: which layer of {architecture} holds its last map is not known, so that Grad-CAM cannot weigh "
             "it; use --methods input-gradient."

@@ -20,9 +20,9 @@ class Focus:
     share: float | None
     """Of the map's sum inside the mask; None without a mask, or where the map is 0 everywhere."""
     area: float | None
-    """Of the frame's pixels inside the mask: the share of a map that is the same everywhere."""
+    """Of the pixels that the encoder sees inside the mask: the share of a map that is the same everywhere."""
     entropy: float | None
-    """Of the map as a distribution over pixels, in units of the even one's: 1 is even, 0 a single pixel."""
+    """Of the map as a distribution over these pixels, in units of the even one's: 1 is even, 0 a single pixel."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Summary:
         entropy = "-" if self.entropy is None else f"{self.entropy:.2f}"
         found = f"{self.method:<15} {self.encoder:<32} entropy {entropy}"
         if self.share is not None and self.area is not None:
-            found += f"   {self.share:6.1%} on task objects, which are {self.area:.1%} of the frame"
+            found += f"   {self.share:6.1%} on task objects, which are {self.area:.1%} of what it sees"
             found += "" if self.lift is None else f" (x {self.lift:.1f})"
         return found + (f"   {self.blank} frames without any saliency" if self.blank else "")
 
@@ -67,11 +67,22 @@ def entropy(saliency: np.ndarray) -> float | None:
     return float(-(probabilities * np.log(probabilities)).sum() / math.log(saliency.size)) + 0.0
 
 
-def focus_of(step: int, method: str, encoder: str, saliency: np.ndarray, mask: np.ndarray | None) -> Focus:
-    """All numbers of one map."""
+def focus_of(
+    step: int, method: str, encoder: str, saliency: np.ndarray, mask: np.ndarray | None, crop_px: int | None = None
+) -> Focus:
+    """All numbers of one map, (H, W), of which the encoder saw the middle square of `crop_px`; None: all of it."""
+    if crop_px is not None:
+        saliency = middle(saliency, crop_px)
+        mask = None if mask is None else middle(mask, crop_px)
     share = None if mask is None else share_inside(saliency, mask)
     area = None if mask is None else float(mask.mean())
     return Focus(step, method, encoder, share, area, entropy(saliency))
+
+
+def middle(values: np.ndarray, side_px: int) -> np.ndarray:
+    """(H, W) -> (side_px, side_px)."""
+    top, left = ((length - side_px) // 2 for length in values.shape)
+    return values[top : top + side_px, left : left + side_px]
 
 
 def summarize(rows: Sequence[Focus]) -> list[Summary]:

@@ -91,7 +91,9 @@ def draw_course(rows: Sequence[Focus], image: Path) -> None:
     from matplotlib.figure import Figure
 
     methods, encoders = (list(dict.fromkeys(getattr(row, name) for row in rows)) for name in ("method", "encoder"))
-    areas = {row.step: row.area for row in rows if row.area is not None}
+    areas = {encoder: {row.step: row.area for row in rows if row.encoder == encoder} for encoder in encoders}
+    areas = {encoder: of_steps for encoder, of_steps in areas.items() if None not in of_steps.values()}
+    alike = len({tuple(of_steps.items()) for of_steps in areas.values()}) == 1  # else policies crop frames differently
     shown = COURSES if areas else {"entropy": COURSES["entropy"]}
     figure = Figure(figsize=(1 + 4.5 * len(shown), 0.9 + 2.3 * len(methods)), layout="constrained")
     grid = figure.subplots(len(methods), len(shown), sharex=True, sharey="col", squeeze=False)
@@ -103,13 +105,17 @@ def draw_course(rows: Sequence[Focus], image: Path) -> None:
                 colour = COLOURS[index % len(COLOURS)]
                 panel.plot(list(found), list(found.values()), ".-", markersize=4, color=colour, label=encoder)
             if name == "share":
-                panel.plot(list(areas), list(areas.values()), ":", color="black", label="area of the objects")
+                for encoder, of_steps in list(areas.items())[: 1 if alike else None]:
+                    label = "area of the objects" if alike else f"area of the objects as {encoder} sees it"
+                    colour = "black" if alike else COLOURS[encoders.index(encoder) % len(COLOURS)]
+                    panel.plot(list(of_steps), list(of_steps.values()), ":", color=colour, label=label)
             panel.set_title(f"{method}: {title}", fontsize="medium")
             panel.grid(alpha=0.3)
     for panel, name in zip(grid[-1], shown, strict=True):
         panel.set_xlabel("step of the episode", fontsize="small")
         drawn = [value for row in rows if (value := getattr(row, name)) is not None]
-        panel.set_ylim(*limits([*drawn, *areas.values()] if name == "share" else drawn, name))
+        covered = [area for of_steps in areas.values() for area in of_steps.values()]
+        panel.set_ylim(*limits([*drawn, *covered] if name == "share" else drawn, name))
     handles, names = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=min(3, len(names)), fontsize="small")
     figure.savefig(image, dpi=120)

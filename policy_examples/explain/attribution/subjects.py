@@ -24,6 +24,8 @@ class Subject:
     """Observation keys of images, "image" or "image_<name>"."""
     state_size: int
     action_size: int
+    crop_px: int | None
+    """Side of the middle square of a frame that it sees; None: whole frames."""
     origin: dict[str, Any]
     """What it was trained on."""
 
@@ -55,6 +57,7 @@ def find_subjects(named: Sequence[Path]) -> list[Subject]:
             tuple(config["shape"]["cameras"]),
             config["shape"]["state_size"],
             config["shape"]["action_size"],
+            config["shape"].get("crop_px"),
             config["origin"],
         )
         for label, folder, config in zip(labels, folders, configs, strict=True)

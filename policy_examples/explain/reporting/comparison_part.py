@@ -47,7 +47,7 @@ def _row(run: Run) -> list[object]:
         headline and percent_range(*headline.interval),
         headline and headline.episodes,
         best and percent(best.rate),
-        *published_cells(run.task),
+        *published_cells("" if headline and headline.shift else run.task),
         encoder_label(run),
         run.task,
         training_seed(run),
@@ -62,7 +62,7 @@ def _track(run: Run, success: Success, colour: int) -> Track:
     name = element("a", run.name, href=f"#{anchor(run)}")
     told = ", ".join(part for part in (run.task, encoder_label(run), success.what) if part)
     note = f"{success.solved} of {success.episodes}; {told}"
-    return Track(name, success.rate, success.interval, note, colour, run.task)
+    return Track(name, success.rate, success.interval, note, colour, "" if success.shift else run.task)
 
 
 def anchor(run: Run) -> str:

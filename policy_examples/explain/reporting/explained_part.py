@@ -21,9 +21,9 @@ SCORES = (
 )
 """Columns of a scorecard that are shown; the others are to open."""
 SHARE = (
-    "Share: of the saliency, on what the simulator says are the task's objects. Area: what of the frame they are, "
-    "which a map that knows nothing of objects would reach; times area: share over area. Entropy: 1 is even, 0 a "
-    "single pixel."
+    "Share: of the saliency, on what the simulator says are the task's objects. Area: what they are of the pixels that "
+    "the encoder sees, which a map that knows nothing of objects would reach; times area: share over area. Entropy: 1 "
+    "is even, 0 a single pixel."
 )
 NONE = "–"
 

@@ -18,9 +18,10 @@ def focus_charts(rows: Sequence[dict[str, str]]) -> Html:
     groups: dict[str, list[dict[str, str]]] = {}
     for row in rows:
         groups.setdefault(f"{row['encoder']}, {row['method']}", []).append(row)
-    shares = [_line(name, its, "share", place) for place, (name, its) in enumerate(groups.items())]
+    rated = {name: [row for row in its if row["share"] and float(row["area"] or 0)] for name, its in groups.items()}
+    shares = [_line(name, its, "share", place) for place, (name, its) in enumerate(rated.items())]
     entropies = [_line(name, its, "entropy", place) for place, (name, its) in enumerate(groups.items())]
-    area = [_line("area of the objects", its, "area", len(groups)) for its in list(groups.values())[:1]]
+    area = _areas(rated)
     charts = []
     if any(line.xs for line in shares):
         lines = [*shares, *area]
@@ -36,6 +37,18 @@ def focus_charts(rows: Sequence[dict[str, str]]) -> Html:
     if not charts:
         return html("")
     return join([legend([line for line in (*entropies, *area) if line.xs]), element("div", *charts, class_="grid")])
+
+
+def _areas(rated: dict[str, list[dict[str, str]]]) -> list[Line]:
+    """The objects' area, once where all encoders see alike much of it, else once for each way to crop a frame."""
+    found: dict[tuple[tuple[str, str], ...], str] = {}
+    for name, rows in rated.items():
+        found.setdefault(tuple((row["step"], row["area"]) for row in rows), name)
+    several = len(found) > 1
+    return [
+        _line(f"area of the objects{f' as {name} sees it' if several else ''}", rated[name], "area", len(rated) + place)
+        for place, name in enumerate(found.values())
+    ]
 
 
 def _line(name: str, rows: Sequence[dict[str, str]], column: str, colour: int) -> Line:

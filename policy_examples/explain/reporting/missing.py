@@ -70,6 +70,6 @@ def rollout_command(run: Run) -> str:
 
 def explain_command(kind: str, run: Run) -> str:
     """Explains the run's policy into its folder, where a report finds it."""
-    demos = ["--demos", str(run.config.get("demos", "DEMOS"))] if kind == "embedding" else []
+    stages = ["--stages", "time"] if kind == "embedding" and run.origin.get("env") != "metaworld" else []
     policies = ["--policies", str(run.folder / "policy")]
-    return shlex.join(["xdistill", "explain", kind, *demos, *policies, "--output", str(run.folder / kind)])
+    return shlex.join(["xdistill", "explain", kind, *policies, *stages, "--output", str(run.folder / kind)])

@@ -5,20 +5,26 @@ from typing import Any
 
 from policy_examples.explain.reporting.jsonfiles import read_lines, read_object
 from policy_examples.explain.reporting.successes import Success
+from policy_examples.policy_files import WEIGHTS
+from policy_examples.rollout import fingerprint
 
 
-def read_successes(folder: Path, evaluations: list[dict[str, Any]]) -> list[Success]:
-    """All that a run's folder says about success: of the finished policy, of evaluations, under shifts.
+def read_successes(folder: Path, evaluations: list[dict[str, Any]], task: str | None) -> list[Success]:
+    """All that a run's folder says about success: of the finished policy, of evaluations, under shifts, of others.
 
     Args:
         evaluations: lines of evaluations.jsonl.
+        task: that the run's policy learned; None: unknown.
     """
     found = []
     for place in (folder, *sorted(path.parent for path in folder.glob("*/rollout.json"))):
-        found += _finished(place, "" if place == folder else place.name)
+        found += _played(place, folder, task)
     if evaluations:
         last, best = evaluations[-1], max(evaluations, key=lambda line: (line["success"], line["step"]))
-        found.append(_evaluation(folder, last, f"policy of the last step, {last['step']:,}"))
+        ended = any((folder / name).exists() for name in ("policy", "rows.csv"))  # a benchmark may not keep the policy
+        what = f"policy of the last step, {last['step']:,}"
+        unended = f"latest evaluation, at step {last['step']:,}; training has not ended"
+        found.append(_evaluation(folder, last, what if ended else unended))
         if len(evaluations) > 1:
             what = f"best of {len(evaluations)} evaluations, at step {best['step']:,}"
             found.append(_evaluation(folder, best, what, selected=True))
@@ -26,7 +32,7 @@ def read_successes(folder: Path, evaluations: list[dict[str, Any]]) -> list[Succ
         shift = path.stem.removeprefix("episodes-")
         if not shift.isdigit() and (outcomes := read_outcomes(path)):
             found.append(_success(f"finished policy under the shift “{shift}”", outcomes, shift=shift))
-    return sorted(found, key=lambda success: bool(success.shift))
+    return sorted(found, key=lambda success: (success.aside, bool(success.shift)))
 
 
 def read_outcomes(path: Path) -> dict[int, bool]:
@@ -35,15 +41,28 @@ def read_outcomes(path: Path) -> dict[int, bool]:
     return dict(sorted((int(line["seed"]), bool(line["success"])) for line in lines))
 
 
-def _finished(folder: Path, name: str) -> list[Success]:
-    """What episodes.jsonl of a demo or a rollout says, or what it has played so far."""
+def _played(folder: Path, run: Path, task: str | None) -> list[Success]:
+    """What episodes.jsonl of a demo or a rollout says, or what it has played so far; `run` has the policies."""
     facts = read_object(folder / "rollout.json") if (folder / "rollout.json").exists() else {}
-    shift = facts.get("shift") or ""
-    what = "finished policy" + (f" under the shift “{shift}”" if shift else "") + (f", {name}" if name else "")
+    shift, played = facts.get("shift") or "", facts.get("task") or task
+    who = _player(run, facts.get("policy"))
+    what = who + (f" on {played}" if task and played != task else "")
+    what += f" under the shift “{shift}”" if shift else ""
+    what += f", {folder.name}" if folder != run else ""
     outcomes = read_outcomes(folder / "episodes.jsonl")
     if not outcomes and (outcomes := read_outcomes(folder / "episodes.partial")):
         what += f", unfinished: {len(outcomes)} of {facts.get('episodes', '?')} episodes"
-    return [_success(what, outcomes, shift=shift)] if outcomes else []
+    aside = who in ("best policy", "another policy") or bool(task and played != task)
+    return [_success(what, outcomes, shift=shift, aside=aside)] if outcomes else []
+
+
+def _player(run: Path, played: str | None) -> str:
+    """Which of a run's policies has this fingerprint; None, as of older rollouts, is taken for the finished one."""
+    there = [name for name in ("policy", "best") if (run / name / WEIGHTS).is_file()]
+    if played is None or not there:
+        return "finished policy"
+    names = {"policy": "finished policy", "best": "best policy"}
+    return next((names[name] for name in there if fingerprint(run / name) == played), "another policy")
 
 
 def _evaluation(folder: Path, line: dict[str, Any], what: str, selected: bool = False) -> Success:
@@ -53,5 +72,7 @@ def _evaluation(folder: Path, line: dict[str, Any], what: str, selected: bool = 
     return Success(what, round(line["success"] * line["episodes"]), line["episodes"], selected=selected)
 
 
-def _success(what: str, outcomes: dict[int, bool], selected: bool = False, shift: str = "") -> Success:
-    return Success(what, sum(outcomes.values()), len(outcomes), outcomes, selected, shift)
+def _success(
+    what: str, outcomes: dict[int, bool], selected: bool = False, shift: str = "", aside: bool = False
+) -> Success:
+    return Success(what, sum(outcomes.values()), len(outcomes), outcomes, selected, shift, aside)

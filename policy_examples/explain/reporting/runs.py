@@ -37,7 +37,7 @@ class Run:
     evaluations: list[dict[str, Any]]
     """evaluations.jsonl: {"step", "success", "episodes"} at least."""
     successes: list[Success]
-    """The finished policy's first, then evaluations, then shifts."""
+    """The finished policy's first, then evaluations, then shifts, then what other policies or tasks came to."""
     films: list[Path]
 
     @property
@@ -62,7 +62,7 @@ class Run:
     @property
     def headline(self) -> Success | None:
         """The number that no selection made higher, in the demonstrations' scene where there is one."""
-        plain = [success for success in self.successes if not success.selected]
+        plain = [success for success in self.successes if not (success.selected or success.aside)]
         return next((success for success in plain if not success.shift), plain[0] if plain else None)
 
     @property
@@ -97,17 +97,18 @@ def read_run(folder: Path, name: str) -> Run:
     rows = read_rows(folder / "rows.csv") if (folder / "rows.csv").exists() else []
     described = {"benchmark": "run.json", "rollout": "rollout.json"}.get(kind)
     evaluations = read_lines(folder / "evaluations.jsonl", ("step", "success", "episodes"))
+    policy = _if_there(folder / "policy" / "config.json") or _if_there(folder / "best" / "config.json")
     return Run(
         folder=folder,
         name=name,
         kind=kind,
         settings=_if_there(folder / "config.json"),
         described=read_object(folder / described) if described else {},
-        policy=_if_there(folder / "policy" / "config.json") or _if_there(folder / "best" / "config.json"),
+        policy=policy,
         row=next((row for row in rows if not row.shift), None),
         losses=read_lines(folder / "log.jsonl", ("step", "loss")),
         evaluations=evaluations,
-        successes=read_successes(folder, evaluations),
+        successes=read_successes(folder, evaluations, policy.get("origin", {}).get("task")),
         films=[path for place in (folder, *rollouts_within(folder)) for path in films_in(place)],
     )
 

@@ -23,6 +23,8 @@ class Success:
     """It is the best of several evaluations, higher than one of them would be again."""
     shift: str = ""
     """What differed from the demonstrations' scene; empty for nothing."""
+    aside: bool = False
+    """Of another policy or task than the run's: no number to know the run by."""
 
     @property
     def rate(self) -> float:

@@ -52,7 +52,8 @@ def finetuned(folder: Path, *, task="drawer-open", encoder="xdistill", seed=0, s
 def demo(folder: Path, solved=17, episodes=20) -> Path:
     """What `xdistill demo` leaves."""
     finetuned(folder, solved=())
-    rollout.played_before(folder, {**FACTS, "shift": None, "seed": FIRST_SEED})
+    facts = {**FACTS, "policy": rollout.fingerprint(folder / "policy"), "shift": None, "seed": FIRST_SEED}
+    rollout.played_before(folder, facts)
     write_episodes(folder / "episodes.jsonl", solved, episodes)
     for name in ("success", "failure"):
         filmed(folder / f"{name}.mp4")
@@ -70,9 +71,11 @@ def benchmarked(output: Path, *, seed=0, solved=(3, 17)) -> Path:
     return folder
 
 
-def rolled_out(folder: Path, *, shift=None, solved=9, episodes=20) -> Path:
-    """What `xdistill rollout` leaves."""
-    rollout.played_before(folder, {**FACTS, "shift": shift, "seed": FIRST_SEED, "episodes": episodes})
+def rolled_out(folder: Path, *, policy: Path | None = None, shift=None, solved=9, episodes=20, task=None) -> Path:
+    """What `xdistill rollout` of a policy leaves."""
+    facts = {**FACTS, "shift": shift, "seed": FIRST_SEED, "episodes": episodes}
+    facts |= {} if policy is None else {"policy": rollout.fingerprint(policy)}
+    rollout.played_before(folder, facts | ({} if task is None else {"task": task}))
     write_episodes(folder / "episodes.jsonl", solved, episodes)
     return folder
 

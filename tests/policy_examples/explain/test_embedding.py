@@ -2,6 +2,7 @@ import csv
 import json
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from policy_examples import train
 from policy_examples.explain import embedding
 from policy_examples.explain.embedding_figure import look
 from policy_examples.explain.staged_frames import Stage
+from policy_examples.formats.episodes import Selection
 from policy_examples.store import save_demonstrations
 
 
@@ -78,7 +80,9 @@ def test_a_run_s_encoder_is_seen_as_it_was_pretrained_and_after_fine_tuning_on_t
 
 
 def test_the_same_command_gives_the_same_table(store, tmp_path):
-    config = embedding.Config((store,), ("resnet18-scratch",), stages="time", bootstrap=10, output=tmp_path / "out")
+    config = embedding.Config(
+        (store,), encoders=("resnet18-scratch",), stages="time", bootstrap=10, output=tmp_path / "out"
+    )
     first = embedding.explain(config)
     table = (tmp_path / "out" / "embedding.csv").read_bytes()
     assert embedding.explain(config) == first
@@ -98,6 +102,8 @@ def test_of_one_task_colours_tell_the_stages_and_of_several_the_tasks():
     drawer = [Stage("drawer-open", number, 2, "") for number in (1, 2)]
     assert len({look(stage, door) for stage in door}) == 2
     assert len({look(stage, door)[0] for stage in door}) == 2
+    many = [Stage("door-open", number, 20, "") for number in range(1, 21)]
+    assert len({look(stage, many) for stage in many}) == 20
     both = door + drawer
     assert len({look(stage, both) for stage in both}) == 4
     assert len({look(stage, both)[0] for stage in door}) == 1
@@ -106,3 +112,5 @@ def test_of_one_task_colours_tell_the_stages_and_of_several_the_tasks():
 def test_impossible_settings_are_refused():
     with pytest.raises(ValueError, match="frames_per_episode: expected 2 or more, got 1"):
         embedding.Config(frames_per_episode=1)
+    with pytest.raises(ValueError, match="selection: the policies' own demonstrations have theirs; name others with"):
+        embedding.Config(policies=(Path("run"),), selection=Selection(cameras=("img",)))

@@ -8,6 +8,7 @@ import torch
 
 from policy_examples.encoders import load_encoder
 from policy_examples.explain.feature_columns import columns, demonstrations_of
+from policy_examples.formats.episodes import Selection
 from policy_examples.policy import DiffusionPolicy
 from policy_examples.policy_shape import PolicyShape
 
@@ -76,7 +77,7 @@ def test_a_run_stands_for_its_policy_and_runs_go_by_what_of_their_paths_differs(
     assert [column.name for column in columns([], [run], 0)] == [
         column.name for column in columns([], [run / "policy"], 0)
     ]
-    assert demonstrations_of([run]) == (Path("door-open.zarr"),)
+    assert demonstrations_of([run]) == ((Path("door-open.zarr"), Selection()),)
     shutil.copytree(run, tmp_path / "other" / "door-open")
     names = [column.name for column in columns([], [run, tmp_path / "other"], 0)]
     assert names == ["door-open, before", "door-open, after", "other/door-open, before", "other/door-open, after"]
@@ -91,10 +92,46 @@ def test_the_random_start_of_a_policy_without_its_run_is_refused(run, shown):
 
 
 def test_a_run_says_which_demonstrations_its_policy_learned_from(run):
-    assert demonstrations_of([run / "policy", run / "policy"]) == (Path("door-open.zarr"),)
+    assert demonstrations_of([run / "policy", run / "policy"]) == ((Path("door-open.zarr"), Selection()),)
     (run / "config.json").unlink()
     with pytest.raises(ValueError, match=r"config\.json beside it, which cannot be read .*; name them with --demos"):
         demonstrations_of([run / "policy"])
+
+
+def test_of_demonstrations_is_shown_what_the_policy_read(run):
+    chosen = {"cameras": ["img_wrist"], "state": [], "action": None, "filter": "train", "image_size_px": None}
+    config = {"seed": 5, "demos": "door-open.zarr", "selection": chosen}
+    (run / "config.json").write_text(json.dumps({"config": config}))
+    expected = Selection(cameras=("img_wrist",), filter="train")
+    assert demonstrations_of([run]) == ((Path("door-open.zarr"), expected),)
+
+
+def test_runs_of_one_task_with_demonstrations_of_their_own_are_told_to_name_some(run, tmp_path):
+    other = shutil.copytree(run, tmp_path / "other")
+    for folder, demos in ((run, "seed-0.zarr"), (other, "seed-1.zarr")):
+        policy, _ = DiffusionPolicy.load(folder / "policy")
+        policy.save(folder / "policy", {"task": "door-open"})
+        (folder / "config.json").write_text(json.dumps({"config": {"seed": 5, "demos": demos}}))
+    with pytest.raises(
+        ValueError, match="of door-open learned from different .*, seed-0.zarr, seed-1.zarr; .* --demos"
+    ):
+        demonstrations_of([run, other])
+
+
+def test_the_best_policy_of_a_run_stands_beside_its_last_one(run):
+    shutil.copytree(run / "policy", run / "best")
+    names = [column.name for column in columns([], [run / "policy", run / "best"], 0)]
+    assert len(set(names)) == 4
+    assert {"door-open/best, before", "door-open/best, after"} <= set(names)
+
+
+def test_another_start_than_the_policy_had_is_not_shown_as_it(tmp_path, shown):
+    policy = DiffusionPolicy(PolicyShape(9, 4, **SIZES), [load_encoder("xdistill")])
+    policy.encoders[0].saved["origin"] = "an-earlier-default"
+    policy.save(tmp_path / "policy", {"checkpoint": None})
+    before, _ = columns([], [tmp_path / "policy"], seed=0)
+    with pytest.raises(ValueError, match="started from 'an-earlier-default', its checkpoint holds 'resnet18-bn"):
+        before.features(shown)
 
 
 def test_frames_of_another_size_than_a_policy_learned_from_are_refused(run, shown):

@@ -1,4 +1,5 @@
 import re
+import shutil
 import sys
 from itertools import pairwise
 
@@ -124,9 +125,27 @@ def test_a_rollout_alone_makes_a_page_and_one_within_a_run_belongs_to_the_run(tm
     assert "45 % 9 of 20 episodes solved" in page.text
     assert "0123456789abcdef" in page.text
     run = made_runs.finetuned(tmp_path / "run", solved=())
-    made_runs.rolled_out(run / "rollout")
+    made_runs.rolled_out(run / "rollout", policy=run / "policy")
     _, page = written(run)
     assert "9 of 20 episodes solved; 95 % interval 26 to 66 %; finished policy, rollout" in page.text
+
+
+def test_a_run_is_not_known_by_what_another_policy_or_task_came_to(tmp_path):
+    run = made_runs.finetuned(tmp_path / "run", solved=(17, 3))
+    made_runs.rolled_out(run / "other", solved=20)  # of a fingerprint that no policy of the run has
+    made_runs.rolled_out(run / "hammered", policy=run / "policy", task="hammer", solved=19)
+    _, page = written(run)
+    assert "3 of 20 episodes solved; 95 % interval 5 to 36 %; policy of the last step, 200" in page.text
+    assert "Another policy, other 100 %" in page.text
+    assert "Finished policy on hammer, hammered 95 %" in page.text
+
+
+def test_a_run_that_goes_on_says_so(tmp_path):
+    run = made_runs.finetuned(tmp_path / "run", solved=(17, 3))
+    shutil.rmtree(run / "policy")
+    _, page = written(run)
+    assert "latest evaluation, at step 200; training has not ended" in page.text
+    assert "policy of the last step" not in page.text
 
 
 def test_what_a_run_lacks_is_said_with_the_command_that_makes_it(tmp_path):
@@ -134,9 +153,7 @@ def test_what_a_run_lacks_is_said_with_the_command_that_makes_it(tmp_path):
     _, page = written(run)
     assert f"xdistill rollout --policy {run}/policy --output {run}/rollout" in page.text
     assert f"xdistill explain saliency --policies {run}/policy --output {run}/saliency" in page.text
-    assert (
-        f"xdistill explain embedding --demos {run}/d.zarr --policies {run}/policy --output {run}/embedding" in page.text
-    )
+    assert f"xdistill explain embedding --policies {run}/policy --output {run}/embedding" in page.text
     assert f"xdistill scorecard --bank IMAGES --queries IMAGES --output {run}/scorecard.json" in page.text
 
 

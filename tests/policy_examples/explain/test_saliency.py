@@ -2,6 +2,7 @@ import csv
 import json
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from policy_examples.encoders import load_encoder
 from policy_examples.explain import saliency
 from policy_examples.explain.attribution.gradients import Target
 from policy_examples.explain.attribution.recording import Recording
+from policy_examples.formats.episodes import Selection
 from policy_examples.policy import DiffusionPolicy
 from policy_examples.policy_shape import PolicyShape
 from policy_examples.store import save_demonstrations
@@ -78,6 +80,19 @@ def test_frames_of_demonstrations_need_no_simulator(runs, tmp_path, demonstratio
     assert {path.name for path in (tmp_path / "out").iterdir()} == written
 
 
+def test_what_ends_before_its_end_leaves_no_folder(runs, tmp_path, demonstrations):
+    save_demonstrations(replace(demonstrations, origin={}), tmp_path / "demos.zarr")
+    config = saliency.Config(policies=(runs / "xdistill/policy",), output=tmp_path / "out/saliency", masks=False)
+    with pytest.raises(ValueError, match="episode: .* has episodes 0 to 1, got 7"):
+        saliency.run(replace(config, demos=tmp_path / "demos.zarr", episode=7))
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_place_that_cannot_be_written_is_said_before_anything_is_computed(runs, monkeypatch):
+    with pytest.raises(SystemExit, match=r"^xdistill explain saliency: .*/proc/nothing"):
+        explain(monkeypatch, "--policies", runs, "--output", "/proc/nothing/saliency")
+
+
 def test_a_folder_that_exists_is_not_written_to(runs, tmp_path, monkeypatch):
     with pytest.raises(SystemExit, match=r"^xdistill explain saliency: output: .* exists already"):
         explain(monkeypatch, "--policies", runs, "--output", tmp_path)
@@ -96,6 +111,10 @@ def test_a_policy_that_does_not_say_its_task_is_shown_demonstrations(runs, tmp_p
         ({"policies": ()}, "policies: expected one or more, got none"),
         ({"methods": ()}, "methods: expected one or more, got none"),
         ({"every": 0}, "every: expected 1 or more, got 0"),
+        ({"demos": Path("d.zarr"), "shift": "light"}, "seed, shift: .* leave them out beside --demos"),
+        ({"demos": Path("d.zarr"), "seed": 3}, "seed, shift: .* leave them out beside --demos"),
+        ({"episode": 2}, "episode, selection: they are of demonstrations; name these with --demos"),
+        ({"selection": Selection(cameras=("img",))}, "episode, selection: they are of demonstrations"),
     ],
 )
 def test_a_setting_that_explains_nothing_is_refused(changed, message):

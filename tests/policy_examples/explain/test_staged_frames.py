@@ -6,11 +6,12 @@ import pytest
 
 from policy_examples import demos
 from policy_examples.explain.staged_frames import evenly, open_staged
+from policy_examples.formats.episodes import Selection
 from policy_examples.store import Demonstrations, save_demonstrations
 
 
 @pytest.fixture
-def stores(demonstrations, tmp_path) -> list[Path]:
+def stores(demonstrations, tmp_path) -> list[tuple[Path, Selection]]:
     """Demonstrations of two tasks, two episodes and one."""
     paths = [tmp_path / "reach.zarr", tmp_path / "push.zarr"]
     save_demonstrations(demonstrations, paths[0])
@@ -22,7 +23,7 @@ def stores(demonstrations, tmp_path) -> list[Path]:
         origin=demonstrations.origin | {"task": "push", "seeds": [7]},
     )
     save_demonstrations(other, paths[1])
-    return paths
+    return [(path, Selection()) for path in paths]
 
 
 def test_frames_are_taken_at_equal_distances_from_the_first_to_the_last():
@@ -56,7 +57,7 @@ def test_the_stages_of_two_experts_follow_each_other_as_those_of_one_long_task(r
     for task, path in zip(("door-open", "drawer-open"), paths, strict=True):
         config = demos.Config(task, episodes=2, image_size_px=32, render="fast", steps_after_success=0)
         save_demonstrations(demos.collect(config), path)
-    found = open_staged(paths, "expert", parts=3, frames_per_episode=40)
+    found = open_staged([(path, Selection()) for path in paths], "expert", parts=3, frames_per_episode=40)
     of = {stage.task: stage.of for stage in found.stages}
     assert list(of) == ["door-open", "drawer-open"]
     assert [(stage.task, stage.number) for stage in found.stages] == [
@@ -72,7 +73,7 @@ def test_the_stages_of_two_experts_follow_each_other_as_those_of_one_long_task(r
 def test_a_missing_store_says_how_to_make_it(tmp_path):
     path = tmp_path / "none.zarr"
     with pytest.raises(ValueError, match=f"there is no {path}; make it with `xdistill demos --task drawer-open"):
-        open_staged([path], "time", 3, 10)
+        open_staged([(path, Selection())], "time", 3, 10)
 
 
 def test_a_task_that_comes_twice_is_refused(stores):
@@ -90,6 +91,6 @@ def test_frames_of_two_sizes_and_a_missing_camera_are_refused(stores, demonstrat
     small = replace(demonstrations, images=images, origin=demonstrations.origin | {"task": "push"})
     save_demonstrations(small, tmp_path / "small.zarr")
     with pytest.raises(ValueError, match=r"expected frames of one size, got \[\(16, 16\), \(32, 32\)\]"):
-        open_staged([stores[0], tmp_path / "small.zarr"], "time", 3, 10).images()
+        open_staged([stores[0], (tmp_path / "small.zarr", Selection())], "time", 3, 10).images()
     with pytest.raises(ValueError, match="these demonstrations have image, agent_pos; got 'image_wrist'"):
         open_staged(stores[:1], "time", 3, 10).images("image_wrist")

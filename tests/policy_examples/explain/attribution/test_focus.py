@@ -16,6 +16,15 @@ def test_an_even_map_has_the_area_as_its_share():
     assert focus_of(0, "grad-cam", "xdistill", np.full((4, 4), 0.3, np.float32), MASK).share == pytest.approx(0.25)
 
 
+def test_a_crop_is_judged_by_what_the_encoder_sees():
+    """An even map over the middle 4 of 8 px: a quarter of these are the object's, a sixteenth of the frame's."""
+    frame, mask = np.zeros((8, 8), np.float32), np.zeros((8, 8), dtype=bool)
+    frame[2:6, 2:6] = 0.3
+    mask[3:5, 3:5] = True
+    found = focus_of(0, "grad-cam", "xdistill", frame, mask, crop_px=4)
+    assert (found.share, found.area, found.entropy) == pytest.approx((0.25, 0.25, 1.0))
+
+
 def test_entropy_is_1_of_an_even_map_and_0_of_a_single_pixel():
     """Two pixels of sixteen: log 2 / log 16 = 1 / 4."""
     single, two = np.zeros((4, 4), np.float32), np.zeros((4, 4), np.float32)
@@ -43,7 +52,7 @@ def test_a_summary_is_the_mean_of_the_steps_that_show_an_object():
     assert (first.share, first.area, first.lift) == pytest.approx((0.4, 0.2, 2.0))
     assert first.entropy == pytest.approx(0.6)
     assert (first.steps, first.blank) == (2, 1)
-    assert "40.0% on task objects, which are 20.0% of the frame (x 2.0)   1 frames without any" in str(first)
+    assert "40.0% on task objects, which are 20.0% of what it sees (x 2.0)   1 frames without any" in str(first)
     assert (second.share, second.lift, second.steps) == (None, None, 0)
     assert str(second).endswith("entropy 0.90")
 
