@@ -1,5 +1,6 @@
 """Where weights come from: command, commit, versions."""
 
+import os
 import shlex
 import shutil
 import subprocess
@@ -22,6 +23,10 @@ LIBRARIES = (
 )
 """What decodes images, embeds them, or trains."""
 RESULTS = (":(top,exclude,glob)**/results/*.csv", ":(top,exclude,glob)**/results.csv")
+
+
+COMMIT_VARIABLE = "XDISTILL_COMMIT"
+"""Environment variable for machines to which code was copied without its checkout: the commit that was copied."""
 
 
 def describe_run() -> dict[str, object]:
@@ -54,19 +59,22 @@ def versions(libraries: Sequence[str]) -> dict[str, str]:
 
 
 def commit(file: Path) -> str | None:
-    """Commit of the checkout that tracks a file, with "-dirty" where tracked files differ; None without one.
+    """Commit of the checkout that tracks a file, with "-dirty" where tracked files differ.
+
+    Without a checkout it is what the environment variable XDISTILL_COMMIT states, or None.
 
     Rows of results do not count: a command that adds some would make its own code look changed.
     """
+    stated = os.environ.get(COMMIT_VARIABLE) or None
     if shutil.which("git") is None:
-        return None
+        return stated
 
     def git(*arguments: str) -> str | None:
         done = subprocess.run(["git", "-C", str(file.parent), *arguments], capture_output=True, text=True)
         return done.stdout.strip() if done.returncode == 0 else None
 
     if git("ls-files", "--error-unmatch", file.name) is None:  # installed within another project's checkout
-        return None
+        return stated
     name = git("describe", "--always", "--abbrev=12")
     changed = git("status", "--porcelain", "--untracked-files=no", "--", ":/", *RESULTS)
     return f"{name}-dirty" if name and changed != "" else name

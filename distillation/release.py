@@ -82,6 +82,8 @@ class Config:
     """As in `xdistill distill`."""
     max_steps: int | None = None
     """As in `xdistill distill`."""
+    score_every: int | None = None
+    """Epochs between scores on the first bank and queries while a student learns; None: its curve is the loss alone."""
     score_image_size: int | None = None
     """Side in px of the images in scorecards; None: that of the distillation."""
     workers: int = 8
@@ -139,6 +141,7 @@ class Step:
         shared: it runs in as many processes as the release has.
         scores: the file that it writes about the checkpoint in `of`, which need not be written twice.
         of: folder of a run.
+        start: folder of the checkpoint from which that run starts.
     """
 
     command: str
@@ -146,9 +149,13 @@ class Step:
     shared: bool = False
     scores: Path | None = None
     of: Path | None = None
+    start: Path | None = None
 
     def done(self) -> bool:
-        """Whether its scores are of the weights that lie there, measured as asked; other steps know by themselves."""
+        """Whether its scores are of the weights that lie there, measured as asked, or its encoder is; others know by
+        themselves."""
+        if self.command == "distill":
+            return self._distilled()
         if self.scores is None or self.of is None or not self.scores.exists():
             return False
         weights = read_config(encoder_folder(self.of) / CONFIG_FILE).weights_sha256
@@ -157,12 +164,29 @@ class Step:
             shlex.join(self.arguments)
         )
 
+    def _distilled(self) -> bool:
+        """Whether the encoder that these arguments make lies there alone, as it was brought from another machine.
+
+        Beside its checkpoint.pt the run itself sees whether it has ended, and compares more.
+        """
+        assert self.of is not None
+        if (self.of / "checkpoint.pt").exists() or not (self.of / "encoder" / CONFIG_FILE).exists():
+            return False
+        made = read_config(self.of / "encoder" / CONFIG_FILE).provenance
+        if self.start is not None:
+            if not (self.start / CONFIG_FILE).exists():
+                return False
+            begun = made.get("started_from", {}).get("weights_sha256")
+            if begun != read_config(self.start / CONFIG_FILE).weights_sha256:
+                return False
+        return made.get("command", "").endswith(shlex.join(self.arguments))
+
     def __str__(self) -> str:
         return shlex.join(["xdistill", self.command, *self.arguments])
 
 
 def steps(config: Config) -> Iterator[Step]:
-    """The commands of a release, in their order."""
+    """The commands of a release, in their order: what needs a GPU first."""
     inputs = [*option("teacher", *config.teacher), *option("teacher-image-size", config.teacher_image_size)]
     inputs += [*option("images", *config.images), *option("split", config.split), *option("workers", config.workers)]
     inputs += [part for name in VIEW_SETTINGS for part in given(name, getattr(config, name))]
@@ -176,16 +200,22 @@ def steps(config: Config) -> Iterator[Step]:
     settings = [part for name in RUN_SETTINGS for part in given(name, getattr(config, name))]
     settings += option("loss", *config.loss) if config.loss else []
     settings += ["--standardize"] if config.standardize else []
-    start = config.warm_start
+    if config.score_every is not None:
+        bank, queries = config.scored[0]
+        settings += [*option("score-bank", bank), *option("score-queries", queries)]
+        settings += option("score-every", config.score_every)
+    start, before = config.warm_start, None
     for place, norm in enumerate(config.norms):
         run = config.output / config.name(norm)
         arguments = [*option("preset", config.preset), *inputs, *settings, *option("norm", norm)]
         if config.epochs:
             arguments += option("epochs", config.epochs[place % len(config.epochs)])
         arguments += [*given("warm_start", start), *option("name", config.name(norm)), *option("output", run)]
-        yield Step("distill", tuple(arguments), shared=True)
-        yield from scorecards(config, run)
-        start = str(run / "encoder")
+        yield Step("distill", tuple(arguments), shared=True, of=run, start=before)
+        before = run / "encoder"
+        start = str(before)
+    for norm in config.norms:
+        yield from scorecards(config, config.output / config.name(norm))
 
 
 def scorecards(config: Config, run: Path) -> Iterator[Step]:
@@ -238,10 +268,12 @@ def release(config: Config) -> list[Path]:
             "this code has changes that no commit holds, so that nobody could make the weights again; "
             "commit them, or go on with --allow-dirty"
         )
-    for step in steps(config):
+    planned = list(steps(config))
+    distilled = all(step.done() for step in planned if step.command == "distill")
+    for step in planned:
         if config.dry_run:
             print(step)
-        elif step.done():
+        elif step.done() or (step.command == "targets" and distilled):
             print(f"done before: {step}")
         else:
             print(f"$ {step}", flush=True)

@@ -7,6 +7,7 @@ from datetime import timedelta
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
+from shutil import rmtree
 from typing import Any, Literal, cast
 
 import torch
@@ -313,6 +314,12 @@ def train(config: Config, images: Images | None = None) -> Path:
         scored |= set(range(every, curriculum.steps, every))
     if start in scored:  # it may have been stopped before its scores were taken
         monitor.measure(start, learned, config.image_size)
+    made: dict[str, Any] = {"teacher": supervision.name, "teachers": list(map(asdict, supervision.facts))}
+    made |= {"images": len(images), "images_fingerprint": images.fingerprint, "targets": facts["targets"]}
+    made |= {"settings": settings} | history.origin
+    if isinstance(supervision, CachedTeachers):
+        made["targets_made"] = supervision.cache.facts.made
+    name = config.name or default_name(config, made)
     with StopRequest(processes) as stop, closing(stream(views, keys, config.workers)) as batches:
         for step in range(start + 1, curriculum.steps + 1):
             epoch = curriculum.epoch(step - 1)
@@ -354,6 +361,9 @@ def train(config: Config, images: Images | None = None) -> Path:
                 if accelerator.is_main_process:
                     save_checkpoint(config.output, step, facts, parts)
             if leaving and not last:
+                if accelerator.is_main_process:  # to look at, or to bring from a machine that is given back
+                    stopped = made | {"steps": step} | history.provenance()
+                    learned.save(config.output / "stopped", f"{name}-step-{step}", stopped)
                 accelerator.wait_for_everyone()
                 stop.leave(f"saved at step {step} of {curriculum.steps}; the same command resumes")
             if step in scored:
@@ -361,16 +371,12 @@ def train(config: Config, images: Images | None = None) -> Path:
     log.close()
     health.require_weights(curriculum.steps, learned)
     if accelerator.is_main_process:
-        made: dict[str, Any] = {"teacher": supervision.name, "teachers": list(map(asdict, supervision.facts))}
-        made |= {"images": len(images), "images_fingerprint": images.fingerprint, "steps": curriculum.steps}
-        made |= {"targets": facts["targets"], "settings": settings} | history.origin
-        if isinstance(supervision, CachedTeachers):
-            made["targets_made"] = supervision.cache.facts.made
-        folder, name = config.output / "encoder", config.name or default_name(config, made)
+        made["steps"], folder = curriculum.steps, config.output / "encoder"
         if start == curriculum.steps and is_exported(folder, name, made):
             print(f"this run has ended before; {folder} holds its encoder, {name}")
         else:
             learned.save(folder, name, made | history.provenance())
+        rmtree(config.output / "stopped", ignore_errors=True)
     accelerator.end_training()
     return config.output / "encoder"
 

@@ -1,10 +1,14 @@
 """Where a result comes from: command, commit."""
 
+import os
 import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+COMMIT_VARIABLE = "XDISTILL_COMMIT"
+"""Environment variable for machines to which code was copied without its checkout: the commit that was copied."""
 
 
 def command() -> str:
@@ -18,17 +22,20 @@ def command() -> str:
 
 
 def commit(file: Path = Path(__file__)) -> str | None:
-    """Commit of the checkout that a file lies in, with "-dirty" where tracked files differ; None without one.
+    """Commit of the checkout that a file lies in, with "-dirty" where tracked files differ.
+
+    Without a checkout it is what the environment variable XDISTILL_COMMIT states, or None.
 
     An installed file lies in no checkout, even where the environment's folder is within another project's.
     """
+    stated = os.environ.get(COMMIT_VARIABLE) or None
     if shutil.which("git") is None:
-        return None
+        return stated
 
     def git(*arguments: str) -> str | None:
         done = subprocess.run(["git", "-C", str(file.parent), *arguments], capture_output=True, text=True, check=False)
         return done.stdout.strip() if done.returncode == 0 else None
 
     if not git("ls-files", "."):  # of the file's folder
-        return None
+        return stated
     return git("describe", "--always", "--dirty", "--abbrev=12")

@@ -26,6 +26,8 @@ def test_the_commit_is_that_of_the_checkout_which_tracks_the_file(tmp_path):
 def test_a_machine_without_git_has_no_commit(monkeypatch):
     monkeypatch.setenv("PATH", "")
     assert commit(ROOT / "distillation" / "provenance.py") is None
+    monkeypatch.setenv("XDISTILL_COMMIT", "0123456789ab")  # code that was copied there
+    assert commit(ROOT / "distillation" / "provenance.py") == "0123456789ab"
 
 
 def test_rows_of_results_make_no_commit_dirty_and_code_does(tmp_path):

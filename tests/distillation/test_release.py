@@ -48,8 +48,8 @@ def options(step: Step) -> dict[str, list[str]]:
 
 def test_both_norms_are_made_from_one_cache_the_second_from_the_weights_of_the_first(config):
     made = list(steps(config))
-    each = ["distill", "scorecard", "scorecard", "publish"]
-    assert [step.command for step in made] == ["targets", *each, *each]
+    each = ["scorecard", "scorecard", "publish"]
+    assert [step.command for step in made] == ["targets", "distill", "distill", *each, *each]
     batch, group = (options(step) for step in made if step.command == "distill")
     assert batch["--targets"] == group["--targets"] == options(made[0])["--output"]
     assert (batch["--name"], group["--name"]) == (["resnet18-bn-tea-24"], ["resnet18-gn-tea-24"])
@@ -70,7 +70,7 @@ def test_images_without_a_bank_are_compared_with_the_teacher_and_not_drawn(confi
 
 def test_without_cached_views_the_teacher_runs_along(config):
     made = list(steps(Config(**vars(config) | {"views_per_image": None})))
-    assert [step.command for step in made[:2]] == ["distill", "scorecard"]
+    assert [step.command for step in made[:3]] == ["distill", "distill", "scorecard"]
     assert "--targets" not in options(made[0])
 
 
@@ -79,7 +79,7 @@ def test_the_commands_that_are_printed_are_understood_by_their_parsers(config):
     others = {"epochs": (7, 3), "image_size": 112, "first_image_size": 64, "batch_size": 24, "accumulation": 2}
     others |= {"lr": 3e-4, "ema": 0.9, "max_steps": 11, "min_scale": 0.2, "loss": ("cosine", "relational:0.5")}
     others |= {"warm_start": "a-checkpoint", "score_image_size": 96, "augmentation": "strong", "compile": True}
-    others |= {"compared": ("held-out.parquet",)}
+    others |= {"compared": ("held-out.parquet",), "score_every": 3}
     made = list(steps(Config(**vars(config) | others)))
     parsed = []
     for step in made:
@@ -103,6 +103,7 @@ def test_the_commands_that_are_printed_are_understood_by_their_parsers(config):
         assert getattr(batch, name) == getattr(group, name) == others[name]
     assert (batch.epochs, group.epochs) == (7, 3)
     assert batch.warm_start == "a-checkpoint"
+    assert (batch.score_bank, batch.score_queries, batch.score_every) == (("a/bank.parquet",), ("a/val.parquet",), 3)
     cache = parsed[0]
     assert (cache.min_scale, cache.augmentation, cache.compile) == (0.2, "strong", True)
     assert [each.image_size for each in parsed if isinstance(each, scorecard.Config)] == [96] * 6
@@ -128,9 +129,28 @@ def test_a_release_of_both_norms_ends_in_two_folders_that_load(config, tmp_path,
     assert encoder.checkpoint.provenance["command"].startswith("xdistill distill --preset best")
     again = replace(config, teacher=(teacher_spec,), scored=((bank, parquet),), workers=0)
     assert [step.done() for step in steps(again)] == [
-        *(False, False, True, False),  # targets, distill, scorecard, publish
-        *(False, True, False),
+        *(False, False, False),  # targets, distill, distill
+        *(True, False, True, False),  # scorecard, publish, scorecard, publish
     ]
+
+
+def test_an_encoder_that_was_brought_from_another_machine_is_not_made_again(tmp_path, random_encoder):
+    """Without its checkpoint.pt; with it the run sees by itself that it has ended."""
+    start, of = tmp_path / "start", tmp_path / "run"
+    random_encoder("batch").save_pretrained(start)
+    begun = json.loads((start / "config.json").read_text())["weights_sha256"]
+    step = Step("distill", ("--lr", "1"), of=of, start=start)
+    assert not step.done()
+    made = {"command": "xdistill distill --lr 1", "started_from": {"weights_sha256": begun}}
+    random_encoder("group").save_pretrained(of / "encoder", provenance=made)
+    assert step.done()
+    assert not replace(step, arguments=("--lr", "2")).done()
+    (of / "checkpoint.pt").touch()
+    assert not step.done()
+    (of / "checkpoint.pt").unlink()
+    torch.manual_seed(7)
+    XDistillResNet18("batch").save_pretrained(start)  # made again since
+    assert not step.done()
 
 
 def test_scores_of_other_weights_are_measured_again(tmp_path, encoder_run):

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from distillation.student_files import load_student
 from distillation.train import train
 from tests.distillation.tiny_runs import command, losses, tiny_config
-from xdistill_encoder import XDistillResNet18
 
 SCRIPT = Path(__file__).parents[2] / "distillation" / "slurm.sh"
 
@@ -24,7 +24,7 @@ def test_two_nodes_that_meet_at_an_address_give_the_losses_of_one_process(tmp_pa
     train(replace(config, output=config.output / "one"))
     assert losses(config.output) == pytest.approx(losses(config.output / "one"), rel=1e-4)
     assert len(losses(config.output)) == 9
-    checkpoint = XDistillResNet18.from_pretrained(config.output / "encoder").checkpoint
+    checkpoint = load_student(config.output / "encoder").checkpoint
     assert checkpoint
     assert checkpoint.provenance["processes"] == 2
 

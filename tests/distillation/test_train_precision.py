@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from distillation.student_files import load_student
 from distillation.train import Config, train
 from tests.distillation.tiny_runs import command, losses, tiny_config, wait_for_steps, weights
-from xdistill_encoder import XDistillResNet18
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def finish(config: Config) -> Path:
 
 def test_a_run_in_bf16_learns_what_loads_in_float32(config):
     config = replace(config, epochs=8, mixed_precision="bf16")
-    encoder = XDistillResNet18.from_pretrained(finish(config))
+    encoder = load_student(finish(config))
     assert encoder(torch.zeros(1, 3, 32, 32)).dtype == torch.float32
     assert encoder(torch.zeros(1, 3, 32, 32)).isfinite().all()
     curve = losses(config.output)
@@ -50,7 +50,7 @@ def test_a_run_in_fp16_that_was_stopped_ends_with_the_gradient_scale_of_an_undis
     curve = losses(config.output)
     assert len(curve) == 36
     assert sum(curve[-3:]) < 0.7 * sum(curve[:3])
-    assert XDistillResNet18.from_pretrained(folder)(torch.zeros(1, 3, 32, 32)).isfinite().all()
+    assert load_student(folder)(torch.zeros(1, 3, 32, 32)).isfinite().all()
 
 
 def test_a_compiled_run_has_the_losses_of_a_plain_one(config, monkeypatch):

@@ -3,6 +3,7 @@ from dataclasses import replace
 import torch
 
 from distillation.datasets import Views, epoch_order, open_images
+from distillation.student_files import load_student
 from distillation.teachers import load_teacher
 from distillation.train import train
 from distillation.training.standardization import statistics
@@ -10,7 +11,6 @@ from distillation.training.supervision import OnlineTeachers, first_embeddings
 from distillation.views import AUGMENTATIONS
 from tests.distillation.saved_teachers import save_timm
 from tests.distillation.tiny_runs import tiny_config, weights
-from xdistill_encoder import XDistillResNet18
 
 
 def test_two_teachers_of_other_widths_and_sizes_are_each_standardised_and_estimated_as_they_are(
@@ -39,7 +39,7 @@ def test_two_teachers_of_other_widths_and_sizes_are_each_standardised_and_estima
 
     views = Views(images, config.seed, AUGMENTATIONS["paper"])
     shown = torch.stack([views[index, 0, 32]["student"] for index in epoch_order(images, config.seed, 0)])
-    estimates = XDistillResNet18.from_pretrained(folder).teacher_embedding(shown)
+    estimates = load_student(folder).teacher_embedding(shown)
     errors = (estimates - targets).square().mean(dim=0).split(widths)
     for error, deviation in zip(errors, std.split(widths), strict=True):
         assert (error / deviation.square()).mean() < 1  # nearer to the embeddings than their mean is

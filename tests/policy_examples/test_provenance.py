@@ -19,13 +19,15 @@ def test_the_commit_of_a_checkout_is_named_and_a_change_marks_it(tmp_path):
     assert commit(file) == head[:12] + "-dirty"
 
 
-def test_a_folder_without_tracked_files_has_no_commit(tmp_path):
+def test_a_folder_without_tracked_files_has_the_commit_that_the_environment_states(tmp_path, monkeypatch):
     installed = tmp_path / "environment" / "code.py"
     installed.parent.mkdir()
     installed.write_text("1")
     assert commit(installed) is None
     subprocess.run([*GIT, "init", "-q"], cwd=tmp_path, check=True)
     assert commit(installed) is None
+    monkeypatch.setenv("XDISTILL_COMMIT", "0123456789ab")
+    assert commit(installed) == "0123456789ab"
 
 
 def test_the_command_is_what_one_types():
