@@ -113,7 +113,10 @@ def test_the_commands_that_are_printed_are_understood_by_their_parsers(config):
 def test_a_release_of_both_norms_ends_in_two_folders_that_load(config, tmp_path, parquet, bank, teacher_spec):
     command = [sys.executable, "-m", "xdistill_encoder", "release", "--teacher", teacher_spec, "--images", parquet]
     command += ["--teacher-image-size", "None", "--stem", "tea-24", "--scored", bank, parquet, "--workers", "0"]
-    command += ["--license-terms", str(config.license_terms), "--views-per-image", "2", "--image-size", "32"]
+    limits = tmp_path / "limits.md"
+    limits.write_text("These are the limits.\n")
+    command += ["--license-terms", str(config.license_terms), "--limits", str(limits)]
+    command += ["--views-per-image", "2", "--image-size", "32"]
     command += ["--batch-size", "8", "--epochs", "2", "1", "--output", str(config.output), "--allow-dirty"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=500)
@@ -124,7 +127,13 @@ def test_a_release_of_both_norms_ends_in_two_folders_that_load(config, tmp_path,
         assert encoder.checkpoint
         (scores,) = encoder.checkpoint.provenance["scores"]
         assert scores == json.loads((config.output / name / "train.json").read_text()) | scores
-        assert "These are the terms." in (config.output / name / "hub" / "README.md").read_text()
+        card = (config.output / name / "hub" / "README.md").read_text()
+        for words in (f'from_pretrained("{name}"', "These are the terms.", "These are the limits."):
+            assert words in card
+        hub = {path.name for path in (config.output / name / "hub").rglob("*") if path.is_file()}
+        assert hub == {"README.md", "config.json", "model.safetensors", "curve.png", "train.png"}
+        assert encoder.checkpoint.provenance["targets"].startswith("cached")
+        assert scores["teacher"] == "vit_random"
     assert encoder.checkpoint
     assert encoder.checkpoint.provenance["command"].startswith("xdistill distill --preset best")
     again = replace(config, teacher=(teacher_spec,), scored=((bank, parquet),), workers=0)

@@ -38,6 +38,7 @@ def config(tmp_path, demonstrations):
         horizon=4,
         action_steps=3,
         channels=(16, 32),
+        inference_steps=2,
         epochs=None,
         steps=12,
         batch_size=4,
@@ -100,7 +101,7 @@ def stopped_and_continued(config, log, lines):
 
 @pytest.mark.parametrize("log_every", [1, 2])
 def test_a_run_that_sigterm_stopped_continues_to_the_same_weights_bit_for_bit(config, log_every):
-    config = replace(config, steps=150, log_every=log_every)
+    config = replace(config, steps=80, log_every=log_every)
     undisturbed, disturbed = stopped_and_continued(config, "log.jsonl", lines=2)
     require_same(weights(disturbed), weights(undisturbed))
     assert losses(disturbed) == losses(undisturbed)
@@ -113,10 +114,10 @@ def test_a_run_with_augmentation_continues_to_the_same_weights_bit_for_bit(confi
 
 @pytest.mark.usefixtures("rendering")
 def test_a_run_with_evaluations_continues_to_the_same_weights_and_evaluations(config):
-    config = replace(config, eval_every_epochs=1, eval_episodes=2)  # 5 steps an epoch
+    config = replace(config, horizon=16, action_steps=12, eval_every_epochs=1, eval_episodes=2)
     undisturbed, disturbed = stopped_and_continued(config, "evaluations.jsonl", lines=1)
-    assert [line["step"] for line in read(undisturbed / "evaluations.jsonl")] == [5, 10, 12]
-    for name in ("evaluations.jsonl", "episodes-5.jsonl", "episodes-10.jsonl", "episodes-12.jsonl"):
+    assert [line["step"] for line in read(undisturbed / "evaluations.jsonl")] == [4, 8, 12]
+    for name in ("evaluations.jsonl", "episodes-4.jsonl", "episodes-8.jsonl", "episodes-12.jsonl"):
         assert (disturbed / name).read_text() == (undisturbed / name).read_text()
     for name in ("policy", "best"):
         require_same(weights(disturbed, name), weights(undisturbed, name))
@@ -389,7 +390,15 @@ def test_two_processes_share_a_batch_and_learn_what_one_learns(config):
     options = ["--eval-every-epochs=1", "--eval-episodes=1"]
     options += ["--encoder=resnet18-scratch", "--cameras", "image", "--crop-px=32", "--colour=0.3"]
     options += [f"--demos={config.demos}", f"--output={config.output}/two", "--channels", "16", "32", "--bf16=False"]
-    options += ["--horizon=4", "--action-steps=3", "--steps=3", "--batch-size=4", "--warmup-steps=2", "--lr=1e-3"]
+    options += [
+        "--inference-steps=2",
+        "--horizon=4",
+        "--action-steps=3",
+        "--steps=3",
+        "--batch-size=4",
+        "--warmup-steps=2",
+        "--lr=1e-3",
+    ]
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     command += ["-m", "policy_examples.train", *options, "--log-every=1"]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
