@@ -116,8 +116,8 @@ def test_a_run_with_augmentation_continues_to_the_same_weights_bit_for_bit(confi
 def test_a_run_with_evaluations_continues_to_the_same_weights_and_evaluations(config):
     config = replace(config, horizon=16, action_steps=12, eval_every_epochs=1, eval_episodes=2)
     undisturbed, disturbed = stopped_and_continued(config, "evaluations.jsonl", lines=1)
-    assert [line["step"] for line in read(undisturbed / "evaluations.jsonl")] == [4, 8, 12]
-    for name in ("evaluations.jsonl", "episodes-4.jsonl", "episodes-8.jsonl", "episodes-12.jsonl"):
+    assert [line["step"] for line in read(undisturbed / "evaluations.jsonl")] == [3, 6, 9, 12]
+    for name in ("evaluations.jsonl", *(f"episodes-{step}.jsonl" for step in (3, 6, 9, 12))):
         assert (disturbed / name).read_text() == (undisturbed / name).read_text()
     for name in ("policy", "best"):
         require_same(weights(disturbed, name), weights(undisturbed, name))
