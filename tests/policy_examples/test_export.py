@@ -1,4 +1,5 @@
 import json
+import sys
 from dataclasses import replace
 
 import onnxruntime
@@ -103,6 +104,17 @@ def test_what_cannot_be_exported_is_told_and_nothing_is_written(saved, monkeypat
     with pytest.raises(ValueError, match="of the outputs' norm away from PyTorch, more than the 0 accepted for fp32"):
         export_policy(saved(replace(TINY, cameras=()), "blind"))
     assert [file.name for file in tmp_path.iterdir()] == ["policy"]
+
+
+def test_the_command_says_how_exact_the_file_is_or_what_is_wrong(saved, monkeypatch, capsys, tmp_path):
+    config = saved(replace(TINY, cameras=()), "blind")
+    named = ["xdistill export-policy", "--policy", str(config.policy), "--output", str(config.output)]
+    monkeypatch.setattr(sys, "argv", named)
+    export.main()
+    assert "relative error" in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", ["xdistill export-policy", "--policy", str(tmp_path / "none")])
+    with pytest.raises(SystemExit, match=r"^xdistill export-policy: policy: .*none holds no policy"):
+        export.main()
 
 
 def test_half_precision_leaves_the_units_of_the_data_in_float32():

@@ -10,7 +10,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from xdistill_encoder import CheckpointError, XDistillResNet18, bundled_checkpoints
+from xdistill_encoder import CheckpointError, XDistillResNet18, bundled_checkpoints, checkpoints
 from xdistill_encoder.checkpoint_config import CONFIG_FILE, FORMAT_VERSION
 from xdistill_encoder.checkpoint_weights import WEIGHTS_FILE
 from xdistill_encoder.checkpoints import DEFAULT_CHECKPOINTS, WEIGHTS_FOLDER
@@ -452,12 +452,18 @@ def test_threads_may_save_to_one_folder(random_encoder, tmp_path):
     XDistillResNet18.from_pretrained(folder)
 
 
-def test_a_checkpoint_loads_while_a_training_replaces_it(random_encoder, tmp_path):
-    folder = random_encoder().save_pretrained(tmp_path / "encoder")
-    with ThreadPoolExecutor() as threads:
-        saving = threads.submit(random_encoder(seed=1).save_pretrained, folder)
-        while not saving.done():
-            XDistillResNet18.from_pretrained(folder)
+def test_a_checkpoint_loads_while_a_training_replaces_it(random_encoder, tmp_path, monkeypatch):
+    """Between its two files a whole new one comes to lie there."""
+    folder, new = random_encoder().save_pretrained(tmp_path / "encoder"), random_encoder(seed=1)
+    read_weights = checkpoints.read_weights
+
+    def read_late(*arguments):
+        monkeypatch.setattr(checkpoints, "read_weights", read_weights)
+        new.save_pretrained(folder)
+        return read_weights(*arguments)
+
+    monkeypatch.setattr(checkpoints, "read_weights", read_late)
+    assert torch.equal(XDistillResNet18.from_pretrained(folder).trunk.conv1.weight, new.trunk.conv1.weight)
 
 
 @pytest.mark.parametrize("value", [float("nan"), torch.float32, {1, 2}])

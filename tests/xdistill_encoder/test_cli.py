@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+import tomllib
 
 from xdistill_encoder import __version__, cli
 
@@ -94,6 +95,27 @@ def test_a_package_that_is_missing_only_once_the_command_runs_ends_in_advice_too
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     with pytest.raises(SystemExit, match="the package 'package_that_nobody_has' is not installed"):
         cli.run("needs_later")
+
+
+@pytest.mark.parametrize(("package", "extra"), cli.EXTRAS.items())
+def test_a_package_of_an_extra_is_advised_by_the_extra_that_brings_it(package, extra, tmp_path, monkeypatch):
+    extras = tomllib.loads((cli.PACKAGE.parent / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert any(line.startswith(package.replace("_", "-")) for line in extras[extra])
+    (tmp_path / f"needs_{package}.py").write_text(f"def main():\n    import {package}\n")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.setitem(sys.modules, package, None)  # as where it is not installed
+    with pytest.raises(SystemExit, match=rf"pip install 'xdistill-encoder\[recipes,metaworld,{extra}\]'"):
+        cli.run(f"needs_{package}")
+
+
+def test_ctrl_c_ends_a_command_in_a_line(tmp_path, monkeypatch, capsys):
+    (tmp_path / "interrupted.py").write_text("def main():\n    raise KeyboardInterrupt\n")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.setattr(sys, "argv", ["xdistill interrupted"])
+    with pytest.raises(SystemExit) as ended:
+        cli.run("interrupted")
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "\nxdistill interrupted: interrupted\n"
 
 
 @pytest.mark.parametrize("module", ["xdistill_encoder.no_such_module", "torch.no_such_module"])

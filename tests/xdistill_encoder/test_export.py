@@ -170,6 +170,14 @@ def test_a_graph_that_disagrees_is_not_written_and_what_lay_there_stays(tmp_path
     assert (tmp_path / "encoder.onnx").read_text() == "an earlier one"
 
 
+def test_a_graph_is_as_good_as_its_worst_image():
+    theirs = torch.tensor([[3.0, 4.0], [0.0, 2.0]])
+    ours = torch.tensor([[3.0, 4.0], [2.0, 0.0]])  # the second is turned by a right angle
+    found = parity.parity_of([(ours, theirs)], images=2, exported_ms=1.0, torch_ms=2.0)
+    assert (found.relative_error, found.cosine) == pytest.approx((2**0.5, 0.0))
+    assert (found.images, found.exported_ms, found.torch_ms) == (2, 1.0, 2.0)
+
+
 # ---- torch.export
 
 
@@ -237,9 +245,10 @@ def command(monkeypatch, capsys):
 
 
 def test_the_command_writes_a_file_calibrated_on_a_folder_and_says_how_exact_it_is(tmp_path, command):
-    for number, picture in enumerate(drawn_pictures(12, (80, 100))):
+    pictures = drawn_pictures(12, (80, 100))
+    for number, picture in enumerate(pictures):
         to_pil_image(picture).save(tmp_path / f"{number:02}.png")
-    assert read_pictures(tmp_path, 4, None).shape == (4, 3, 80, 100)  # as the robot sees them
+    assert torch.equal(read_pictures(tmp_path, 4, None), pictures[::3])  # from all over, as the robot sees them
     output = tmp_path / "made" / "encoder.onnx"
     told = command(output, "--precision", "int8", "--images", tmp_path, "--image-size", 64, 64)
     assert "int8" in told

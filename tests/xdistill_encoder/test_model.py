@@ -167,8 +167,12 @@ def test_an_exported_program_keeps_the_features_and_the_range_check(encoder):
 
 def test_an_encoder_in_half_precision_computes_in_half_precision(encoder):
     half = copy.deepcopy(encoder).to(torch.bfloat16)
-    features = half(torch.rand(2, 3, 64, 64))
+    images = torch.rand(2, 3, 64, 64)
+    features = half(images)
     assert features.dtype == torch.bfloat16
+    cosine = torch.nn.functional.cosine_similarity(features.float(), encoder(images))
+    assert cosine.min() > 0.999
+    assert not torch.equal(features.float(), encoder(images))
 
 
 def test_importing_the_product_imports_only_its_four_dependencies():

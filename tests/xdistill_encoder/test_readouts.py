@@ -23,6 +23,13 @@ def test_spatial_softmax_agrees_with_the_sum_over_positions():
     torch.testing.assert_close(spatial_softmax(features, temperature=0.5), expected)
 
 
+def test_the_encoder_passes_the_temperature_on(random_encoder):
+    encoder, images = random_encoder().eval(), torch.rand(2, 3, 96, 96)
+    expected = spatial_softmax(encoder.forward_features(images), temperature=0.3)
+    torch.testing.assert_close(encoder.forward_spatial_softmax(images, temperature=0.3), expected)
+    assert not torch.allclose(encoder.forward_spatial_softmax(images), expected)
+
+
 def test_a_single_position_sits_at_the_centre():
     assert torch.equal(spatial_softmax(torch.randn(2, 3, 1, 1)), torch.zeros(2, 6))
 

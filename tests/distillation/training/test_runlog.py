@@ -1,4 +1,5 @@
 import json
+import time
 
 import pytest
 from accelerate import Accelerator
@@ -27,6 +28,17 @@ def test_a_row_tells_speed_and_the_share_of_time_spent_waiting(tmp_path):
     assert row["images_per_second"] > 0
     assert row.keys() == {"step", "loss", "images_per_second", "data_wait_share"}
     assert log.bar.n == 4
+
+
+def test_time_in_which_nothing_was_learned_is_no_part_of_the_speed(tmp_path):
+    log = RunLog(tmp_path / "log.jsonl", Accelerator(cpu=True), batch_size=4, start=0, steps=9)
+    began = time.monotonic()
+    time.sleep(0.3)
+    log.skip(time.monotonic() - began)
+    log.advance()
+    log.write(1, loss=0.5)
+    (row,) = read_rows(log.path)
+    assert row["images_per_second"] > 4 / 0.2  # four images in less than the 0.3 s that were left out
 
 
 def test_waiting_ends_with_the_batches(tmp_path):

@@ -13,6 +13,8 @@ def test_the_encoder_learns_at_its_own_rate():
     *encoder, head = param_groups(policy, lr=1e-3, encoder_multiplier=0.1, weight_decay=1e-6)
     assert [group["full_lr"] for group in encoder] == pytest.approx([1e-4] * len(encoder))
     assert head["full_lr"] == 1e-3
+    assert {group["weight_decay"] for group in encoder} == {0, 1e-6}  # none for norms and biases
+    assert head["weight_decay"] == 1e-6
     grouped = [id(parameter) for group in (*encoder, head) for parameter in group["params"]]
     assert sorted(grouped) == sorted(id(parameter) for parameter in policy.parameters())
 
