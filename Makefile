@@ -13,7 +13,7 @@ demo: install system
 
 # As many processes as there are cores, up to 4, of one thread each: most tests are too small for two threads.
 test: install system
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --durations 20
 
 # LeRobot pins an older torch, so it has an environment of its own. TorchRL and robomimic have one on top of $(VENV);
 # robomimic comes without what it requires: egl_probe, for rendering alone, does not build with CMake 4.
