@@ -157,8 +157,9 @@ def demonstrations_of(policies: Sequence[Path]) -> tuple[tuple[Path, Selection],
     for folder in seeing_policies(policies):
         try:
             config = run_config(folder)
-            taken = config.get("selection", {}).items()
-            selection = Selection(**{name: tuple(value) if isinstance(value, list) else value for name, value in taken})
+            named: dict[str, Any] = config.get("selection", {})
+            named = {name: tuple(value) if isinstance(value, list) else value for name, value in named.items()}
+            selection = Selection(**named)
             found[Path(config["demos"]), selection] = str(read_config(folder)["origin"].get("task", config["demos"]))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ValueError(

@@ -91,8 +91,10 @@ def draw_course(rows: Sequence[Focus], image: Path) -> None:
     from matplotlib.figure import Figure
 
     methods, encoders = (list(dict.fromkeys(getattr(row, name) for row in rows)) for name in ("method", "encoder"))
-    areas = {encoder: {row.step: row.area for row in rows if row.encoder == encoder} for encoder in encoders}
-    areas = {encoder: of_steps for encoder, of_steps in areas.items() if None not in of_steps.values()}
+    areas: dict[str, dict[int, float]] = {}
+    for row in rows:
+        if row.area is not None:
+            areas.setdefault(row.encoder, {})[row.step] = row.area
     alike = len({tuple(of_steps.items()) for of_steps in areas.values()}) == 1  # else policies crop frames differently
     shown = COURSES if areas else {"entropy": COURSES["entropy"]}
     figure = Figure(figsize=(1 + 4.5 * len(shown), 0.9 + 2.3 * len(methods)), layout="constrained")

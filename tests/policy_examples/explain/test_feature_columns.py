@@ -126,9 +126,9 @@ def test_the_best_policy_of_a_run_stands_beside_its_last_one(run):
 
 
 def test_another_start_than_the_policy_had_is_not_shown_as_it(tmp_path, shown):
-    policy = DiffusionPolicy(PolicyShape(9, 4, **SIZES), [load_encoder("xdistill")])
-    policy.encoders[0].saved["origin"] = "an-earlier-default"
-    policy.save(tmp_path / "policy", {"checkpoint": None})
+    encoder = load_encoder("xdistill")
+    encoder.saved["origin"] = "an-earlier-default"
+    DiffusionPolicy(PolicyShape(9, 4, **SIZES), [encoder]).save(tmp_path / "policy", {"checkpoint": None})
     before, _ = columns([], [tmp_path / "policy"], seed=0)
     with pytest.raises(ValueError, match="started from 'an-earlier-default', its checkpoint holds 'resnet18-bn"):
         before.features(shown)

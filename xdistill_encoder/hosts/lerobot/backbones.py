@@ -59,7 +59,9 @@ def wrong_statistics(cameras: Sequence[str], dataset_stats: dict[str, dict[str, 
     Args:
         dataset_stats: what LeRobot normalises with; None: unknown, about which nothing is said.
     """
-    for camera in cameras if dataset_stats is not None else ():
+    if dataset_stats is None:
+        return None
+    for camera in cameras:
         if camera not in dataset_stats:
             return (
                 f"dataset_stats: expected those of {camera}, got {', '.join(dataset_stats) or 'none'}: LeRobot renames "

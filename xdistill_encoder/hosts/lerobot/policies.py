@@ -53,33 +53,7 @@ class XDistillDiffusionConfig(DiffusionConfig):
         super().__post_init__()
 
 
-class ImageNetStatistics:
-    """Of a policy: images must come to it normalised with ImageNet's mean and std."""
-
-    _refused: str | None = None
-
-    def require_statistics(self: Any, dataset_stats: dict[str, dict[str, Any]] | None, at_once: bool) -> None:
-        """Refuse other statistics, at once or when the policy is trained.
-
-        A policy that was saved comes with the statistics that it learned with. LeRobot hands it those of a data set as
-        well, and normalises with these in training alone: a recording that goes on has its own, which change nothing.
-
-        Raises:
-            ValueError: images that are not normalised by mean and std; other statistics, `at_once`.
-        """
-        require_normalised_images(self.config.normalization_mapping)
-        self._refused = wrong_statistics(list(self.config.image_features), dataset_stats)
-        if at_once and self._refused:
-            raise ValueError(self._refused)
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """LeRobot's loss; raises a ValueError for statistics that are not ImageNet's."""
-        if self._refused:
-            raise ValueError(self._refused)
-        return super().forward(*args, **kwargs)  # type: ignore[misc]
-
-
-class XDistillDiffusionPolicy(ImageNetStatistics, DiffusionPolicy):
+class XDistillDiffusionPolicy(DiffusionPolicy):
     """LeRobot's Diffusion Policy; crop, spatial softmax and everything after the backbone are LeRobot's.
 
     Args:
@@ -103,8 +77,14 @@ class XDistillDiffusionPolicy(ImageNetStatistics, DiffusionPolicy):
     ):
         require_cameras(config)
         super().__init__(config, **kwargs)
-        self.require_statistics(dataset_stats, at_once=load_encoder)
+        self.refused = other_statistics(config, dataset_stats, at_once=load_encoder)
         place_in_diffusion(self, build_encoder(config, load_encoder))
+
+    def forward(self, batch: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """LeRobot's loss; raises a ValueError where images come normalised otherwise than by ImageNet's statistics."""
+        if self.refused:
+            raise ValueError(self.refused)
+        return super().forward(batch, *args, **kwargs)
 
     def get_optim_params(self) -> Any:
         """Two groups: the rest, and the encoder, at its own learning rate where it has one."""
@@ -148,7 +128,7 @@ class XDistillACTConfig(ACTConfig):
         super().__post_init__()
 
 
-class XDistillACTPolicy(ImageNetStatistics, ACTPolicy):
+class XDistillACTPolicy(ACTPolicy):
     """LeRobot's ACT; the encoder learns at `optimizer_lr_backbone`.
 
     Args and errors are those of `XDistillDiffusionPolicy`.
@@ -166,8 +146,14 @@ class XDistillACTPolicy(ImageNetStatistics, ACTPolicy):
     ):
         require_cameras(config)
         super().__init__(config, **kwargs)
-        self.require_statistics(dataset_stats, at_once=load_encoder)
+        self.refused = other_statistics(config, dataset_stats, at_once=load_encoder)
         place_in_act(self, build_encoder(config, load_encoder))
+
+    def forward(self, batch: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """LeRobot's loss; raises a ValueError where images come normalised otherwise than by ImageNet's statistics."""
+        if self.refused:
+            raise ValueError(self.refused)
+        return super().forward(batch, *args, **kwargs)
 
     @classmethod
     def from_pretrained(cls, pretrained_name_or_path: str | Path, **kwargs: Any) -> Any:
@@ -198,6 +184,24 @@ def require_cameras(config: XDistillDiffusionConfig | XDistillACTConfig) -> None
     if not config.image_features:
         inputs = ", ".join(config.input_features) or "nothing"
         raise ValueError(f"input_features: a policy of type {config.type} reads an image, got {inputs}")
+
+
+def other_statistics(
+    config: XDistillDiffusionConfig | XDistillACTConfig, dataset_stats: dict[str, dict[str, Any]] | None, at_once: bool
+) -> str | None:
+    """Why a policy is not to be trained with these statistics; None: they are ImageNet's, or unknown.
+
+    A policy that was saved comes with the statistics that it learned with. LeRobot hands it those of a data set as
+    well, and normalises with these in training alone: a recording that goes on has its own, which change nothing.
+
+    Raises:
+        ValueError: images that are not normalised by mean and std; other statistics, `at_once`.
+    """
+    require_normalised_images(config.normalization_mapping)
+    refused = wrong_statistics(list(config.image_features), dataset_stats)
+    if at_once and refused:
+        raise ValueError(refused)
+    return refused
 
 
 def build_encoder(config: XDistillDiffusionConfig | XDistillACTConfig, load: bool) -> XDistillResNet18:
