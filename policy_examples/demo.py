@@ -16,6 +16,7 @@ from policy_examples.envs.camera import RenderingError
 from policy_examples.envs.tasks import TaskConfig, open_environment
 from policy_examples.playing import Episode
 from policy_examples.policy import DiffusionPolicy
+from policy_examples.video import require_video_writer
 from xdistill_encoder.freed_memory import keep_freed_memory
 
 PROTOCOL = PROTOCOLS["cpu"]
@@ -62,6 +63,7 @@ def run(config: Config) -> float | None:
         KeyboardInterrupt: Ctrl-C outside training; the same call continues.
     """
     began = time.monotonic()
+    require_video_writer()
     config.output.mkdir(parents=True, exist_ok=True)
     training = train_config(config)
 

@@ -25,7 +25,7 @@ from policy_examples.interrupts import StopRequest
 from policy_examples.playing import Episode, interface_of, play, play_all
 from policy_examples.policy import DiffusionPolicy
 from policy_examples.policy_files import CONFIG, WEIGHTS
-from policy_examples.video import write_video
+from policy_examples.video import require_video_writer, write_video
 
 REPLAYS = 3
 """Episodes that are tried for a film."""
@@ -225,6 +225,8 @@ def run(config: Config) -> list[Episode]:
             another rollout in the output folder.
         KeyboardInterrupt: it was asked to stop; the episodes that had ended are in episodes.partial.
     """
+    if config.video:
+        require_video_writer()
     policy, origin = DiffusionPolicy.load(config.policy)
     policy.to("cuda" if torch.cuda.is_available() else "cpu")
     seeds, task = range(config.seed, config.seed + config.episodes), task_of(config, policy, origin)

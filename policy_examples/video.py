@@ -1,9 +1,18 @@
 """Writes frames as a video."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+
+def require_video_writer() -> None:
+    """Raise a ValueError where no video can be written, before the hours of work after which one would be."""
+    if find_spec("imageio_ffmpeg") is None:
+        raise ValueError(
+            "video: the package imageio-ffmpeg is not installed; pip install 'xdistill-encoder[recipes,metaworld]'."
+        )
 
 
 def write_video(frames: list[np.ndarray], path: Path, fps: float) -> None:

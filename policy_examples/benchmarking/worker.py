@@ -16,6 +16,7 @@ from policy_examples.benchmarking.stages import collect_once, film, load_policy,
 from policy_examples.demos import FIRST_EVALUATION_SEED
 from policy_examples.interrupts import StopRequest
 from policy_examples.provenance import commit
+from policy_examples.video import require_video_writer
 from xdistill_encoder.freed_memory import keep_freed_memory
 
 STOPPED = 130
@@ -59,6 +60,7 @@ def finished_shifts(folder: Path) -> set[str]:
 
 def learn(run: Run, folder: Path, session: Session, source: str | None) -> bool:
     """Train with evaluations, film, note the row; returns whether training came to its end."""
+    require_video_writer()
     store, experts = Path(session.store), None if session.experts is None else Path(session.experts)
     collect_once(run, store, session.points, session.processes, experts)
     began = time.monotonic()
