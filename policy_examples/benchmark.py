@@ -201,7 +201,9 @@ def main() -> None:
     try:
         if config.plan:
             processes = config.processes or processes_of(config)
-            print(describe_plan(planned_runs(config), results_path(config), config.jobs, processes, config.experts))
+            runs, csv = planned_runs(config), results_path(config)
+            for line in describe_plan(runs, csv, config.jobs, processes, config.experts):
+                print(line, flush=True)
             return
         outcome = run_benchmark(config)
     except (ValueError, RenderingError, ChildProcessError) as error:

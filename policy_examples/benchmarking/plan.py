@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -30,26 +30,28 @@ class Cost:
     source: str
 
 
-def describe_plan(runs: Sequence[Run], csv: Path, jobs: int, processes: int, experts: Path | None) -> str:
-    """The number of runs, those that have no row yet, the time that these take."""
+def describe_plan(runs: Sequence[Run], csv: Path, jobs: int, processes: int, experts: Path | None) -> Iterator[str]:
+    """Lines, as they are known: the number of runs, those that have no row yet, the time that these take."""
     rows = [row for row in read_rows(csv) if not row.shift] if csv.exists() else []
     done = {row.command for row in rows}
     pending = [run for run in runs if run.command() not in done]
-    lines = [f"{len(runs)} runs, {len(runs) - len(pending)} finished, {len(pending)} to go on {describe_machine()}"]
+    yield f"{len(runs)} runs, {len(runs) - len(pending)} finished, {len(pending)} to go on {describe_machine()}"
     total, unknown = 0.0, False
     for encoder in dict.fromkeys(run.encoder for run in pending):
         its = [run for run in pending if run.encoder == encoder]
+        cost = cost_from_rows(its[0], rows)
+        if cost is None:
+            yield f"  {encoder}: measuring {MEASURED_STEPS} steps; at a GPU's sizes these are minutes of a CPU"
         try:
-            cost = cost_from_rows(its[0], rows) or measure(its[0], processes, experts)
+            cost = cost or measure(its[0], processes, experts)
         except (ValueError, CheckpointError) as error:
             unknown = True
-            lines.append(f"  {encoder}: {len(its)} runs, which cannot be measured: {error}")
+            yield f"  {encoder}: {len(its)} runs, which cannot be measured: {error}"
             continue
         total += len(its) * cost.minutes
-        lines.append(f"  {encoder}: {len(its)} runs of {cost.minutes:.1f} minutes ({cost.source})")
+        yield f"  {encoder}: {len(its)} runs of {cost.minutes:.1f} minutes ({cost.source})"
     rest = ", without those that cannot be measured" if unknown else ""
-    lines.append(f"about {total / jobs / 60:.1f} hours with {jobs} at a time{rest}; shifts are not counted")
-    return "\n".join(lines)
+    yield f"about {total / jobs / 60:.1f} hours with {jobs} at a time{rest}; shifts are not counted"
 
 
 def cost_from_rows(run: Run, rows: Sequence[Row]) -> Cost | None:

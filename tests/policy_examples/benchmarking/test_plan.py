@@ -24,7 +24,7 @@ def test_hours_follow_from_finished_runs(tmp_path):
     blind, seeing = ([run for run in runs if run.encoder.name == name] for name in ("blind", "xdistill"))
     append_rows(tmp_path / "results.csv", [finished(seeing[0], 4), finished(seeing[1], 8)])
     append_rows(tmp_path / "results.csv", [finished(blind[0], 3), finished(blind[1], 3)])
-    text = describe_plan(runs, tmp_path / "results.csv", jobs=2, processes=1, experts=None)
+    text = "\n".join(describe_plan(runs, tmp_path / "results.csv", jobs=2, processes=1, experts=None))
     assert text.startswith("12 runs, 4 finished, 8 to go on")
     assert "xdistill: 4 runs of 6.0 minutes (median of 2 finished ones)" in text
     assert "blind: 4 runs of 3.0 minutes" in text
@@ -58,7 +58,7 @@ def test_ctrl_c_during_a_measurement_ends_the_plan(rendering, tmp_path, monkeypa
     waiting.start()
     try:
         with pytest.raises(KeyboardInterrupt):
-            describe_plan(plan_runs(["drawer-close"], ["blind"], [0], "smoke"), tmp_path / "results.csv", 1, 1, None)
+            list(describe_plan(plan_runs(["drawer-close"], ["blind"], [0], "smoke"), tmp_path / "r.csv", 1, 1, None))
     finally:
         over.set()
         waiting.join()
@@ -72,7 +72,7 @@ def test_a_short_measurement_stands_in_for_finished_runs(rendering, tmp_path):
 
 def test_an_encoder_that_cannot_be_had_is_reported_beside_the_others(rendering, tmp_path):
     runs = plan_runs(["drawer-close"], [f"xdistill,checkpoint={tmp_path}/none"], [0], "smoke")
-    text = describe_plan(runs, tmp_path / "results.csv", jobs=1, processes=1, experts=None)
+    text = "\n".join(describe_plan(runs, tmp_path / "results.csv", jobs=1, processes=1, experts=None))
     assert "1 runs, which cannot be measured: " in text
     assert "about 0.0 hours with 1 at a time, without those that cannot be measured" in text
 
