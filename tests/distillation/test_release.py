@@ -1,6 +1,7 @@
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import threading
@@ -141,6 +142,18 @@ def test_a_release_of_both_norms_ends_in_two_folders_that_load(config, tmp_path,
         *(False, False, False),  # targets, distill, distill
         *(True, False, True, False),  # scorecard, publish, scorecard, publish
     ]
+
+    for name in ("resnet18-bn-tea-24", "resnet18-gn-tea-24"):  # as they are brought from a machine that is given back
+        (config.output / name / "checkpoint.pt").unlink()
+    shutil.rmtree(config.output / "targets")
+    at_home = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=500)
+    assert at_home.returncode == 0, at_home.stdout + at_home.stderr
+    made = [line.split()[:4] for line in at_home.stdout.splitlines() if line.startswith(("done before", "$ "))]
+    assert [words[3] for words in made if words[0] == "done"] == [
+        *("targets", "distill", "distill"),
+        *["scorecard"] * 2,
+    ]
+    assert not (config.output / "targets").exists()
 
 
 def test_an_encoder_that_was_brought_from_another_machine_is_not_made_again(tmp_path, random_encoder):
