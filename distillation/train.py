@@ -5,17 +5,16 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
 from shutil import rmtree
 from typing import Any, Literal, cast
 
+import numpy as np
 import torch
 import tyro
 from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs, set_seed
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel
 
 from distillation.cache.facts import Facts, asked_teacher, describe_teacher
 from distillation.datasets import Images, Views, epoch_order, open_images, prefetching, require_seed
@@ -24,12 +23,13 @@ from distillation.provenance import describe_run
 from distillation.sources.damage import DamageLog
 from distillation.sources.remote import SHARD_CACHE, SHARD_CACHE_GB
 from distillation.students import Student
-from distillation.training.averaging import moving_average
+from distillation.training.averaging import Average
 from distillation.training.batches import Curriculum, MicroBatches
 from distillation.training.checkpointing import Stateful, load_checkpoint, make_folder, save_checkpoint
 from distillation.training.export import is_exported
 from distillation.training.health import Health
 from distillation.training.history import History
+from distillation.training.identity import describe_making, identify
 from distillation.training.loading import stream
 from distillation.training.monitor import Monitor
 from distillation.training.objective import Objective, parse_losses
@@ -235,40 +235,26 @@ def train(config: Config, images: Images | None = None) -> Path:
         SystemExit: the run was asked to stop; the checkpoint is written.
     """
     config = replace(config, mixed_precision=resolve_precision(config.mixed_precision))
-    accelerator = Accelerator(
-        cpu=not torch.accelerator.is_available(),  # without it accelerate overlooks torchrun there
-        mixed_precision=config.mixed_precision,
-        gradient_accumulation_steps=config.accumulation,
-        kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(hours=6))],  # others wait while the main one scores
-        log_with=list(config.track) or None,
-        project_dir=config.output,
-    )
-    process, processes = accelerator.process_index, accelerator.num_processes
-    if this_process().count != processes:
-        raise ValueError(f"srun started {this_process().count} processes that do not know each other; use slurm.sh")
-    launch = describe_run() | {"device": device_name(accelerator.device), "processes": processes}
+    accelerator = start_processes(config)
+    device, process, processes = accelerator.device, accelerator.process_index, accelerator.num_processes
+    launch = describe_run() | {"device": device_name(device), "processes": processes}
+
     if images is None:
         images = open_images(config.images, config.split, config.shard_cache, config.shard_cache_gb)
-    supervision = open_supervision(config, images, accelerator.device)
+    supervision = open_supervision(config, images, device)
     set_seed(config.seed)  # after the teacher, which draws weights before it loads its own
     views = Views(images, config.seed, config.drawn, supervision.view_sizes)
     curriculum = make_curriculum(config, images, supervision)
     order = partial(epoch_order, images, config.seed)
-    student = make_student(config, supervision).to(memory_format=torch.channels_last).to(accelerator.device)
+
+    student = make_student(config, supervision).to(memory_format=torch.channels_last).to(device)
     if processes > 1:
-        synced(student, accelerator.device)
-    objective = Objective(parse_losses(config.loss), supervision.widths, config.queue_size).to(accelerator.device)
+        synced(student, device)
+    objective = Objective(parse_losses(config.loss), supervision.widths, config.queue_size).to(device)
+
     in_effect = replace(config, views_per_image=curriculum.views_per_image)  # a cache has its own
     settings = {key: value for key, value in asdict(in_effect).items() if key not in MAY_DIFFER}
-    facts = {key: str(value) for key, value in settings.items()}
-    facts |= {
-        "images_fingerprint": images.fingerprint,
-        "teachers": str([teacher.identity for teacher in supervision.facts]),
-        "targets": describe_targets(supervision),
-        "warm_start": str(student.origin.get("started_from", {}).get("weights_sha256")),
-    }
-    if images.shards is not None:  # which order the images of remote shards, and those alone
-        facts["shards"] = sha256(str(images.shards).encode()).hexdigest()[:16]
+    facts = identify(settings, images, supervision, student)
     history = History(launch, student.origin)
     make_folder(config.output)
     if config.track:
@@ -279,27 +265,21 @@ def train(config: Config, images: Images | None = None) -> Path:
     scheduler = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: lr_factor(step, curriculum.steps, config.warmup_share)
     )
-    average = None
-    if config.ema is not None:
-        average = AveragedModel(student, avg_fn=partial(moving_average, config.ema), use_buffers=True)
+    average = None if config.ema is None else Average(student, config.ema)
     parts: dict[str, Stateful | None] = {"model": student, "optimizer": optimizer, "scheduler": scheduler}
     parts |= {"objective": objective, "average": average, "scaler": accelerator.scaler, "history": history}
     start = load_checkpoint(config.output, facts, parts)
     require_same(accelerator, start, config.output)
     if start:
         accelerator.print(f"resumed at step {start:,} of {curriculum.steps:,}")
-    if start == 0 and student.uncalibrated:
-        some_views = first_views(views, order(0)[:CALIBRATING_VIEWS], config.image_size, config.workers)
-        student.calibrate(some_views.to(accelerator.device))
-    if start == 0 and (config.standardize or len(supervision.widths) > 1):
-        with accelerator.autocast():
-            some = first_embeddings(supervision, views, order(0)[:STANDARDIZING_VIEWS], config.workers)
-        student.standardize(*statistics(some))
-    learned = student if average is None else cast(Student, average.module)  # what is scored and exported
+    if start == 0:
+        fit(student, config, views, order(0), supervision, accelerator)
+    learned = student if average is None else average.student  # what is scored and exported
     if config.compile:
         student.compile()
     # The optimizer's state lies right: on a GPU AdamW's counters stay on the CPU, where no step waits for them.
     model, optimizer = accelerator.prepare(student, optimizer, device_placement=[True, False])
+
     labelled, loading = (config.score_bank, config.score_queries), (config.batch_size, config.workers)
     splits = (config.score_bank_split, config.score_queries_split)
     monitor = Monitor(*labelled, config.output, accelerator, start, *loading, *splits, supervision.teachers)
@@ -308,27 +288,22 @@ def train(config: Config, images: Images | None = None) -> Path:
     damage = DamageLog(config.output / f"damaged-{process}.txt", images, config.max_damaged)
     log = RunLog(config.output / "log.jsonl", accelerator, config.batch_size, start, curriculum.steps)
     history.begin()
-    scored = {curriculum.steps}
-    if monitor.labelled:
-        every = config.score_every * curriculum.steps_per_epoch
-        scored |= set(range(every, curriculum.steps, every))
+    every = config.score_every * curriculum.steps_per_epoch if monitor.labelled else curriculum.steps
+    scored = {*range(every, curriculum.steps, every), curriculum.steps}
     if start in scored:  # it may have been stopped before its scores were taken
         monitor.measure(start, learned, config.image_size)
-    made: dict[str, Any] = {"teacher": supervision.name, "teachers": list(map(asdict, supervision.facts))}
-    made |= {"images": len(images), "images_fingerprint": images.fingerprint, "targets": facts["targets"]}
-    made |= {"settings": settings} | history.origin
-    if isinstance(supervision, CachedTeachers):
-        made["targets_made"] = supervision.cache.facts.made
+    made = describe_making(settings, images, supervision) | history.origin
     name = config.name or default_name(config, made)
+
     with StopRequest(processes) as stop, closing(stream(views, keys, config.workers)) as batches:
         for step in range(start + 1, curriculum.steps + 1):
             epoch = curriculum.epoch(step - 1)
-            loss, seen = torch.zeros((), device=accelerator.device), []
+            loss, seen = torch.zeros((), device=device), []
             for _ in range(config.accumulation):
                 batch = log.wait_for(batches)
                 damage.record(batch["asked"], batch["index"])
                 with accelerator.accumulate(model):
-                    shown = batch["student"].to(accelerator.device, non_blocking=True)
+                    shown = batch["student"].to(device, non_blocking=True)
                     shown = shown.contiguous(memory_format=torch.channels_last)
                     with accelerator.autocast():
                         targets, target_map = supervision(batch, curriculum.view(epoch))  # (B, D), (B, P, h, w)
@@ -347,7 +322,7 @@ def train(config: Config, images: Images | None = None) -> Path:
             scheduler.step()
             log.advance()
             if average is not None:
-                average.update_parameters(student)
+                average.update(student)
             health.watch(step, loss)
 
             leaving, last = stop.agreed(), step == curriculum.steps
@@ -368,17 +343,33 @@ def train(config: Config, images: Images | None = None) -> Path:
                 stop.leave(f"saved at step {step} of {curriculum.steps}; the same command resumes")
             if step in scored:
                 log.skip(monitor.measure(step, learned, config.image_size))
+
     log.close()
     health.require_weights(curriculum.steps, learned)
+    made, folder = made | {"steps": curriculum.steps}, config.output / "encoder"
     if accelerator.is_main_process:
-        made["steps"], folder = curriculum.steps, config.output / "encoder"
         if start == curriculum.steps and is_exported(folder, name, made):
             print(f"this run has ended before; {folder} holds its encoder, {name}")
         else:
             learned.save(folder, name, made | history.provenance())
         rmtree(config.output / "stopped", ignore_errors=True)
     accelerator.end_training()
-    return config.output / "encoder"
+    return folder
+
+
+def start_processes(config: Config) -> Accelerator:
+    """This process among those that share the batches."""
+    accelerator = Accelerator(
+        cpu=not torch.accelerator.is_available(),  # without it accelerate overlooks torchrun there
+        mixed_precision=config.mixed_precision,
+        gradient_accumulation_steps=config.accumulation,
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(hours=6))],  # others wait while the main one scores
+        log_with=list(config.track) or None,
+        project_dir=config.output,
+    )
+    if this_process().count != accelerator.num_processes:
+        raise ValueError(f"srun started {this_process().count} processes that do not know each other; use slurm.sh")
+    return accelerator
 
 
 def open_supervision(config: Config, images: Images, device: torch.device) -> Supervision:
@@ -413,15 +404,6 @@ def open_supervision(config: Config, images: Images, device: torch.device) -> Su
     return cached
 
 
-def describe_targets(supervision: Supervision) -> str:
-    """Where embeddings come from, as far as they depend on it: a cache is rounded, and its maps have a size."""
-    if not isinstance(supervision, CachedTeachers):
-        return "online"
-    facts = supervision.cache.facts
-    maps = f", maps {facts.patch_shape}" if supervision.maps else ""
-    return f"cached (teacher's mixed precision: {facts.precision}){maps}"
-
-
 def make_curriculum(config: Config, images: Images, supervision: Supervision) -> Curriculum:
     """What the run shows when."""
     return Curriculum(
@@ -441,6 +423,25 @@ def make_student(config: Config, supervision: Supervision) -> Student:
     if config.warm_start:
         student.start_from(config.warm_start)
     return student
+
+
+def fit(
+    student: Student,
+    config: Config,
+    views: Views,
+    order: np.ndarray,
+    supervision: Supervision,
+    accelerator: Accelerator,
+) -> None:
+    """Fit what a student measures before its first step on the first images: group norms that took over batch norms,
+    the statistics of the embeddings that it is to estimate."""
+    if student.uncalibrated:
+        some_views = first_views(views, order[:CALIBRATING_VIEWS], config.image_size, config.workers)
+        student.calibrate(some_views.to(accelerator.device))
+    if config.standardize or len(supervision.widths) > 1:
+        with accelerator.autocast():
+            some = first_embeddings(supervision, views, order[:STANDARDIZING_VIEWS], config.workers)
+        student.standardize(*statistics(some))
 
 
 def plan(config: Config) -> str:

@@ -1,51 +1,95 @@
-import math
+from math import comb, prod
 
 import pytest
 import torch
 from diffusers.training_utils import EMAModel
 from torch import nn
-from torch.optim.swa_utils import AveragedModel
 
-from distillation.training.averaging import moving_average
-
-
-@pytest.mark.parametrize(("updates", "weight"), [(0, 0.1), (8, 0.5), (80, 0.9), (800, 0.9)])
-def test_the_weight_of_the_average_rises_from_a_tenth_to_the_decay(updates, weight):
-    """(1 + 8) / (10 + 8) = 0.5; (1 + 80) / (10 + 80) = 0.9."""
-    for count in (updates, torch.tensor(updates)):
-        torch.testing.assert_close(moving_average(0.9, torch.ones(3), torch.zeros(3), count), torch.full((3,), weight))
+from distillation.students import Student
+from distillation.training.averaging import Average
 
 
-def test_an_average_forgets_where_it_started():
-    """What 20 updates leave of it is the product of (1 + n) / (10 + n), one by binomial(29, 9)."""
-    average = torch.ones((), dtype=torch.float64)
-    for update in range(20):
-        average = moving_average(0.9999, average, torch.zeros((), dtype=torch.float64), update)
-    torch.testing.assert_close(average, torch.tensor(1 / math.comb(29, 9), dtype=torch.float64), rtol=1e-5, atol=0)
+@pytest.fixture(scope="module")
+def student():
+    return Student((4,), "timm/test_resnet")
 
 
-def test_counters_are_those_of_the_student():
-    current = torch.tensor(7)
-    assert moving_average(0.9, torch.tensor(3), current, 5) is current
+def fill(student, value):
+    """Set every weight of a student to one value."""
+    for parameter in student.parameters():
+        nn.init.constant_(parameter, value)
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
-def test_an_average_of_one_value_is_that_value_in_its_own_type(dtype):
-    value = torch.linspace(-2, 2, 5, dtype=dtype)
-    average = moving_average(0.9, value, value, torch.tensor(3))
-    assert average.dtype == dtype
-    assert torch.equal(average, value)
+def test_an_average_forgets_where_it_started(student):
+    """What 20 updates leave of it is the product of (1 + n) / (10 + n) over n = 1, ..., 19: ten by binomial(29, 9)."""
+    fill(student, 1.0)
+    average = Average(student, 0.9999)
+    average.update(student)  # the first takes the student as it is
+    fill(student, 0.0)
+    for _ in range(19):
+        average.update(student)
+    left = prod((1 + n) / (10 + n) for n in range(1, 20))
+    assert left == pytest.approx(10 / comb(29, 9))
+    for parameter in average.student.parameters():
+        torch.testing.assert_close(parameter, torch.full_like(parameter, left), rtol=1e-4, atol=0)
+
+
+def test_the_first_update_takes_the_student_as_it_is(student):
+    fill(student, 1.0)
+    average = Average(student, 0.9)
+    fill(student, 3.0)
+    average.update(student)
+    torch.testing.assert_close(average.student.state_dict(), student.state_dict(), rtol=0, atol=0)
+
+
+def test_statistics_are_averaged_and_counters_are_those_of_the_student(student):
+    average = Average(student, 0.1)
+    average.update(student)
+    norm, averaged = (
+        next(module for module in one.modules() if isinstance(module, nn.BatchNorm2d))
+        for one in (student, average.student)
+    )
+    before = averaged.running_mean.clone()
+    norm.running_mean += 1.0
+    norm.num_batches_tracked += 7
+    average.update(student)
+    torch.testing.assert_close(averaged.running_mean, before + 0.9)
+    assert averaged.num_batches_tracked == norm.num_batches_tracked
+
+
+def test_an_average_of_one_value_is_that_value(student):
+    average = Average(student, 0.3)
+    for _ in range(4):
+        average.update(student)
+    torch.testing.assert_close(average.student.state_dict(), student.state_dict(), rtol=0, atol=0)
+
+
+def test_an_average_learns_from_no_gradient_and_leaves_the_student_its_own(student):
+    average = Average(student, 0.9)
+    assert not any(parameter.requires_grad for parameter in average.student.parameters())
+    assert all(parameter.requires_grad for parameter in student.parameters())
+
+
+def test_an_average_goes_on_from_its_state(student):
+    whole, first = Average(student, 0.9), Average(student, 0.9)
+    for step in range(6):
+        fill(student, float(step))
+        whole.update(student)
+        if step == 3:
+            state = first.state_dict()
+            first = Average(student, 0.9)
+            first.load_state_dict(state)
+        first.update(student)
+    torch.testing.assert_close(first.state_dict(), whole.state_dict(), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("decay", [0.9999, 0.3])
-def test_the_average_of_a_network_is_that_of_diffusers(decay):
-    network = nn.Linear(3, 2)
-    ours = AveragedModel(network, avg_fn=lambda *arguments: moving_average(decay, *arguments))
-    ours.update_parameters(network)  # the first takes the weights
-    theirs = EMAModel(network.parameters(), decay=decay)
-    theirs.step(network.parameters())
-    for _ in range(5):
-        nn.init.normal_(network.weight)
-        ours.update_parameters(network)
-        theirs.step(network.parameters())
-    torch.testing.assert_close(ours.module.weight, theirs.shadow_params[0])
+def test_the_average_of_a_student_is_that_of_diffusers(student, decay):
+    ours, theirs = Average(student, decay), EMAModel(student.parameters(), decay=decay)
+    for step in range(6):  # the first takes the weights
+        if step:
+            for parameter in student.parameters():
+                nn.init.normal_(parameter)
+        ours.update(student)
+        theirs.step(student.parameters())
+    torch.testing.assert_close(list(ours.student.parameters()), theirs.shadow_params)
