@@ -137,12 +137,14 @@ def test_xdistill_copy_takes_the_recipe_out_of_the_wheel(installed):
     assert copied == {path.name: path.read_bytes() for path in (ROOT / "distillation").glob("*.py")}
 
 
-@pytest.mark.parametrize("command", ["distill", "demo"])
-def test_a_recipe_without_its_extras_ends_in_one_line_of_advice(installed, command):
+@pytest.mark.parametrize(
+    ("command", "extras"), [("distill", "recipes"), ("finetune", "recipes"), ("demo", "recipes,metaworld")]
+)
+def test_a_recipe_without_its_extras_ends_in_one_line_of_advice(installed, command, extras):
     done = installed("xdistill", command, "--help")
     assert done.returncode == 1
     assert re.fullmatch(
         rf"xdistill {command}: the package '\w+' is not installed; "
-        r"this command needs: pip install 'xdistill-encoder\[recipes,metaworld\]'\n",
+        rf"this command needs: pip install 'xdistill-encoder\[{extras}\]'\n",
         done.stderr,
     )

@@ -37,7 +37,11 @@ COMMANDS = {  # command: (module, what it does)
     "space": ("distillation.space.serve", "a page in the browser: what an encoder sees in your own image"),
     "report": ("policy_examples.explain.report", "runs -> one HTML page: success, curves, videos, explanations"),
 }
+SIMULATING = ("policy_examples.demo", "policy_examples.demos", "policy_examples.rollout", "policy_examples.benchmark")
+"""Commands that play tasks; the others of the recipes need no simulator."""
 EXTRAS = {
+    "metaworld": "metaworld",
+    "mujoco": "metaworld",
     "gymnasium_robotics": "adroit",
     "minari": "adroit",
     "h5py": "hdf5",
@@ -45,7 +49,7 @@ EXTRAS = {
     "av": "video",
     "gradio": "space",
 }
-"""Optional dependency that comes with another extra than `recipes` or `metaworld` -> that extra."""
+"""Optional dependency that comes with another extra than `recipes` -> that extra."""
 EXPORT_PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 """Optional dependencies of `xdistill export`, which needs no recipe."""
 
@@ -106,13 +110,19 @@ def run(module: str) -> None:
         package = (error.name or module).partition(".")[0]
         if package in ("xdistill_encoder", "distillation", "policy_examples") or find_spec(package):
             raise  # not an extra that is missing: a mistake in the code that imports
-        extras = "recipes,metaworld" + (f",{EXTRAS[package]}" if package in EXTRAS else "")
-        if package in EXPORT_PACKAGES:
-            extras = "export" if module == "xdistill_encoder.export" else f"{extras},export"
         raise SystemExit(
             f"{sys.argv[0]}: the package {package!r} is not installed; "
-            f"this command needs: pip install 'xdistill-encoder[{extras}]'"
+            f"this command needs: pip install 'xdistill-encoder[{extras_for(module, package)}]'"
         ) from error
+
+
+def extras_for(module: str, package: str) -> str:
+    """The extras that bring a command what it needs, told by the package that it missed first."""
+    if package in EXPORT_PACKAGES:
+        return "export" if module == "xdistill_encoder.export" else "recipes,export"
+    if package in EXTRAS:
+        return f"recipes,{EXTRAS[package]}"
+    return "recipes,metaworld" if module in SIMULATING else "recipes"
 
 
 if __name__ == "__main__":
