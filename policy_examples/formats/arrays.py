@@ -52,12 +52,12 @@ def as_vectors(values: np.ndarray, columns: slice, where: str) -> np.ndarray:
     return taken
 
 
-def as_images(values: np.ndarray, scale: float | None, size_px: int | None, where: str) -> np.ndarray:
+def as_images(values: np.ndarray, scale: float | None, size_px: int | tuple[int, int] | None, where: str) -> np.ndarray:
     """(L, H, W, 3) or (L, 3, H, W) RGB -> (L, H, W, 3) uint8.
 
     Args:
         scale: what a float's 1.0 stands for, 255 or 1; None: the values are uint8.
-        size_px: height and width to resize to; None keeps them.
+        size_px: as for `resize`; None keeps their size.
 
     Raises:
         ValueError: another shape or type, or a value outside the range.
@@ -79,15 +79,16 @@ def as_images(values: np.ndarray, scale: float | None, size_px: int | None, wher
     return values if size_px is None else resize(values, size_px)
 
 
-def resize(images: np.ndarray, size_px: int) -> np.ndarray:
-    """(L, H, W, 3) uint8 -> (L, size_px, size_px, 3), antialiased."""
-    if images.shape[1:3] == (size_px, size_px):
+def resize(images: np.ndarray, size_px: int | tuple[int, int]) -> np.ndarray:
+    """(L, H, W, 3) uint8 -> (L, size_px, size_px, 3), or of height and width where two are given; antialiased."""
+    height_width = (size_px, size_px) if isinstance(size_px, int) else size_px
+    if images.shape[1:3] == height_width:
         return images
     import torch  # which simulators' processes do not need, unless they resize
     from torch.nn.functional import interpolate
 
     frames = torch.from_numpy(images.copy()).permute(0, 3, 1, 2)
-    resized = interpolate(frames, (size_px, size_px), mode="bilinear", antialias=True)
+    resized = interpolate(frames, height_width, mode="bilinear", antialias=True)
     return np.ascontiguousarray(resized.permute(0, 2, 3, 1).numpy())
 
 

@@ -70,8 +70,8 @@ def _instruction(config: Config, episodes: Episodes) -> str:
 
 def main() -> None:
     """`xdistill convert`."""
-    config = tyro.cli(Config, prog="xdistill convert", description="Convert demonstrations between formats.")
     try:
+        config = tyro.cli(Config, prog="xdistill convert", description="Convert demonstrations between formats.")
         convert(config)
     except ValueError as error:
         raise SystemExit(f"xdistill convert: {error}") from error

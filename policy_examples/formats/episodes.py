@@ -35,8 +35,14 @@ class Selection:
     """Name of the actions, columns as above."""
     filter: str | None = None
     """robomimic: a list of demonstrations under mask/, such as train; LeRobot: a task in words."""
-    image_size_px: int | None = None
-    """Height and width to which frames are resized, whatever their aspect; None keeps them."""
+    image_size_px: int | tuple[int, int] | None = None
+    """Size to which frames are resized: one number for squares, whatever their aspect, or height and width, such as
+    `112 149` for frames of 480 x 640; None keeps them."""
+
+    def __post_init__(self) -> None:
+        sides = self.image_size_px if isinstance(self.image_size_px, tuple) else (self.image_size_px,)
+        if any(side is not None and side < 1 for side in sides):
+            raise ValueError(f"image_size_px: expected 1 px or more, got {self.image_size_px}.")
 
 
 def with_selection(origin: dict[str, Any], selection: Selection) -> dict[str, Any]:

@@ -162,7 +162,7 @@ def _numbers(column: Any, where: str) -> np.ndarray:
         raise ValueError(f"demonstrations: {where} must be (N, D) numbers ({error}).") from error
 
 
-def _decode(column: Any, size_px: int | None, where: str) -> np.ndarray:
+def _decode(column: Any, size_px: int | tuple[int, int] | None, where: str) -> np.ndarray:
     """Encoded images, {"bytes", "path"} each -> (L, H, W, 3) uint8."""
     from PIL import Image
 
@@ -185,6 +185,6 @@ def _stack(frames: Sequence[np.ndarray], where: str) -> np.ndarray:
     return np.stack(frames)
 
 
-def _fit(frame: np.ndarray, size_px: int | None) -> np.ndarray:
-    """(H, W, 3) -> (size_px, size_px, 3), frame by frame, so that a long episode is never held at full size."""
+def _fit(frame: np.ndarray, size_px: int | tuple[int, int] | None) -> np.ndarray:
+    """(H, W, 3) -> the size asked for, frame by frame, so that a long episode is never held at full size."""
     return frame if size_px is None else arrays.resize(frame[None], size_px)[0]

@@ -395,6 +395,32 @@ def test_lerobot_train_refuses_a_data_sets_own_statistics(dataset, tmp_path):
     assert "train with --dataset.use_imagenet_stats=true" in done.stderr
 
 
+def test_lerobot_train_trains_a_stock_policy_with_the_encoder_inside(dataset, tmp_path):
+    """With a learning rate of 0, so that the weights at the end are those of the start."""
+    policy = DiffusionPolicy(
+        DiffusionConfig(**FEATURES, **SMALL_DIFFUSION, use_group_norm=True, optimizer_lr=0.0, push_to_hub=False)
+    )
+    use_encoder(policy)
+    policy.save_pretrained(tmp_path / "start")
+    for processor in make_pre_post_processors(policy.config):
+        processor.save_pretrained(tmp_path / "start")
+    done = lerobot_train(
+        f"--policy.path={tmp_path / 'start'}", "--dataset.repo_id=local/noise", f"--dataset.root={dataset}",
+        f"--output_dir={tmp_path / 'run'}", "--batch_size=4", "--num_workers=0", "--steps=2", "--save_freq=2",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    checkpoint = tmp_path / "run" / "checkpoints" / "last" / "pretrained_model"
+    trained = DiffusionPolicy.from_pretrained(checkpoint, strict=True)
+    expected = sequential_state(XDistillResNet18.from_pretrained(norm="group").trunk)
+    torch.testing.assert_close(trained.diffusion.rgb_encoder.backbone.state_dict(), expected, rtol=0, atol=0)
+    preprocess, _ = make_pre_post_processors(trained.config, pretrained_path=str(checkpoint))
+    highest = json.loads((dataset / "meta" / "stats.json").read_text())["observation.state"]["max"]
+    seen = preprocess({CAMERA: torch.full((3, *SIZE), 0.5), "observation.state": torch.tensor(highest)})
+    half = (0.5 - torch.tensor(IMAGENET_MEAN)) / torch.tensor(IMAGENET_STD)  # once, not twice
+    torch.testing.assert_close(seen[CAMERA].flatten().view(3, -1)[:, 0], half, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(seen["observation.state"], torch.ones(1, 4), rtol=1e-4, atol=1e-4)  # by the data set's
+
+
 def hold_the_learning_rate_at_zero(training_state: Path) -> None:
     """Rewrite a saved training so that steps after it leave the weights that were loaded as they are."""
     groups = training_state / "optimizer_param_groups.json"

@@ -43,6 +43,15 @@ def test_arrays_can_be_named_on_the_command_line(ours, tmp_path, monkeypatch, de
     assert np.array_equal(loaded.agent_pos[:, 3:], demonstrations.actions[:, 1:2])
 
 
+def test_frames_keep_their_aspect_where_height_and_width_are_given(ours, tmp_path, monkeypatch):
+    run(monkeypatch, ours, tmp_path / "out.zarr", "--image-size-px", 6, 8)
+    loaded = open_demonstrations(tmp_path / "out.zarr")
+    assert loaded.images.shape == (21, 6, 8, 3)
+    assert "image_size_px" not in loaded.origin  # no simulator draws such frames
+    with pytest.raises(SystemExit, match="image_size_px: expected 1 px or more, got"):
+        run(monkeypatch, ours, tmp_path / "none.zarr", "--image-size-px", 6, 0)
+
+
 def test_a_store_and_a_dataset_of_resized_frames_tell_the_size_that_these_have(ours, tmp_path, monkeypatch):
     import zarr
 

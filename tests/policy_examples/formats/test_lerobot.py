@@ -44,9 +44,10 @@ def test_cameras_states_and_actions_can_be_named(root):
     assert np.array_equal(loaded.actions, everything["observation.state"])
 
 
-def test_frames_are_resized_on_request(root):
-    loaded = open_demonstrations(root, Selection(image_size_px=16))
-    assert loaded.images.shape[1:] == loaded.cameras["wrist"].shape[1:] == (16, 16, 3)
+@pytest.mark.parametrize(("size_px", "shape"), [(16, (16, 16, 3)), ((12, 16), (12, 16, 3))])
+def test_frames_are_resized_on_request(root, size_px, shape):
+    loaded = open_demonstrations(root, Selection(image_size_px=size_px))
+    assert loaded.images.shape[1:] == loaded.cameras["wrist"].shape[1:] == shape
 
 
 @pytest.mark.parametrize(
