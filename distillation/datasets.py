@@ -21,7 +21,8 @@ from distillation.sources.folders import FolderImages, is_image_name
 from distillation.sources.hdf5_frames import open_hdf5
 from distillation.sources.images import Images
 from distillation.sources.lerobot import open_lerobot
-from distillation.sources.remote import SHARD_CACHE, SHARD_CACHE_GB, RemoteShards, is_remote, open_urls
+from distillation.sources.prefetching import Prefetching
+from distillation.sources.remote import SHARD_CACHE, SHARD_CACHE_GB, is_remote, open_urls
 from distillation.sources.remote_recordings import at_hand
 from distillation.sources.tables import LABELLED, open_hub, open_parquet
 from distillation.sources.tars import TarImages
@@ -246,9 +247,7 @@ class Views(Dataset):
 
 def prefetching(images: Images) -> Callable[[np.ndarray], None] | None:
     """What to tell which images will be read soon; None where they lie at hand."""
-    if isinstance(images, ConcatenatedImages):
-        return images.prefetch if images.shards is not None else None
-    return images.prefetch if isinstance(images, RemoteShards) else None
+    return images.prefetch if images.shards is not None and isinstance(images, Prefetching) else None
 
 
 HIGHEST_SEED = 4095

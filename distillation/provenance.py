@@ -69,8 +69,11 @@ def commit(file: Path) -> str | None:
     if shutil.which("git") is None:
         return stated
 
+    # A checkout of another user, as a container sees one that it mounts, is this one's code all the same.
+    program = ["git", "-c", "safe.directory=*", "-C", str(file.parent)]
+
     def git(*arguments: str) -> str | None:
-        done = subprocess.run(["git", "-C", str(file.parent), *arguments], capture_output=True, text=True)
+        done = subprocess.run([*program, *arguments], capture_output=True, text=True)
         return done.stdout.strip() if done.returncode == 0 else None
 
     if git("ls-files", "--error-unmatch", file.name) is None:  # installed within another project's checkout

@@ -12,6 +12,7 @@ from distillation.ablation_encoders import AblationEncoder
 from distillation.norm_transfer import calibrate, take_over
 from distillation.student_files import load_student, save_student
 from xdistill_encoder import XDistillResNet18, readouts
+from xdistill_encoder.checkpoints import HUB_ID
 from xdistill_encoder.finetuning import NO_DECAY_NDIM
 
 
@@ -158,6 +159,8 @@ class Student(nn.Module):
             if ours != theirs:
                 raise ValueError(f"{checkpoint}: expected a {ours}, got {theirs}")
         self.origin = source.checkpoint.as_origin() if source.checkpoint else {}
+        if self.origin and HUB_ID.fullmatch(checkpoint) and not Path(checkpoint).expanduser().is_dir():
+            self.origin["started_from"]["hub"] = checkpoint
         if self.uncalibrated:
             take_over(self.encoder.trunk, source.trunk.state_dict())
         else:

@@ -130,7 +130,7 @@ def build(config: Config, images: Images | None = None) -> TargetCache:
         return cache
 
     cache = TargetCache.create(config.output, facts)
-    mine = cache.shards()[process.rank :: process.count]
+    mine = cache.share(process.rank, process.count)
     if repaired := discard_repaired(cache, images, mine):
         print(f"{repaired} shards are computed again: images in them could not be read then, and can be now")
     todo = f"{len(cache.missing())} of {len(cache.shards())} shards missing"

@@ -440,7 +440,8 @@ def fit(
         student.calibrate(some_views.to(accelerator.device))
     if config.standardize or len(supervision.widths) > 1:
         with accelerator.autocast():
-            some = first_embeddings(supervision, views, order[:STANDARDIZING_VIEWS], config.workers)
+            part = config.batch_size // (accelerator.num_processes * config.accumulation)
+            some = first_embeddings(supervision, views, order[:STANDARDIZING_VIEWS], part, config.workers)
         student.standardize(*statistics(some))
 
 

@@ -25,13 +25,29 @@ def measure(
     device: torch.device,
     workers: int,
 ) -> dict[str, dict[str, float]]:
-    """How near each student comes to the teachers' embeddings of images: the scorecard's agreement, by student."""
+    """How near each student comes to the teachers' embeddings of images: the scorecard's agreement, by student.
+
+    Images that cannot be read are left out, for all students alike: training has left out others like them.
+
+    Raises:
+        ValueError: fewer than two can be read.
+    """
     networks: dict[str, nn.Module] = {name: Estimate(student).to(device) for name, student in students.items()}
     networks |= {f"teacher{i}": teacher.to(device) for i, teacher in enumerate(teachers)}
     views: dict[str, Any] = dict.fromkeys(students, CentreView(size))
     views |= {f"teacher{i}": CentreView(each.image_size, each.interpolation) for i, each in enumerate(teachers)}
     prepared = PreparedImages(images, CentreView(PASSED_OVER_PX), views)
-    found = embed(networks, prepared, device, batch_size=64, workers=workers, title="measuring")
+    damaged: list[int] = []
+    found = embed(networks, prepared, device, batch_size=64, workers=workers, title="measuring", damaged=damaged)
+    readable = torch.ones(len(prepared), dtype=torch.bool)
+    readable[damaged] = False
+    if readable.sum() < 2:
+        raise ValueError(
+            f"images: {int(readable.sum())} of {len(prepared)} that were held out can be read; two must be"
+        )
+    if damaged:
+        print(f"{len(damaged)} of {len(prepared)} images that were held out cannot be read, and are left out")
+        found = {name: features[readable] for name, features in found.items()}
     widths = [teacher.num_features for teacher in teachers]
     expected = [found[f"teacher{i}"] for i in range(len(teachers))]
     return {name: agreement_scores(found[name].split(widths, dim=1), expected) for name in students}

@@ -75,7 +75,9 @@ class _Chunk:
     """The first rows of a batch with their embeddings, still on the device."""
 
     def __init__(self, batch: dict, embeddings: Tensor, patches: Tensor | None, kept: int):
-        self.index, self.valid, self.parameters = (batch[key][:kept] for key in ("index", "valid", "parameters"))
+        # Copies: what a worker sent lies in shared memory, whose file stays open for as long as anything refers to it.
+        copies = [batch[key][:kept].clone() for key in ("index", "valid", "parameters")]
+        self.index, self.valid, self.parameters = copies
         self.embeddings = embeddings[:kept].half()
         self.patches = None if patches is None else patches[:kept].half()
 

@@ -13,6 +13,7 @@ from distillation.views import View, from_row
 
 PARAMETERS = tuple(field.name for field in fields(View))
 _DTYPES = {int: np.int32, bool: np.bool_, float: np.float64}
+READ_ROWS = 512
 
 
 def shard_table(
@@ -75,13 +76,15 @@ def read_column(path: Path, name: str, first: int) -> np.ndarray:
         ValueError: the file cannot be read, or holds other rows.
     """
     try:
-        table = pq.read_table(path, columns=["index", name])
-        index, numbers = table["index"].to_numpy(), table[name].combine_chunks()
-    except (OSError, KeyError, pa.ArrowException) as error:
+        with pq.ParquetFile(path) as file:  # in batches: a list column read at once holds at most 2^31 numbers
+            batches = list(file.iter_batches(READ_ROWS, columns=["index", name]))
+        index = np.concatenate([batch.column("index").to_numpy() for batch in batches])
+        numbers = np.concatenate([batch.column(name).flatten().to_numpy() for batch in batches])
+    except (OSError, KeyError, ValueError, pa.ArrowException) as error:
         raise ValueError(f"targets: {path} cannot be read ({error}); delete it and compute or download it") from error
     if not np.array_equal(index, np.arange(first, first + len(index))):
         raise ValueError(f"targets: {path} does not hold the rows from {first} on; delete it and compute it")
-    return numbers.flatten().to_numpy().reshape(len(index), -1)
+    return numbers.reshape(len(index), -1)
 
 
 def damaged_rows(path: Path) -> list[int]:

@@ -121,9 +121,15 @@ class TargetCache:
             )
 
     def shards(self) -> list[tuple[int, int]]:
-        """(view, shard) of all that belong to the cache, whether or not they exist."""
+        """(view, shard) of all that belong to the cache, whether or not they exist; all views of the same images one
+        after the other, so that images are fetched, and read from a disk, once for all of their views."""
         a_view = -(-self.facts.images_count // self.shard_rows)
-        return [(view, shard) for view in range(self.view_count) for shard in range(a_view)]
+        return [(view, shard) for shard in range(a_view) for view in range(self.view_count)]
+
+    def share(self, part: int, parts: int) -> list[tuple[int, int]]:
+        """What one of several processes computes of `shards`: neighbours, so that each fetches other images."""
+        shards = self.shards()
+        return shards[part * len(shards) // parts : (part + 1) * len(shards) // parts]
 
     def missing(self) -> list[tuple[int, int]]:
         """(view, shard) of those that do not exist."""

@@ -107,7 +107,7 @@ def check_card(text: str) -> None:
 def _metadata(
     config: CheckpointConfig, scorecards: Sequence[Mapping[str, Any]], datasets: Sequence[str], license_id: str
 ) -> ModelCardData:
-    origin = config.provenance.get("started_from", {}).get("name", "")
+    origin = config.provenance.get("started_from", {}).get("hub", "")
     results = [
         EvalResult(
             task_type="image-classification",

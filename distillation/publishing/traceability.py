@@ -41,13 +41,18 @@ def require_provenance(config: CheckpointConfig, *, allow_dirty: bool) -> None:
 
 
 def _commits(config: CheckpointConfig) -> Iterator[tuple[str, str]]:
-    """(name, commit) of a checkpoint and of those that it started from, whose provenance others may have written."""
+    """(name, commit) of a checkpoint, of the cache that it learned from, and of those that it started from, whose
+    provenance others may have written."""
     name, provenance = config.name, config.provenance
     while True:
         commit = provenance.get("commit") or ""
         if not isinstance(commit, str):
             raise _other_form(name, "text", "commit", commit)
         yield name, commit
+        targets = provenance.get("targets_made") or {}
+        if not isinstance(targets, dict):
+            raise _other_form(name, "facts by name", "targets_made", targets)
+        yield f"the targets of {name}", str(targets.get("commit") or "")
         origin = provenance.get("started_from")
         if not origin:
             return

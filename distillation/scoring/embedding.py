@@ -68,13 +68,18 @@ def embed(
     batch_size: int,
     workers: int,
     title: str,
+    damaged: list[int] | None = None,
 ) -> dict[str, Tensor]:
     """Name of a view -> (N, D) float32 features on the CPU, by the network of that name.
 
     The global random state is left as it is, so that a training run may call this at any step.
 
+    Args:
+        damaged: takes the numbers of images that cannot be read, whose rows mean nothing; None: there must be none,
+            because a score on fewer images is not comparable with others.
+
     Raises:
-        ValueError: an image cannot be read; a score on fewer images would not be comparable.
+        ValueError: an image cannot be read, and `damaged` is None.
     """
     loader = DataLoader(
         images,
@@ -88,8 +93,11 @@ def embed(
     done = 0
     with tqdm(total=len(images), unit="img", unit_scale=True, desc=title, leave=False) as bar:
         for batch in loader:
-            for damage in filter(None, batch["damage"]):
-                raise ValueError(f"{title}: an image cannot be read, {damage}; repair it or take it out")
+            for position, damage in enumerate(batch["damage"]):
+                if damage and damaged is None:
+                    raise ValueError(f"{title}: an image cannot be read, {damage}; repair it or take it out")
+                if damage and damaged is not None:
+                    damaged.append(done + position)
             for name, network in networks.items():
                 outputs = network(batch[name].to(device, non_blocking=True)).float()
                 if name not in features:  # filled in place: a list of batches would need the memory twice

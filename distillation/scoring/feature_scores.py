@@ -21,6 +21,12 @@ from distillation.scoring.metrics import (
 NEIGHBORS = (10, 20)
 
 
+def require_neighbours(bank: LabelledImages) -> None:
+    """Raise a ValueError for a bank that is too small to look neighbours up in, before anything is computed."""
+    if len(bank) < max(NEIGHBORS):
+        raise ValueError(f"bank: expected {max(NEIGHBORS)} images or more, got {len(bank)}; take a larger one")
+
+
 def score_features(
     features: nn.Module,
     bank: LabelledImages,

@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from distillation.sources.locating import locate
-from distillation.sources.remote import RemoteShards
+from distillation.sources.prefetching import Prefetching
 
 if TYPE_CHECKING:
     from distillation.sources.images import Images
@@ -51,5 +51,5 @@ class ConcatenatedImages:
         numbers = np.searchsorted(self.ends, indices, side="right")
         for number, part in enumerate(self.parts):
             inside = indices[numbers == number]
-            if isinstance(part, RemoteShards) and len(inside):
+            if part.shards is not None and isinstance(part, Prefetching) and len(inside):
                 part.prefetch(inside - int(self.ends[number]) + len(part))

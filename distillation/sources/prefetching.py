@@ -3,6 +3,18 @@
 import queue
 import threading
 from collections.abc import Callable, Iterable
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+
+@runtime_checkable
+class Prefetching(Protocol):
+    """Images of which some may lie in remote shards."""
+
+    def prefetch(self, indices: np.ndarray) -> None:
+        """Start to fetch what these rows need; returns at once."""
+        ...
 
 
 class Prefetcher:

@@ -1,7 +1,6 @@
 """Robot recordings at fsspec URLs, fetched whole before they are read."""
 
 import hashlib
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -54,13 +53,22 @@ def fetch_whole(url: str, folder: Path, patience: Patience) -> Path:
     copy.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / f"{key}.lock"):
         if not copy.exists():
-            partial = copy.with_name(f".{copy.name}.{os.getpid()}")
+            partial = copy.with_name(f".{copy.name}.partial")  # the lock keeps other processes away
+            _remove(partial)  # of a process that was killed
             try:
                 _download(fs, root, found, partial, url, patience)
                 partial.replace(copy)
             finally:
-                shutil.rmtree(partial, ignore_errors=True)
+                _remove(partial)
     return copy
+
+
+def _remove(path: Path) -> None:
+    """Delete a file or a folder, where there is one."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _download(fs: Any, root: str, found: dict[str, dict[str, Any]], to: Path, url: str, patience: Patience) -> None:

@@ -22,17 +22,16 @@ def open_videos(source: str) -> VideoFrames:
     files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
     if not files or not files[0].is_file():
         raise ValueError(f"images: no {', '.join(SUFFIXES)} at {path}")
-    measured = [_length_and_rate(file) for file in files]
+    measured = [_measure(file) for file in files]
     rates = {rate for _, rate in measured}
     if len(rates) > 1:
         told = ", ".join(f"{rate:g}" for rate in sorted(rates))
         raise ValueError(f"images: the videos at {path} have frame rates of {told} Hz; give them one by one")
-    episodes = [Episode(file, 0.0, length) for file, (length, _) in zip(files, measured, strict=True)]
-    return VideoFrames(episodes, rates.pop(), spec.every, str(path))
+    return VideoFrames([episode for episode, _ in measured], rates.pop(), spec.every, str(path))
 
 
-def _length_and_rate(path: Path) -> tuple[int, float]:
-    """Frames of a file, and how many a second."""
+def _measure(path: Path) -> tuple[Episode, float]:
+    """All frames of a file, and how many a second; a clip that was cut out of another may not start at 0 s."""
     try:
         import av
     except ImportError as error:
@@ -42,10 +41,11 @@ def _length_and_rate(path: Path) -> tuple[int, float]:
             stream = container.streams.video[0]
             rate = float(stream.average_rate or 0)
             duration = stream.duration * stream.time_base if stream.duration and stream.time_base else None
-            seconds = float(duration) if duration is not None else (container.duration or 0) / av.time_base
+            start = float((stream.start_time or 0) * (stream.time_base or 0))
+            seconds = float(duration) if duration is not None else (container.duration or 0) / av.time_base - start
             length = stream.frames or round(seconds * rate)
     except (av.FFmpegError, IndexError) as error:
         raise ValueError(f"images: {path} is no video that can be read: {error}") from error
     if not length or not rate:
         raise ValueError(f"images: {path} does not say how many frames it has; remux it, for example with ffmpeg")
-    return length, rate
+    return Episode(path, start, length), rate

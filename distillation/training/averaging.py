@@ -35,7 +35,8 @@ class Average:
         weights, counters = split_state(student)
         kept = min((1 + self.updates) / (10 + self.updates), self.decay) if self.updates else 0.0
         torch._foreach_lerp_(self._averages, weights, 1 - kept)
-        torch._foreach_copy_(self._counters, counters)
+        for kept_counter, counter in zip(self._counters, counters, strict=True):  # none with group norm
+            kept_counter.copy_(counter)
         self.updates += 1
 
     def state_dict(self) -> dict[str, Any]:

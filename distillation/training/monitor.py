@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from distillation.scoring.compared_teachers import embed_queries
-from distillation.scoring.feature_scores import score_features
+from distillation.scoring.feature_scores import require_neighbours, score_features
 from distillation.scoring.labelled import open_bank_and_queries
 from distillation.students import Student
 from distillation.teachers import Teacher
@@ -36,7 +36,7 @@ class Monitor:
         teachers: with which the student's estimates for the queries are compared; none: they are not.
 
     Raises:
-        ValueError: see `open_bank_and_queries`.
+        ValueError: see `open_bank_and_queries`; a bank that is too small.
     """
 
     def __init__(
@@ -54,6 +54,8 @@ class Monitor:
     ):
         scored = bool(bank or queries)
         self.labelled = open_bank_and_queries(bank, queries, bank_split, queries_split) if scored else None
+        if self.labelled:
+            require_neighbours(self.labelled[0])
         self.folder = folder
         self.accelerator = accelerator
         self.loading = {"batch_size": batch_size, "workers": workers}

@@ -17,7 +17,7 @@ class Process(NamedTuple):
 
     Attributes:
         rank: in [0, count).
-        local_rank: among those of this machine.
+        local_rank: among those of this machine; where nobody tells it the rank, which finds each its own GPU as well.
     """
 
     rank: int
@@ -35,7 +35,7 @@ def this_process(environment: Mapping[str, str] = os.environ) -> Process:
         if names[0].startswith("SLURM") and "SLURM_STEP_ID" not in environment:
             continue  # a batch script or salloc's shell, which tells of tasks that are not there
         if all(name in environment for name in names[:2]):
-            values = [environment.get(name, "0") for name in names]
+            values = [environment.get(name, environment[names[0]]) for name in names]
             told = ", ".join(f"{name}={value}" for name, value in zip(names, values, strict=True))
             if not all(value.isdecimal() for value in values):
                 raise ValueError(f"expected numbers in the launcher's variables, got {told}")

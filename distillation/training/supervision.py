@@ -165,10 +165,17 @@ def load_teachers(
     return teachers
 
 
-def first_embeddings(supervision: Supervision, views: Views, images: np.ndarray, workers: int) -> Tensor:
-    """(N,) images -> (N, D) embeddings of their first views, float32 on the CPU."""
-    keys = [[(int(image), 0, 0) for image in images[first : first + 64]] for first in range(0, len(images), 64)]
-    return torch.cat([supervision(batch, 0)[0].cpu() for batch in stream(views, keys, workers)])
+def first_embeddings(
+    supervision: Supervision, views: Views, images: np.ndarray, batch_size: int, workers: int
+) -> Tensor:
+    """(N,) images -> (N, D) embeddings of their first views, float32 on the CPU.
+
+    The last image fills up the last batch, so that a compiled teacher never sees another size than `batch_size`.
+    """
+    missing = -len(images) % batch_size
+    filled = np.concatenate([images, np.repeat(images[-1:], missing)])
+    keys = [[(int(image), 0, 0) for image in batch] for batch in filled.reshape(-1, batch_size)]
+    return torch.cat([supervision(batch, 0)[0].cpu() for batch in stream(views, keys, workers)])[: len(images)]
 
 
 def first_views(views: Views, images: np.ndarray, size_px: int, workers: int) -> Tensor:

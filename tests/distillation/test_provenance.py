@@ -23,6 +23,13 @@ def test_the_commit_is_that_of_the_checkout_which_tracks_the_file(tmp_path):
     assert commit(installed) is None  # lies within a checkout that does not know it
 
 
+def test_a_checkout_of_another_user_has_its_commit(monkeypatch):
+    """As in a container that mounts it."""
+    own = commit(ROOT / "distillation" / "provenance.py")
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    assert commit(ROOT / "distillation" / "provenance.py") == own
+
+
 def test_a_machine_without_git_has_no_commit(monkeypatch):
     monkeypatch.setenv("PATH", "")
     assert commit(ROOT / "distillation" / "provenance.py") is None

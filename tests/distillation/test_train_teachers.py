@@ -28,7 +28,7 @@ def test_two_teachers_of_other_widths_and_sizes_are_each_standardised_and_estima
     images = open_images((parquet,))
     supervision = OnlineTeachers(teachers, torch.device("cpu"), maps=False)
     views = Views(images, config.seed, AUGMENTATIONS["paper"], supervision.view_sizes)
-    targets = first_embeddings(supervision, views, epoch_order(images, config.seed, 0), workers=0)  # (24, 192 + 64)
+    targets = first_embeddings(supervision, views, epoch_order(images, config.seed, 0), 7, workers=0)  # (24, 192 + 64)
     mean, std = statistics(targets)
 
     learned = weights(config.output)

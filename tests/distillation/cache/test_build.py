@@ -4,6 +4,7 @@ import signal
 import pytest
 import torch
 
+from distillation.cache.build import _Chunk
 from distillation.teachers import load_teacher
 
 
@@ -24,6 +25,17 @@ def test_what_exists_is_never_computed_again_and_every_forward_pass_has_the_whol
         assert sizes == [4] * 14
     handle.remove()
     assert {name: (unbuilt.folder / name).stat().st_mtime_ns for name in before} == before
+
+
+def test_batches_that_wait_for_their_shard_hold_no_file_of_the_workers_open():
+    """A tensor from a worker lies in shared memory, whose file is open for as long as any view of it lives."""
+    batch = {"index": torch.arange(4), "valid": torch.ones(4, dtype=torch.bool), "parameters": torch.zeros(4, 5)}
+    chunk = _Chunk(batch, torch.zeros(4, 2), None, kept=3)
+    assert len(chunk) == 3
+    for name, tensor in batch.items():
+        kept = vars(chunk)[name]
+        assert torch.equal(kept, tensor[:3])
+        assert kept.untyped_storage().data_ptr() != tensor.untyped_storage().data_ptr()
 
 
 def test_a_stop_is_heeded_after_the_batch_and_keeps_whole_shards(unbuilt, compute, teacher):

@@ -29,7 +29,7 @@ class Photos:
 
 @pytest.mark.parametrize(
     ("share", "missing"),
-    [(slice(None), [(0, 1), (1, 1)]), (slice(0, None, 2), [(1, 1)]), (slice(2, 4), [])],  # 6 lies in shard 1
+    [(slice(None), [(0, 1), (1, 1)]), (slice(0, None, 2), [(0, 1)]), (slice(4, 6), [])],  # 6 lies in shard 1
 )
 def test_of_a_process_share_the_shards_without_a_readable_image_are_discarded(whole, share, missing):
     assert discard_repaired(whole, Photos(), whole.shards()[share]) == len(missing)

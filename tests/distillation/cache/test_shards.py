@@ -5,6 +5,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from distillation.cache import shards
 from distillation.cache.shards import PARAMETERS, damaged_rows, read_column, read_row, shard_table, write_shard
 from distillation.views import AUGMENTATIONS, random_view, to_row
 
@@ -27,7 +28,9 @@ def test_a_row_of_a_damaged_image_has_no_view_and_no_embedding(tmp_path):
     assert read_row(tmp_path / "shard.parquet", 0)[1].tolist() == [1, 1, 1]
 
 
-def test_columns_come_back_as_they_were_written(tmp_path):
+@pytest.mark.parametrize("rows", [512, 3])
+def test_columns_come_back_as_they_were_written(tmp_path, monkeypatch, rows):
+    monkeypatch.setattr(shards, "READ_ROWS", rows)  # fewer than the shard has, as where one is large
     rng = np.random.default_rng(0)
     embeddings, patches = (rng.normal(size=(4, width)).astype(np.float16) for width in (3, 20))
     table = shard_table(np.arange(8, 12), np.ones(4, bool), np.ones((4, len(PARAMETERS))), embeddings, patches)

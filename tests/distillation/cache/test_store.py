@@ -22,9 +22,21 @@ def test_missing_shards_are_listed_and_refused_with_their_number_and_the_command
     cache = TargetCache.create(tmp_path, cache_facts())
     for shard in ((0, 0), (0, 2), (1, 1)):
         write_rows(cache, *shard)
-    assert cache.missing() == [(0, 1), (1, 0), (1, 2)]
+    assert cache.missing() == [(1, 0), (0, 1), (1, 2)]
     with pytest.raises(ValueError, match=r"3 of 6 shards are missing in .*computes them: xdistill targets --seed 7"):
         TargetCache.open(tmp_path).read(0, [0])
+
+
+@pytest.mark.parametrize("parts", [1, 2, 4, 9])
+def test_processes_share_all_shards_and_each_reads_neighbouring_images_in_all_their_views(tmp_path, cache_facts, parts):
+    cache = TargetCache(tmp_path, cache_facts())
+    shares = [cache.share(part, parts) for part in range(parts)]
+    assert (
+        [shard for share in shares for shard in share]
+        == cache.shards()
+        == [(0, 0), (1, 0), (0, 1), (1, 1), (0, 2), (1, 2)]
+    )
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
 def test_a_run_that_asks_for_something_else_is_told_what_was_and_what_is(whole, cache_facts):

@@ -92,10 +92,10 @@ def test_the_metadata_is_what_the_hub_filters_by():
     }
 
 
-@pytest.mark.parametrize(("name", "base_model"), [("robots/first", "robots/first"), ("first", None)])
-def test_the_base_model_is_the_checkpoint_on_the_hub_that_training_started_from(name, base_model):
-    started = provenance(started_from={"name": name, "weights_sha256": "aa", "provenance": {}})
-    assert metadata(card(started)).get("base_model") == base_model
+@pytest.mark.parametrize("found", [{"hub": "robots/first"}, {}])
+def test_the_base_model_is_the_checkpoint_on_the_hub_that_training_started_from(found):
+    started = provenance(started_from={"name": "first/own", "weights_sha256": "aa", "provenance": {}} | found)
+    assert metadata(card(started)).get("base_model") == found.get("hub")
 
 
 def test_scores_are_in_the_metadata_as_the_hub_reads_results():

@@ -60,6 +60,7 @@ STARTED_FROM = {"name": "kettle", "provenance": {"started_from": "imagenet"}}
         ({"started_from": {"name": "kettle", "provenance": "mine"}}, "kettle: .* in provenance, got 'mine'"),
         ({"started_from": STARTED_FROM}, "kettle: .* in started_from, got 'imagenet'"),
         ({"teachers": ["a"]}, rf"{NAME}: .* in teachers, got \['a'\]"),
+        ({"targets_made": "yesterday"}, f"{NAME}: .* in targets_made, got 'yesterday'"),
         ({"commit": 12345678}, f"{NAME}: its provenance: expected text in commit, got 12345678"),
     ],
 )
@@ -75,6 +76,10 @@ def test_uncommitted_code_is_found_in_every_checkpoint_that_led_here():
     with pytest.raises(ValueError, match=rf"no commit holds: {NAME} \(ab-dirty\), first \(cd-dirty\); .*--allow-dirty"):
         require_provenance(weights, allow_dirty=False)
     require_provenance(weights, allow_dirty=True)
+    embedded = checkpoint(commit="ab", targets_made={"command": "xdistill targets", "commit": "cd-dirty"})
+    with pytest.raises(ValueError, match=rf"no commit holds: the targets of {NAME} \(cd-dirty\)"):
+        require_provenance(embedded, allow_dirty=False)
+    require_provenance(checkpoint(commit="ab", targets_made={"commit": None}), allow_dirty=False)
 
 
 # ---- what it scores

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import fsspec
 import numpy as np
 import pytest
@@ -60,6 +62,26 @@ def test_an_interrupted_download_leaves_no_copy(store, tmp_path, monkeypatch):
     with pytest.raises(OSError, match=r"fetching file://.* failed 2 times, at last with: the network is gone"):
         at_hand(f"zarr:file://{store}", tmp_path / "cache", QUICK)
     assert [path.name for path in (tmp_path / "cache").rglob("*demos*")] == []
+
+
+def test_an_interrupted_download_of_a_file_is_not_left_behind(tmp_path, monkeypatch):
+    fs = fsspec.filesystem("memory")
+    fs.pipe_file("/films/episode.mp4", b"frames")
+
+    def interrupt(self, source, target, **_):
+        Path(target).write_bytes(b"fra")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(fs), "get_file", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            at_hand("video:memory://films/episode.mp4", tmp_path, QUICK)
+    assert [path.name for path in tmp_path.rglob("*episode*")] == []
+    key = next(path for path in tmp_path.iterdir() if path.is_dir())
+    (key / ".episode.mp4.partial").write_bytes(b"of a process that was killed")
+    copy = at_hand("video:memory://films/episode.mp4", tmp_path, QUICK).removeprefix("video:")
+    assert Path(copy).read_bytes() == b"frames"
+    assert [path.name for path in tmp_path.rglob("*episode*")] == ["episode.mp4"]
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+from fractions import Fraction
+
 import av
 import numpy as np
 import pytest
@@ -8,15 +10,17 @@ from distillation.sources.video_files import open_videos
 
 @pytest.fixture
 def record():
-    """(path, frames, Hz): a video whose frame n is grey of the level 10 n."""
+    """(path, frames, Hz, first): a video whose frame n is grey of the level 10 n, the first of them at first / Hz s."""
 
-    def write(path, frames: int, rate: int = 10):
+    def write(path, frames: int, rate: int = 10, first: int = 0):
         with av.open(str(path), "w") as container:
             stream = container.add_stream("mpeg4", rate=rate)
             stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
             for number in range(frames):
                 pixels = np.full((48, 64, 3), 10 * number, np.uint8)
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+                frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+                frame.pts, frame.time_base = first + number, Fraction(1, rate)
+                container.mux(stream.encode(frame))
             container.mux(stream.encode())
 
     return write
@@ -48,3 +52,11 @@ def test_videos_of_several_frame_rates_are_told(tmp_path, record):
     record(tmp_path / "b.mp4", 5, rate=25)
     with pytest.raises(ValueError, match="frame rates of 10, 25 Hz; give them one by one"):
         open_videos(f"video:{tmp_path}")
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_a_video_that_does_not_start_at_0_s_has_all_its_frames(tmp_path, record, suffix):
+    record(tmp_path / f"cut.{suffix}", 12, first=3)
+    frames = open_videos(f"video:{tmp_path}/cut.{suffix}")
+    levels = [float(frames.read(index).float().mean()) for index in range(len(frames))]
+    assert levels == pytest.approx([10 * number for number in range(12)], abs=3)

@@ -14,6 +14,14 @@ def student():
     return Student((4,), "timm/test_resnet")
 
 
+def test_a_student_without_counters_is_averaged():
+    student = Student((4,), norm="group")
+    average = Average(student, 0.9)
+    for _ in range(2):
+        average.update(student)
+    torch.testing.assert_close(average.student.state_dict(), student.state_dict(), rtol=0, atol=0)
+
+
 def fill(student, value):
     """Set every weight of a student to one value."""
     for parameter in student.parameters():

@@ -27,6 +27,15 @@ def test_scores_beyond_the_step_of_a_resumed_run_are_dropped(tmp_path):
     assert [json.loads(line)["step"] for line in (tmp_path / "scores.jsonl").read_text().splitlines()] == [5]
 
 
+def test_a_bank_that_is_too_small_is_told_before_the_first_step(tmp_path):
+    for images in ("bank", "queries"):
+        for colour in ("black", "white"):
+            (tmp_path / images / colour).mkdir(parents=True)
+            Image.new("RGB", (40, 40), colour).save(tmp_path / images / colour / "a.png")
+    with pytest.raises(ValueError, match="bank: expected 20 images or more, got 2; take a larger one"):
+        Monitor((f"{tmp_path}/bank",), (f"{tmp_path}/queries",), tmp_path, Accelerator(cpu=True), start=0)
+
+
 def test_without_labelled_images_the_loss_alone_is_drawn(tmp_path):
     write(tmp_path / "log.jsonl", [{"step": 1, "loss": 2.0}, {"step": 2, "loss": 1.0}])
     Monitor((), (), tmp_path, Accelerator(cpu=True), start=0).measure(2, Student([8]), 32)

@@ -9,6 +9,8 @@ def test_the_launchers_variables_say_which_process_this_is():
     assert this_process(torchrun | slurm) == Process(9, 16, 1)
     assert this_process(slurm) == Process(5, 6, 2)
     assert this_process({}) == Process(0, 1, 0)
+    by_hand = {"RANK": "3", "WORLD_SIZE": "8"}  # each finds a GPU of its own
+    assert this_process(by_hand) == Process(3, 8, 3)
     with pytest.raises(ValueError, match="RANK=16, WORLD_SIZE=16, LOCAL_RANK=1"):
         this_process(torchrun | {"RANK": "16"})
     with pytest.raises(ValueError, match="RANK=one"):
