@@ -3,11 +3,15 @@
 import torch
 from torch import Tensor, nn
 
+CONSTANT = 1e-4
+"""A dimension whose limits lie nearer to each other has never varied."""
+
 
 class LimitsNormalizer(nn.Module):
     """Per-dimension limits that travel in the state dict of the policy.
 
-    A dimension that never varied maps to 0 with unit scale.
+    A dimension that never varied maps to 0 with unit scale, and back to nothing but what it was: a policy's error in it
+    must not move a joint that no demonstration moved.
     """
 
     low: Tensor
@@ -23,16 +27,16 @@ class LimitsNormalizer(nn.Module):
         """Take the limits of values (N, D)."""
         if values.ndim != 2 or values.shape[1] != len(self.low):
             raise ValueError(f"values: expected (N, {len(self.low)}), got {tuple(values.shape)}.")
-        low, high = values.amin(0), values.amax(0)
-        constant = high - low < 1e-4
-        centre = (high + low) / 2
-        self.low.copy_(torch.where(constant, centre - 1, low))
-        self.high.copy_(torch.where(constant, centre + 1, high))
+        self.low.copy_(values.amin(0))
+        self.high.copy_(values.amax(0))
 
     def normalize(self, values: Tensor) -> Tensor:
         """(..., D), units of the data -> (..., D), [-1, 1] within the fitted limits."""
-        return (values - self.low) / (self.high - self.low) * 2 - 1
+        constant = self.high - self.low < CONSTANT
+        low = torch.where(constant, (self.high + self.low) / 2 - 1, self.low)
+        width = torch.where(constant, 2.0, self.high - self.low)
+        return (values - low) / width * 2 - 1
 
     def denormalize(self, values: Tensor) -> Tensor:
-        """(..., D), [-1, 1] -> (..., D), units of the data."""
+        """(..., D), [-1, 1] -> (..., D), units of the data within the fitted limits."""
         return (values + 1) / 2 * (self.high - self.low) + self.low

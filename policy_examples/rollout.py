@@ -3,8 +3,8 @@
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -94,6 +94,7 @@ def evaluate(
     if not left:
         return [ended[seed] for seed in seeds]
     with (
+        unless(stop),
         open_vector(task, interface_of(policy), min(processes, len(left))) as vector,
         nullcontext() if log is None else log.open("w", buffering=1) as file,
         tqdm(initial=len(ended), total=len(seeds), desc=f"episodes of {task.task}", unit="episode") as progress,
@@ -107,6 +108,16 @@ def evaluate(
             progress.set_postfix(success=f"{success_rate(list(ended.values())):.0%}", refresh=False)
             progress.update()
     return [ended[seed] for seed in seeds if seed in ended]
+
+
+@contextmanager
+def unless(stop: Callable[[], bool]) -> Iterator[None]:
+    """Let processes die that a signal to all of them, as a scheduler sends it, has ended with the request to stop."""
+    try:
+        yield
+    except ChildProcessError:
+        if not stop():
+            raise
 
 
 def success_rate(episodes: Sequence[Episode]) -> float:

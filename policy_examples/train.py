@@ -382,6 +382,11 @@ def main() -> None:
             finished = train(config)
     except (ValueError, FloatingPointError, ChildProcessError, RenderingError) as error:
         raise SystemExit(f"xdistill finetune: {error}") from error
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise SystemExit(
+            f"xdistill finetune: no memory left: {str(error).partition(chr(10))[0]} Smaller frames take less "
+            "(--selection.image-size-px; bundled encoders know about 112 px), and a smaller --batch-size."
+        ) from error
     if not finished:
         print("stopped; the same command continues.", file=sys.stderr)
         sys.exit(130)

@@ -37,7 +37,8 @@ class Selection:
     """robomimic: a list of demonstrations under mask/, such as train; LeRobot: a task in words."""
     image_size_px: int | tuple[int, int] | None = None
     """Size to which frames are resized: one number for squares, whatever their aspect, or height and width, such as
-    `112 149` for frames of 480 x 640; None keeps them."""
+    `112 149` for frames of 480 x 640; None keeps them. All that is taken lies in memory while a policy learns, 0.9 MB a
+    frame of 480 x 640."""
 
     def __post_init__(self) -> None:
         sides = self.image_size_px if isinstance(self.image_size_px, tuple) else (self.image_size_px,)

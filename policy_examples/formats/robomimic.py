@@ -32,7 +32,7 @@ def open_robomimic(path: Path, selection: Selection) -> Episodes:
             raise ValueError(
                 f"demonstrations: {path} has no data/{demos[0]}/obs; robomimic's dataset_states_to_obs.py renders them."
             )
-        names = sorted(first["obs"])
+        names = _arrays(first["obs"])
         cameras = _cameras(names, selection, path)
         states = selection.state or _proprioception(names, first, path)
         lengths = tuple(_length(file, demo, path) for demo in demos)
@@ -120,7 +120,7 @@ def _cameras(names: list[str], selection: Selection, path: Path) -> dict[str, st
             f"({', '.join(names)}); name those it has ({option('cameras')}), or render cameras with robomimic's "
             "dataset_states_to_obs.py."
         )
-    return camera_keys(cameras, short=lambda name: name.removesuffix("_image"))
+    return camera_keys(cameras, short=lambda name: name.removesuffix("_image").replace("/", "_"))
 
 
 def _proprioception(names: list[str], demo: Any, path: Path) -> tuple[str, ...]:
@@ -135,6 +135,15 @@ def _proprioception(names: list[str], demo: Any, path: Path) -> tuple[str, ...]:
     return tuple(taken)
 
 
+def _arrays(group: Any) -> list[str]:
+    """Names of all arrays in a group and in its groups, such as datagen_info/eef_pose, as other writers nest them."""
+    import h5py
+
+    names: list[str] = []
+    group.visititems(lambda name, found: names.append(name) if isinstance(found, h5py.Dataset) else None)
+    return sorted(names)
+
+
 def _length(file: Any, demo: str, path: Path) -> int:
     if "actions" not in file[f"data/{demo}"]:
         raise ValueError(f"demonstrations: {path} has no data/{demo}/actions.")
@@ -145,10 +154,11 @@ def _length(file: Any, demo: str, path: Path) -> int:
 
 
 def _values(file: Any, key: str, steps: int, path: Path) -> np.ndarray:
-    group, _, name = key.rpartition("/")
-    if group not in file or name not in file[group]:
-        there = ", ".join(file[group]) if group in file else "nothing"
-        raise ValueError(f"demonstrations: {path} has no {key}; {group} holds {there}.")
+    demo, _, name = key.partition("/obs/")
+    group = f"{demo}/obs" if name else demo.rpartition("/")[0]
+    there = _arrays(file[group]) if group in file else []
+    if key.removeprefix(f"{group}/") not in there:
+        raise ValueError(f"demonstrations: {path} has no {key}; {group} holds {', '.join(there) or 'nothing'}.")
     try:
         values = np.asarray(file[key][:])
     except OSError as error:

@@ -23,8 +23,19 @@ def test_normalising_round_trips():
 def test_a_dimension_that_never_varies_maps_to_zero_and_back():
     normalizer = LimitsNormalizer(1)
     normalizer.fit(torch.full((5, 1), 7.0))
-    torch.testing.assert_close(normalizer.normalize(torch.tensor([[7.0]])), torch.zeros(1, 1))
-    torch.testing.assert_close(normalizer.denormalize(torch.zeros(1, 1)), torch.tensor([[7.0]]))
+    torch.testing.assert_close(normalizer.normalize(torch.tensor([[7.0], [7.5]])), torch.tensor([[0.0], [0.5]]))
+    for estimate in (-1.0, 0.0, 0.3):  # whatever a policy makes of it
+        assert normalizer.denormalize(torch.tensor([[estimate]])).item() == 7.0
+
+
+def test_a_dimension_that_hardly_varies_stays_within_its_limits():
+    values = torch.tensor([[7.0], [7.00002]])
+    normalizer = LimitsNormalizer(1)
+    normalizer.fit(values)
+    assert normalizer.normalize(values).abs().max() < 1e-4  # unit scale: its noise is not blown up
+    back = normalizer.denormalize(torch.tensor([[-1.0], [1.0]]))
+    assert values.amin() <= back.min()
+    assert back.max() <= values.amax() + 1e-6
 
 
 def test_values_of_another_width_are_refused():

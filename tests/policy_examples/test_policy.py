@@ -126,9 +126,16 @@ def test_each_sampler_comes_to_the_actions_that_a_perfect_denoiser_knows(
     torch.testing.assert_close(actions, batch["action"][:, 1:4], atol=1e-3, rtol=0)
 
 
-def test_the_executed_actions_lie_within_the_limits_of_the_demonstrations(policy, batch, demonstrations):
+@pytest.mark.parametrize("constant", [False, True])
+def test_the_executed_actions_lie_within_the_limits_of_the_demonstrations(policy, batch, demonstrations, constant):
+    if constant:  # a gripper that no demonstration closes
+        actions = demonstrations.actions.copy()
+        actions[:, 3] = 0.25
+        demonstrations = replace(demonstrations, actions=actions)
+        policy.actions.fit(torch.from_numpy(actions))
     actions = policy.eval().predict_action(batch)
     assert actions.shape == (3, 3, 4)
+    assert not constant or (actions[..., 3] == 0.25).all()
     assert (actions >= torch.from_numpy(demonstrations.actions).amin(0) - 1e-5).all()
     assert (actions <= torch.from_numpy(demonstrations.actions).amax(0) + 1e-5).all()
 

@@ -104,6 +104,25 @@ def test_episodes_that_were_played_are_not_played_again(blind, tmp_path, renderi
     assert rollout.evaluate(blind, TASK, SEEDS[1:], played=played) == played
 
 
+def test_a_signal_to_the_whole_group_stops_an_evaluation_as_one_to_its_leader_does(blind, tmp_path, rendering):
+    """As a scheduler's: the simulators' processes die of it while the evaluation is asked to stop."""
+    log, asked = tmp_path / "episodes.jsonl", []
+
+    def stop() -> bool:
+        if not asked and log.read_text():
+            asked.append(True)
+            for process in psutil.Process().children(recursive=True):
+                if "spawn_main" in " ".join(process.cmdline()):
+                    process.terminate()
+            return False  # its answer was on the way before the signal
+        return bool(asked)
+
+    episodes = rollout.evaluate(blind, TASK, SEEDS, processes=2, log=log, stop=stop)
+    assert asked
+    assert 0 < len(episodes) < len(SEEDS)
+    assert len(log.read_text().splitlines()) == len(episodes)
+
+
 def test_an_evaluation_that_is_told_to_stop_returns_the_episodes_that_have_ended(blind, tmp_path, rendering):
     log = tmp_path / "episodes.jsonl"
     episodes = rollout.evaluate(blind, TASK, SEEDS, log=log, stop=lambda: log.read_text() != "")

@@ -408,6 +408,17 @@ def test_two_processes_share_a_batch_and_learn_what_one_learns(config):
     assert [line["step"] for line in read(config.output / "two" / "evaluations.jsonl")] == [3]
 
 
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory.\nSee"), MemoryError("Unable to.")])
+def test_a_machine_that_is_too_small_says_what_takes_less(error, monkeypatch, tmp_path):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr("policy_examples.train.open_demonstrations", fail)  # where the first of it is taken
+    monkeypatch.setattr(sys, "argv", ["xdistill finetune", f"--output={tmp_path}/run"])
+    with pytest.raises(SystemExit, match=r"no memory left: (CUDA out of memory|Unable to)\. Smaller .*image-size-px"):
+        main()
+
+
 def test_the_published_presets_have_the_sizes_of_dp3():
     repository, paper = PRESETS["dp3"], PRESETS["dp3-paper"]
     assert (repository.horizon, repository.observation_steps, repository.action_steps) == (16, 2, 8)

@@ -143,3 +143,17 @@ def test_without_h5py_the_error_says_what_to_install(path, monkeypatch):
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(ValueError, match="is HDF5, which the package h5py reads: pip install h5py"):
         open_demonstrations(path)
+
+
+def test_arrays_in_groups_of_the_observations_are_named_with_their_group(path):
+    """As Isaac Lab Mimic's files nest them."""
+    with h5py.File(path, "a") as file:
+        for demo in file["data"]:
+            for name in ("robot0_eef_pos", "robot0_eef_quat", "robot0_gripper_qpos"):
+                file.move(f"data/{demo}/obs/{name}", f"data/{demo}/obs/datagen/{name}")
+    with pytest.raises(ValueError, match=r"name what it has instead .*datagen/robot0_eef_pos \("):
+        open_demonstrations(path)
+    with pytest.raises(ValueError, match=r"no data/demo_\d+/obs/datagen; .* holds .*datagen/robot0_eef_pos"):
+        open_demonstrations(path, Selection(state=("datagen",)))
+    loaded = open_demonstrations(path, Selection(state=("datagen/robot0_eef_pos",)))
+    assert loaded.agent_pos.shape[1] == 3
