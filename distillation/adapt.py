@@ -19,8 +19,10 @@ from distillation.provenance import describe_run
 from distillation.scoring.compared_teachers import check_head, load_compared
 from distillation.scoring.encoders import load_encoder
 from distillation.sources.concatenation import ConcatenatedImages
+from distillation.sources.remote import SHARD_CACHE, SHARD_CACHE_GB
 from distillation.teachers import Teacher
 from distillation.training.precision import Precision
+from distillation.training.processes import this_process
 from distillation.training.runlog import write_text
 from xdistill_encoder import XDistillResNet18
 from xdistill_encoder.checkpoints import DEFAULT_CHECKPOINTS, DEFAULT_NORM
@@ -66,6 +68,10 @@ class Config:
     """Processes that decode images."""
     seed: int = 0
     """Of views and order."""
+    shard_cache: Path = SHARD_CACHE
+    """Folder for shards and recordings that are fetched from URLs."""
+    shard_cache_gb: float = SHARD_CACHE_GB
+    """Limit of that folder in 10^9 bytes."""
 
     def __post_init__(self):
         if not self.remember and not self.unguarded:
@@ -77,6 +83,8 @@ class Config:
             raise ValueError(f"held_out: expected a share in (0, 1), got {self.held_out}")
         if self.max_forgotten < 0:
             raise ValueError(f"max_forgotten: expected 0 or more, got {self.max_forgotten}")
+        if self.shard_cache_gb <= 0:
+            raise ValueError(f"shard_cache_gb: expected a number above 0, got {self.shard_cache_gb}")
 
 
 def adapt(config: Config, device: torch.device) -> dict[str, Any]:
@@ -87,10 +95,12 @@ def adapt(config: Config, device: torch.device) -> dict[str, Any]:
     at which general images are remembered. Every part resumes where it was interrupted.
 
     Raises:
-        ValueError: wrong settings, another teacher, too few images, a student that does not come nearer to its teacher
-            on the frames, or forgets even close to the old weights; nothing is written then.
+        ValueError: wrong settings, several processes, another teacher, too few images, a student that does not come
+            nearer to its teacher on the frames, or forgets even close to the old weights; nothing is written then.
         SystemExit: it was asked to stop.
     """
+    if (count := this_process().count) > 1:
+        raise ValueError(f"an adaptation is one process on one GPU, the launcher started {count}; leave torchrun out")
     name = config.encoder or DEFAULT_CHECKPOINTS[DEFAULT_NORM]
     old = XDistillResNet18.from_pretrained(name)
     assert old.checkpoint
@@ -101,11 +111,13 @@ def adapt(config: Config, device: torch.device) -> dict[str, Any]:
         raise ValueError(f"teacher: expected teachers of one image size, got {sorted(sizes)} px; adapt to one of them")
     size = known.image_size_px
 
-    learned_frames, held_frames = hold_out_last([open_images((spec,)) for spec in config.frames], config.held_out)
+    fetched = {"shard_cache": config.shard_cache, "shard_cache_gb": config.shard_cache_gb}
+    cameras = [open_images((spec,), **fetched) for spec in config.frames]
+    learned_frames, held_frames = hold_out_last(cameras, config.held_out)
     learned: list[Images] = [learned_frames]
     held: dict[str, Images] = {"frames": held_frames}
     if config.remember:
-        general, held["general"] = hold_out_evenly(open_images(config.remember), config.held_out)
+        general, held["general"] = hold_out_evenly(open_images(config.remember, **fetched), config.held_out)
         learned.append(general)
     shown = learned[0] if len(learned) == 1 else ConcatenatedImages(learned)
     print(f"{len(learned_frames):,} frames, {len(shown) - len(learned_frames):,} general images at {size} px")

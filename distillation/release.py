@@ -14,6 +14,7 @@ import tyro
 
 from distillation.provenance import commit
 from distillation.publishing.hub_folder import TEXTS, encoder_folder
+from distillation.teachers import Embedding
 from xdistill_encoder import XDistillResNet18
 from xdistill_encoder.checkpoint_config import CONFIG_FILE
 from xdistill_encoder.checkpoints import read_config
@@ -22,7 +23,9 @@ from xdistill_encoder.cli import COMMANDS, recipes_folder
 Norm = Literal["batch", "group"]
 VIEW_SETTINGS = ("augmentation", "min_scale")
 """Settings of the views, which the cache and the student's run must share."""
-RUN_SETTINGS = ("image_size", "first_image_size", "batch_size", "accumulation", "lr", "ema", "max_steps")
+RUN_SETTINGS = ("image_size", "first_image_size", "batch_size", "accumulation", "ema", "max_steps")
+PLACES = ("shard_cache", "shard_cache_gb")
+"""Where images at URLs are fetched to."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,10 @@ class Config:
     """Text file: limits to state beside those that every card has."""
     split: str = "train"
     """Of a Hub dataset."""
+    shard_cache: Path | None = None
+    """As in `xdistill distill`."""
+    shard_cache_gb: float | None = None
+    """As in `xdistill distill`."""
     norms: tuple[Norm, ...] = ("batch", "group")
     """Students, in this order; a second one starts from the weights of the first, its norm layers calibrated."""
     warm_start: str | None = None
@@ -62,6 +69,8 @@ class Config:
     """Views whose embeddings are computed beforehand; None: the teacher runs along with each student."""
     teacher_image_size: int | None = 224
     """Side in px of the teacher's views; None: that of its configuration."""
+    embedding: Embedding = "cls"
+    """As in `xdistill distill`."""
     augmentation: Literal["paper", "strong"] = "paper"
     """As in `xdistill distill`."""
     min_scale: float | None = None
@@ -76,8 +85,8 @@ class Config:
     """As in `xdistill distill`."""
     accumulation: int | None = None
     """As in `xdistill distill`."""
-    lr: float | None = None
-    """As in `xdistill distill`."""
+    lr: tuple[float, ...] = ()
+    """Of each student, or one number for all; none: the preset's."""
     ema: float | None = None
     """As in `xdistill distill`."""
     max_steps: int | None = None
@@ -95,6 +104,8 @@ class Config:
     """Run teacher and student through torch.compile with any preset; `cpu` does with the student."""
     output: Path = Path("runs/release")
     """Folder of targets/ and of a folder for each student, with its scorecards and hub/, what `publish` uploads."""
+    datasets: tuple[str, ...] = ()
+    """As in `xdistill publish`."""
     allow_dirty: bool = False
     """As in `xdistill publish`."""
     dry_run: bool = False
@@ -107,10 +118,12 @@ class Config:
             raise ValueError(
                 "norms: expected batch before group: group norm can start from its weights, not vice versa"
             )
-        if len(self.epochs) not in (0, 1, len(self.norms)):
-            raise ValueError(
-                f"epochs: expected one number, or one for each of {len(self.norms)} norms, got {self.epochs}"
-            )
+        for field in ("epochs", "lr"):
+            numbers = getattr(self, field)
+            if len(numbers) not in (0, 1, len(self.norms)):
+                raise ValueError(
+                    f"{field}: expected one number, or one for each of {len(self.norms)} norms, got {numbers}"
+                )
         if not self.scored:
             raise ValueError("scored: expected a bank and queries, got none; weights without scores are not released")
         names = [queries_name(queries) for _, queries in self.all_scored]
@@ -189,7 +202,8 @@ def steps(config: Config) -> Iterator[Step]:
     """The commands of a release, in their order: what needs a GPU first."""
     inputs = [*option("teacher", *config.teacher), *option("teacher-image-size", config.teacher_image_size)]
     inputs += [*option("images", *config.images), *option("split", config.split), *option("workers", config.workers)]
-    inputs += [part for name in VIEW_SETTINGS for part in given(name, getattr(config, name))]
+    inputs += [part for name in (*VIEW_SETTINGS, *PLACES) for part in given(name, getattr(config, name))]
+    inputs += option("embedding", config.embedding) if config.embedding != "cls" else []
     if config.compile:
         inputs.append("--compile")
     targets = config.output / "targets"
@@ -208,8 +222,8 @@ def steps(config: Config) -> Iterator[Step]:
     for place, norm in enumerate(config.norms):
         run = config.output / config.name(norm)
         arguments = [*option("preset", config.preset), *inputs, *settings, *option("norm", norm)]
-        if config.epochs:
-            arguments += option("epochs", config.epochs[place % len(config.epochs)])
+        for name, numbers in (("epochs", config.epochs), ("lr", config.lr)):
+            arguments += option(name, numbers[place % len(numbers)]) if numbers else []
         arguments += [*given("warm_start", start), *option("name", config.name(norm)), *option("output", run)]
         yield Step("distill", tuple(arguments), shared=True, of=run, start=before)
         before = run / "encoder"
@@ -225,6 +239,7 @@ def scorecards(config: Config, run: Path) -> Iterator[Step]:
         name = queries_name(queries)
         files.append(run / f"{name}.json")
         arguments = [*option("encoder", run / "encoder"), *option("teacher", *config.teacher)]
+        arguments += option("embedding", config.embedding) if config.embedding != "cls" else []
         arguments += [*given("bank", bank), *option("queries", queries), *given("image_size", config.score_image_size)]
         arguments += [*option("output", files[-1]), *option("workers", config.workers)]
         if bank is not None:
@@ -233,6 +248,7 @@ def scorecards(config: Config, run: Path) -> Iterator[Step]:
         yield Step("scorecard", tuple(arguments), scores=files[-1], of=run)
     arguments = [*option("checkpoint", run), *option("scores", *files), *option("plots", *pictures)]
     arguments += [*option("license-terms", config.license_terms), *given("limits", config.limits)]
+    arguments += option("datasets", *config.datasets) if config.datasets else []
     arguments += ["--allow-dirty"] if config.allow_dirty else []
     yield Step("publish", (*arguments, "--dry-run", *option("output", run / "hub")))
 

@@ -78,6 +78,14 @@ def test_an_adaptation_that_gains_nothing_is_refused_and_nothing_is_written(conf
     assert not (config.output / "encoder").exists()
 
 
+def test_several_processes_are_refused_before_they_do_anything(config, monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "8")
+    with pytest.raises(ValueError, match="one process on one GPU, the launcher started 8; leave torchrun out"):
+        adapt(config, torch.device("cpu"))
+    assert not config.output.exists()
+
+
 def test_another_teacher_than_the_encoders_is_refused(config, teacher_spec):
     with pytest.raises(ValueError, match=r"teacher: old was distilled from vit, got .*; give all, in their order"):
         adapt(replace(config, teacher=(teacher_spec, teacher_spec)), CPU)

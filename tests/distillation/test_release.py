@@ -78,9 +78,10 @@ def test_without_cached_views_the_teacher_runs_along(config):
 def test_the_commands_that_are_printed_are_understood_by_their_parsers(config):
     """Every setting that a release passes on, at a value that no default has."""
     others = {"epochs": (7, 3), "image_size": 112, "first_image_size": 64, "batch_size": 24, "accumulation": 2}
-    others |= {"lr": 3e-4, "ema": 0.9, "max_steps": 11, "min_scale": 0.2, "loss": ("cosine", "relational:0.5")}
+    others |= {"lr": (3e-4, 1e-4), "ema": 0.9, "max_steps": 11, "min_scale": 0.2, "loss": ("cosine", "relational:0.5")}
     others |= {"warm_start": "a-checkpoint", "score_image_size": 96, "augmentation": "strong", "compile": True}
-    others |= {"compared": ("held-out.parquet",), "score_every": 3}
+    others |= {"compared": ("held-out.parquet",), "score_every": 3, "embedding": "avg", "datasets": ("a/b", "c/d")}
+    others |= {"shard_cache": Path("/fast"), "shard_cache_gb": 300.0}
     made = list(steps(Config(**vars(config) | others)))
     parsed = []
     for step in made:
@@ -94,19 +95,25 @@ def test_the_commands_that_are_printed_are_understood_by_their_parsers(config):
         "first_image_size",
         "batch_size",
         "accumulation",
-        "lr",
         "ema",
         "max_steps",
         "min_scale",
         "loss",
+        "embedding",
+        "shard_cache",
+        "shard_cache_gb",
     )
     for name in (*same, "augmentation"):
         assert getattr(batch, name) == getattr(group, name) == others[name]
     assert (batch.epochs, group.epochs) == (7, 3)
+    assert (batch.lr, group.lr) == (3e-4, 1e-4)
     assert batch.warm_start == "a-checkpoint"
     assert (batch.score_bank, batch.score_queries, batch.score_every) == (("a/bank.parquet",), ("a/val.parquet",), 3)
     cache = parsed[0]
     assert (cache.min_scale, cache.augmentation, cache.compile) == (0.2, "strong", True)
+    assert (cache.embedding, cache.shard_cache, cache.shard_cache_gb) == ("avg", Path("/fast"), 300.0)
+    assert {each.embedding for each in parsed if isinstance(each, scorecard.Config)} == {"avg"}
+    assert all(each.datasets == ("a/b", "c/d") for each in parsed if isinstance(each, publish.Config))
     assert [each.image_size for each in parsed if isinstance(each, scorecard.Config)] == [96] * 6
     assert all(each.dry_run for each in parsed if isinstance(each, publish.Config))
 
