@@ -93,6 +93,18 @@ def test_the_wheel_carries_the_weights_and_the_recipes_without_compiled_files(wh
     assert not [name for name in names if name.endswith(".pyc")]
 
 
+def test_the_metadata_names_the_terms_of_code_and_weights(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        metadata = archive.read(f"xdistill_encoder-{__version__}.dist-info/METADATA").decode()
+        names = archive.namelist()
+    assert "License-Expression: Apache-2.0 AND LicenseRef-xdistill-weights\n" in metadata
+    files = re.findall(r"^License-File: (.*)$", metadata, re.MULTILINE)
+    cards = [str(path.relative_to(ROOT)) for path in (ROOT / "xdistill_encoder" / "weights").glob("*/README.md")]
+    assert sorted(files) == sorted(["LICENSE", *cards])
+    assert all(f"xdistill_encoder-{__version__}.dist-info/licenses/{file}" in names for file in files)
+    assert "xdistill_encoder/py.typed" in names
+
+
 def test_the_wheel_puts_one_package_at_the_top_level(wheel):
     with zipfile.ZipFile(wheel) as archive:
         top = {name.partition("/")[0] for name in archive.namelist()}

@@ -51,7 +51,7 @@ def download(
         ) from error
     except errors.EntryNotFoundError as error:
         raise CheckpointError(f"{where}: no {file}, so this is no xdistill-encoder checkpoint") from error
-    except _connection_errors() as error:
+    except (*_connection_errors(), RuntimeError) as error:  # RuntimeError: of hf_xet, where a transfer breaks off
         raise CheckpointError(
             f"{where}: the download of {file} failed ({_line(error)}); try again; these work offline: {offline}"
         ) from error

@@ -35,8 +35,9 @@ class ImageNormalizer(nn.Module):
         Raises:
             ValueError: anything else. Inside a compiled or exported graph values out of range are a RuntimeError. On
                 CUDA they are a device-side assertion, so that no step waits for the device: the process must start
-                again, and the same batch on the CPU tells more. A TorchScript trace (torch.jit.trace) keeps the
-                layout checks of its example alone.
+                again, and the same batch on the CPU tells more. On ROCm they are a ValueError, and compiled graphs
+                there may check no values. A TorchScript trace (torch.jit.trace) keeps the layout checks of its
+                example alone.
         """
         check_layout(images)
         check_dtype(images, inputs_normalized=self.inputs_normalized)
@@ -121,13 +122,15 @@ def check_dtype(images: Tensor, *, inputs_normalized: bool) -> None:
 def check_range(images: Tensor, *, inputs_normalized: bool) -> None:
     """Refuse NaN, infinities and values that no [0, 1] image has (10 % overshoot passes).
 
-    On the CPU one pass over the pixels, then ValueError; on CUDA and in traced graphs an asynchronous assertion.
+    On the CPU one pass over the pixels, then ValueError; on CUDA and in traced graphs an asynchronous assertion. ROCm,
+    whose devices call themselves CUDA, leaves assertions out of its kernels: there each call waits for the device.
     """
     low, high = _accepted_range(inputs_normalized)
     lowest, highest = torch.aminmax(images if images.is_contiguous() else images.movedim(1, -1))
     inside = (lowest >= low) & (highest <= high)  # False for NaN, which aminmax passes on
     wanted = "ImageNet-normalised floats" if inputs_normalized else "uint8 in [0, 255] or float in [0, 1]"
-    if torch.compiler.is_compiling() or images.is_cuda or images.is_meta:
+    asserts = images.is_cuda and torch.version.hip is None
+    if torch.compiler.is_compiling() or asserts or images.is_meta:
         torch._assert_async(inside, f"images: expected {wanted}, got values outside [{low:.2f}, {high:.2f}] or NaN")
     elif not torch.jit.is_tracing() and not inside:
         raise ValueError(

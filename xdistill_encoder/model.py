@@ -193,7 +193,8 @@ class XDistillResNet18(nn.Module):
             revision, cache_dir, token, local_files_only: for the Hub, as in `huggingface_hub.hf_hub_download`.
 
         Raises:
-            CheckpointError: no such checkpoint, a damaged or foreign one, a norm that it was not trained with.
+            CheckpointError: no such checkpoint, a damaged or foreign one, a norm that it was not trained with; the
+                meta device, which holds no weights.
         """
         config, tensors = checkpoints.load_checkpoint(
             name_or_path,
@@ -209,6 +210,11 @@ class XDistillResNet18(nn.Module):
             inputs_normalized=inputs_normalized,
             check_values=check_values,
         )
+        if encoder.trunk.conv1.weight.is_meta:
+            raise checkpoints.CheckpointError(
+                f"checkpoint {config.name}: within torch.device('meta') there is nothing to load weights into; build "
+                f"XDistillResNet18({encoder.norm!r}) there, and give it the state of one that was loaded outside"
+            )
         checkpoints.fill(encoder, tensors, config.name)
         encoder.checkpoint = config
         return encoder.eval()

@@ -25,6 +25,12 @@ class BatchNorm2d(nn.BatchNorm2d):
         super().train(mode and not self.held)
         return self
 
+    def reset_running_stats(self) -> None:
+        """Forget the statistics, unless they are held: `torch.optim.swa_utils.update_bn` measures them anew in train
+        mode, which a held layer never enters."""
+        if not self.held:
+            super().reset_running_stats()
+
 
 class FrozenBatchNorm2d(nn.Module):
     """Batch norm whose statistics never change; scale and offset stay trainable.

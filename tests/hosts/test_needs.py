@@ -1,6 +1,7 @@
 import re
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,19 @@ def test_an_untried_version_is_told_with_what_to_install(monkeypatch):
         require_host("torch", "pip x")
     monkeypatch.setitem(TRIED, "torch", (("2.6", "900"), ("901", "902")))
     require_host("torch", "pip x")
+
+
+def test_onnxruntime_for_a_gpu_is_onnxruntime(monkeypatch):
+    def version(name):
+        if name == "onnxruntime":
+            raise PackageNotFoundError(name)
+        return {"onnxruntime-gpu": "1.25.0"}[name]
+
+    monkeypatch.setitem(require_host.__globals__, "version", version)  # others here import the module anew
+    require_host("onnxruntime", "pip x")
+    monkeypatch.setitem(TRIED, "onnxruntime", (("1.26", "2"),))
+    with pytest.raises(ImportError, match="installed is 1.25.0"):
+        require_host("onnxruntime", "pip x")
 
 
 def test_the_extras_install_versions_that_the_adapters_accept():

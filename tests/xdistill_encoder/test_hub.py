@@ -275,6 +275,18 @@ def test_a_damaged_file_in_the_cache_comes_back_once_what_the_error_names_is_del
     assert same_features(XDistillResNet18.from_pretrained(REPOSITORY, cache_dir=cache), encoder, images)
 
 
+def test_a_transfer_that_hf_xet_breaks_off_names_what_works_offline(monkeypatch, cache):
+    """hf_xet raises a bare RuntimeError, which a Hub on this machine without Xet cannot make it do."""
+
+    def break_off(*_, **__):
+        raise RuntimeError("Data processing error: CAS service error : Reqwest Error")
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", break_off)
+    message = message_of(REPOSITORY, cache_dir=cache)
+    assert "the download of config.json failed (Data processing error: CAS service error" in message
+    assert "these work offline: resnet18-bn" in message
+
+
 # ---- upload
 
 # huggingface_hub 2.4 hands files to its HTTP client in a deprecated way

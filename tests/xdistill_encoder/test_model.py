@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torchvision.models import resnet18
 
-from xdistill_encoder import XDistillResNet18
+from xdistill_encoder import CheckpointError, XDistillResNet18
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +109,11 @@ def test_torch_compile_keeps_the_features_and_the_range_check_in_one_graph(norm,
     else:
         with pytest.raises(RuntimeError, match=r"images: expected uint8 in \[0, 255\] or float in \[0, 1\]"):
             compiled(images)
+
+
+def test_weights_are_not_loaded_into_the_meta_device_where_they_would_be_lost():
+    with torch.device("meta"), pytest.raises(CheckpointError, match="within torch.device.'meta'. there is nothing to"):
+        XDistillResNet18.from_pretrained()
 
 
 def test_an_encoder_from_the_meta_device_computes_the_same_once_its_state_is_loaded(encoder, images):

@@ -1,9 +1,10 @@
 import pytest
 import torch
 from torch import nn
+from torch.optim.swa_utils import update_bn
 
 from xdistill_encoder import XDistillResNet18
-from xdistill_encoder.norms import FrozenBatchNorm2d, norm_layer, share_weights
+from xdistill_encoder.norms import BatchNorm2d, FrozenBatchNorm2d, norm_layer, share_weights
 
 
 def batch_norm_with_statistics() -> nn.BatchNorm2d:
@@ -30,6 +31,18 @@ def test_no_train_call_and_no_conversion_thaws_a_frozen_layer():
     after = converted.state_dict()
     assert all(torch.equal(after[key], value) for key, value in before.items())
     assert not any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in converted.modules())
+
+
+def test_update_bn_measures_the_statistics_of_layers_that_are_not_held():
+    """What stochastic weight averaging ends with: it resets every batch norm and lets train mode fill it."""
+    held, live = (BatchNorm2d(3, momentum=0.5) for _ in range(2))
+    held.hold(True)
+    images = 2 + torch.randn(64, 3, 8, 8)
+    for layer in (held, live):
+        layer.load_state_dict({**layer.state_dict(), "running_mean": torch.full((3,), 5.0)})
+        update_bn([images], nn.Sequential(layer, nn.Identity()))
+    assert held.state_dict()["running_mean"].tolist() == [5.0] * 3
+    torch.testing.assert_close(live.state_dict()["running_mean"], images.mean(dim=(0, 2, 3)))
 
 
 def test_scale_and_offset_of_a_frozen_layer_learn():

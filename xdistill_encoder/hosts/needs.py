@@ -1,6 +1,7 @@
 """Which versions of a host its adapter was tried with."""
 
 import re
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 
 TRIED = {
@@ -19,6 +20,10 @@ TRIED = {
 The first was tried. Where the second is the next major version, `make test` installs the newest below it."""
 
 
+ALSO = {"onnxruntime": ("onnxruntime-gpu",)}
+"""Distribution: others that bring the same package, in its versions."""
+
+
 def require_host(distribution: str, install: str) -> None:
     """Raise an ImportError that says what to install where a host is missing, or of an untried version.
 
@@ -26,10 +31,12 @@ def require_host(distribution: str, install: str) -> None:
         distribution: a key of `TRIED`, its name on the package index.
         install: the command that brings a version that was tried.
     """
-    try:
-        found = version(distribution)
-    except PackageNotFoundError as error:
-        raise ImportError(f"needs {distribution}, which is not installed: {install}") from error
+    found = None
+    for name in (distribution, *ALSO.get(distribution, ())):
+        with suppress(PackageNotFoundError):
+            found = found or version(name)
+    if found is None:
+        raise ImportError(f"needs {distribution}, which is not installed: {install}")
     if not any(_numbers(first) <= _numbers(found) < _numbers(before) for first, before in TRIED[distribution]):
         ranges = " or ".join(f"from {first} up to, without, {before}" for first, before in TRIED[distribution])
         raise ImportError(f"tried with {distribution} {ranges}; installed is {found}: {install}")
