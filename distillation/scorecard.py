@@ -137,7 +137,7 @@ def score(config: Config, device: torch.device) -> dict[str, Any]:
     views = {name: CentreView(teacher.image_size, teacher.interpolation) for name, teacher in compared.items()}
     query_views = PreparedImages(queries, encoder.prepare, views, corruption_seed=config.seed if bank else None)
     networks = dict.fromkeys((CLEAN, *(CORRUPTIONS if bank else ())), encoder.features) | compared
-    loading = {"batch_size": config.batch_size, "workers": config.workers}
+    loading: dict[str, Any] = {"batch_size": config.batch_size, "workers": config.workers}
     asked = {k: v.to(device) for k, v in embed(networks, query_views, device, title="queries", **loading).items()}
     row = {
         "encoder": encoder.name,

@@ -148,7 +148,7 @@ def test_without_h5py_the_error_says_what_to_install(path, monkeypatch):
 def test_arrays_in_groups_of_the_observations_are_named_with_their_group(path):
     """As Isaac Lab Mimic's files nest them."""
     with h5py.File(path, "a") as file:
-        for demo in file["data"]:
+        for demo in LENGTHS:
             for name in ("robot0_eef_pos", "robot0_eef_quat", "robot0_gripper_qpos"):
                 file.move(f"data/{demo}/obs/{name}", f"data/{demo}/obs/datagen/{name}")
     with pytest.raises(ValueError, match=r"name what it has instead .*datagen/robot0_eef_pos \("):
