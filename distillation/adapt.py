@@ -124,15 +124,15 @@ def adapt(config: Config, device: torch.device) -> dict[str, Any]:
 
     new = XDistillResNet18.from_pretrained(distil(config, name, old.norm, teachers, shown, size))
     students = {f"{share:g}": between(old, new, share) for share in (0.0, *SHARES)}
-    measured = {
-        kind: measure(students, teachers, images, size, device, config.workers) for kind, images in held.items()
-    }
+    measured, counted = {}, {}
+    for kind, images in held.items():
+        measured[kind], counted[kind] = measure(students, teachers, images, size, device, config.workers)
     share = choose(measured, config.max_forgotten)
     result = {
         "command": describe_run()["command"],
         "share_of_the_way": share,
         "image_size_px": size,
-        "held_out": {kind: len(images) for kind, images in held.items()},
+        "held_out": counted,
         "before": {kind: scores["0"] for kind, scores in measured.items()},
         "after": {kind: scores[f"{share:g}"] for kind, scores in measured.items()},
     }

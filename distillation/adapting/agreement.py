@@ -24,8 +24,9 @@ def measure(
     size: int,
     device: torch.device,
     workers: int,
-) -> dict[str, dict[str, float]]:
-    """How near each student comes to the teachers' embeddings of images: the scorecard's agreement, by student.
+) -> tuple[dict[str, dict[str, float]], int]:
+    """How near each student comes to the teachers' embeddings of images: the scorecard's agreement, by student, and on
+    how many images.
 
     Images that cannot be read are left out, for all students alike: training has left out others like them.
 
@@ -50,7 +51,8 @@ def measure(
         found = {name: features[readable] for name, features in found.items()}
     widths = [teacher.num_features for teacher in teachers]
     expected = [found[f"teacher{i}"] for i in range(len(teachers))]
-    return {name: agreement_scores(found[name].split(widths, dim=1), expected) for name in students}
+    scores = {name: agreement_scores(found[name].split(widths, dim=1), expected) for name in students}
+    return scores, len(prepared) - len(damaged)
 
 
 class Estimate(nn.Module):

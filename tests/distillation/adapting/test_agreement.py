@@ -21,7 +21,7 @@ def students() -> dict[str, XDistillResNet18]:
 
 def test_the_agreement_is_that_of_all_images_embedded_by_hand(students, parquet, teacher_spec):
     teacher, images = load_teacher(teacher_spec), open_images([parquet])
-    found = measure(students, [teacher], images, 32, CPU, 0)
+    found, _ = measure(students, [teacher], images, 32, CPU, 0)
     pictures = [images.read(index) for index in range(len(images))]
     student_views = torch.stack([CentreView(32)(picture) for picture in pictures])
     teacher_views = torch.stack([CentreView(32, teacher.interpolation)(picture) for picture in pictures])
@@ -43,7 +43,7 @@ def test_a_student_that_is_no_better_than_the_mean_explains_nothing(students, pa
     torch.nn.init.zeros_(constant.teacher_head.weight)
     with torch.no_grad():
         constant.teacher_head.bias.copy_(embeddings.mean(dim=0))
-    found = measure({"constant": constant}, [teacher], images, 32, CPU, 0)
+    found, _ = measure({"constant": constant}, [teacher], images, 32, CPU, 0)
     assert found["constant"]["teacher_explained_variance"] == pytest.approx(0.0, abs=1e-3)
 
 
@@ -71,5 +71,6 @@ def test_images_that_cannot_be_read_are_left_out_for_all_students(students, parq
     assert "2 of 24 images that were held out cannot be read, and are left out" in capsys.readouterr().out
     whole = PartOfImages(images, [index for index in range(24) if index not in (3, 23)])
     assert found == measure(students, [teacher], whole, 32, CPU, 0)
+    assert found[1] == 22
     with pytest.raises(ValueError, match="images: 1 of 24 that were held out can be read; two must be"):
         measure(students, [teacher], Some(images, set(range(23))), 32, CPU, 0)
