@@ -40,7 +40,7 @@ def draw_comparison(comparison: Comparison, metric: Metric, reference: str, imag
             if place.seeds and len(heights) > 1:
                 left.scatter([x + offset] * len(heights), heights, s=8, color=colour, alpha=0.5, linewidths=0)
         if encoder in rivals:
-            gap = estimate(paired_differences(comparison, metric, reference, encoder))
+            gap = estimate(paired_differences(comparison, metric, reference, encoder), limits=(-1, 1))
             right.errorbar(100 * gap.mean, rivals.index(encoder), xerr=_reach(gap), fmt="o", color=colour, capsize=2)
     left.set_xticks(range(len(shown)), [place.label for place in shown], fontsize="small")
     left.set_ylim(-3, 103)

@@ -4,13 +4,14 @@ from collections import Counter
 
 from policy_examples.benchmarking import paper, tables
 from policy_examples.benchmarking.comparison import BLIND, BLIND_FLOOR, BLIND_SHARE, Comparison, Metric
+from policy_examples.benchmarking.statistics import FEWEST_SPARE
 
 METHOD = (
-    "Success in percent. A mean over tasks of means over seeds, with its 95 % interval in brackets: percentile "
-    "bootstrap, seeds drawn again within each task, tasks kept (stratified; Agarwal et al. 2021, arXiv 2108.13264). "
-    "With n seeds a task it is too narrow by a factor of about sqrt(1 - 1/n). No interval: a task among them has one "
-    "seed alone, whose spread nothing tells. All seeds meet the same episodes; which ones these happen to be is not in "
-    "the interval."
+    "Success in percent. A mean over tasks of means over seeds, with its 95 % interval in brackets: bootstrap, seeds "
+    "drawn again within each task, tasks kept (stratified; Agarwal et al. 2021, arXiv 2108.13264), widened for few "
+    "seeds (`policy_examples/benchmarking/statistics.py`). No interval: a task among them has one seed alone, the tasks "
+    f"have fewer than {FEWEST_SPARE} seeds beyond their first ones, or all seeds of each agree, so that too little tells "
+    "the spread. All seeds meet the same episodes; which ones these happen to be is not in the interval."
 )
 METRICS: dict[Metric, str] = {
     "best": "the best evaluation of each seed",

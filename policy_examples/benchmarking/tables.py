@@ -64,7 +64,7 @@ def by_task(comparison: Comparison, metric: Metric) -> str:
     means = {encoder: task_means(comparison.scores(encoder, metric)) for encoder in comparison.encoders}
 
     def cells(task: str) -> list[str]:
-        ours = [f"{100 * means[encoder][task]:.0f}" for encoder in means]
+        ours = [f"{100 * means[encoder][task]:.1f}" for encoder in means]
         if task not in PUBLISHED:
             return [comparison.tasks[task], *ours, "", ""]
         low, high = PUBLISHED[task].image_dp
@@ -139,7 +139,7 @@ def percent(scores: Scores, signed: bool = False) -> str:
     """ "93.8 [91.3, 96.3]"; empty where there is no score."""
     if not scores:
         return ""
-    found: Estimate = estimate(scores)
+    found: Estimate = estimate(scores, limits=(-1, 1) if signed else (0, 1))
     sign = "+" if signed else ""
     if found.low is None or found.high is None:
         return f"{100 * found.mean:{sign}.1f}"

@@ -86,9 +86,15 @@ def test_differences_lie_to_the_right_of_zero_where_the_reference_is_ahead(drawn
 
 def test_intervals_are_drawn_where_every_task_has_several_seeds_alone(drawn):
     """Of two encoders over all tasks, and of their difference; none where sweep has one seed."""
-    tasks, encoders = ("reach", "sweep"), ("xdistill", "r3m")
-    rows = [row(encoder, task, seed, 0.5) for encoder in encoders for task in tasks for seed in (0, 1)]
+    tasks, spread = ("reach", "sweep"), {"xdistill": 0.05, "r3m": 0.1}
+    rows = [
+        row(name, task, seed, 0.5 + step * seed)
+        for name, step in spread.items()
+        for task in tasks
+        for seed in (0, 1, 2)
+    ]
     assert intervals(drawn(rows)) == (2, 1)
+    rows = [found for found in rows if (found.task, found.seed) != ("sweep", 2)]
     assert intervals(drawn([found for found in rows if (found.task, found.seed) != ("sweep", 1)])) == (0, 0)
 
 

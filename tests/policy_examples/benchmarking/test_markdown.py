@@ -51,7 +51,7 @@ def test_published_numbers_stand_in_a_table_of_their_own():
 
 def test_the_metric_and_the_reference_are_those_that_were_asked_for():
     rows = [replace(found, last=0.1) if found.encoder == "xdistill" else found for found in ROWS]
-    differences: dict[Metric, str] = {"best": "-70.0 [", "last": "+10.0 ["}
+    differences: dict[Metric, str] = {"best": "-70.0 |", "last": "+10.0 |"}
     for metric, difference in differences.items():
         paired = write_markdown(compare(rows), metric, "resnet18-scratch").split("## Paired")[1]
         assert f"| xdistill | {difference}" in paired
