@@ -98,11 +98,13 @@ def run_benchmark(config: Config) -> Outcome:
     failures = config.output / "failed.jsonl"
     failures.unlink(missing_ok=True)  # what failed is tried again
     for folder, run in pending.items():
+        require_policy_of_row(run, Path(folder), csv)
         write_run(run, Path(folder))
     with StopRequest() as stop:
         for ended in launch(config, list(pending.values()), lambda: stop.requested):
             run = pending[ended.name]
-            if ended.status == 0 and is_finished(run, config):
+            done = is_finished(run, config)  # first: where a shift failed, the training has its row all the same
+            if ended.status == 0 and done:
                 outcome.finished += 1
                 print(f"[{outcome.finished}/{len(runs)}] {report(run, csv)}", flush=True)
             elif not stop.requested:
@@ -150,6 +152,17 @@ def is_finished(run: Run, config: Config) -> bool:
     """Whether the run has all its rows, taking those that lie in its folder."""
     done = adopt_rows(run.folder(config.output) / "rows.csv", results_path(config))
     return {run.command(), *(run.command(shift) for shift in config.shifts)} <= done
+
+
+def require_policy_of_row(run: Run, folder: Path, csv: Path) -> None:
+    """Raise a ValueError where the CSV has the row of a training whose policy, wanted for shifts, lies elsewhere."""
+    trained = {row.command for row in read_rows(csv)} if csv.exists() else set()
+    if run.command() in trained and not (folder / "policy").is_dir():
+        raise ValueError(
+            f"shifts: expected the policy of {run.task}, {run.encoder}, seed {run.seed} in {folder}, whose training "
+            f"has its row in {csv}, got none; name the --output where it lies, or take that row and those of its "
+            "shifts out, delete the folder, and it is trained again."
+        )
 
 
 def launch(config: Config, runs: Sequence[Run], stopping: Callable[[], bool]) -> Iterator[Finished]:

@@ -13,7 +13,8 @@ from tqdm import tqdm
 from policy_examples.attempts import Plan, Source
 from policy_examples.collecting import first_successes, read_attempts
 from policy_examples.envs.camera import Render, RenderingError
-from policy_examples.envs.tasks import ACTIONS_PER_SECOND, Suite, TaskConfig, suite_of
+from policy_examples.envs.experts import expert_sha256
+from policy_examples.envs.tasks import ACTIONS_PER_SECOND, TaskConfig, suite_of
 from policy_examples.formats.episodes import Episodes
 from policy_examples.store import Demonstrations, gather, require_free, write_zarr
 
@@ -76,17 +77,18 @@ def collect_store(config: Config) -> None:
 
 
 def _play(config: Config, folder: Path) -> Episodes:
-    attempts = ATTEMPTS_PER_EPISODE * config.episodes
-    if not 0 <= config.seed < FIRST_EVALUATION_SEED - attempts:
-        raise ValueError(
-            f"seed: {FIRST_EVALUATION_SEED} and above are evaluation's, below 0 is none; got {config.seed}."
-        )
     for name in ("episodes", "processes"):
         if getattr(config, name) < 1:
             raise ValueError(f"{name}: expected 1 or more, got {getattr(config, name)}.")
+    attempts = ATTEMPTS_PER_EPISODE * config.episodes
+    if not 0 <= config.seed < FIRST_EVALUATION_SEED - attempts:
+        raise ValueError(
+            f"seed: {FIRST_EVALUATION_SEED} and above are evaluation's, below 0 is none; got {config.seed}, from which "
+            f"{config.episodes} episodes may take {attempts} attempts."
+        )
     suite = suite_of(config.task)
     task = TaskConfig(config.task, config.image_size_px, config.render, config.points)
-    plan = Plan(task, config.steps_after_success, config.source, config.experts, simulator_versions(suite))
+    plan = Plan(task, config.steps_after_success, config.source, config.experts, versions(config))
     failures = 0
     with tqdm(total=config.episodes, desc=f"demonstrations of {config.task}", unit="episode") as progress:
 
@@ -115,10 +117,15 @@ def _play(config: Config, folder: Path) -> Episodes:
     return read_attempts(folder, successes, {**origin, numbers: successes})
 
 
-def simulator_versions(suite: Suite) -> dict[str, str]:
-    """Of the installed packages that decide how an attempt goes."""
+def versions(config: Config) -> dict[str, str]:
+    """Of what decides how an attempt goes: installed packages, Adroit's expert by its sha256 where it is at hand."""
+    suite = suite_of(config.task)
     simulator = {"metaworld": "metaworld", "adroit": "gymnasium-robotics"}[suite]
-    return {name: version(name) for name in ("mujoco", simulator)}
+    found = {name: version(name) for name in ("mujoco", simulator)}
+    if suite == "adroit" and config.source == "expert":
+        sha256 = expert_sha256(config.task, config.experts)
+        found |= {} if sha256 is None else {"expert": sha256}
+    return found
 
 
 def main() -> None:

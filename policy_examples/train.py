@@ -3,6 +3,7 @@
 import argparse
 import sys
 import time
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -189,6 +190,7 @@ def train(config: Config) -> bool:
     windows = Windows(demonstrations, shape.horizon, shape.observation_steps, shape.action_steps, policy.reads)
     settings = {name: value for name, value in asdict(config).items() if name not in MAY_DIFFER}
     settings |= {"windows": windows.fingerprint(), "draws": DRAWING_RULE}
+    settings |= {"weights": [policy.encoder_of(index).saved["origin"] for index in range(max(1, len(shape.cameras)))]}
     windows.to(device)
     augmentation = Augmentation(config.crop_px, config.colour)
     an_epoch = steps_per_epoch(len(windows), config.batch_size)
@@ -214,7 +216,7 @@ def train(config: Config) -> bool:
     model.train()
     log = Log(config.output / "log.jsonl", step, steps, accelerator.is_main_process)
 
-    with StopRequest() as stop:
+    with closing(log), StopRequest() as stop:
         while True:
             evaluating = evaluations is not None and evaluations.due(step)
             if evaluations is not None and evaluating:
@@ -252,7 +254,6 @@ def train(config: Config) -> bool:
                 losses.clear()
             if step % config.save_every == 0 and accelerator.is_main_process:
                 save_checkpoint(checkpoint, settings, step, parts, require_finite(step, losses))
-    log.close()
 
     finished = step == steps and (evaluations is None or not evaluations.due(step))
     if accelerator.is_main_process:

@@ -154,8 +154,8 @@ def _run(row: Row) -> tuple[str, int]:
     return row.task, row.seed
 
 
-def _training(row: Row) -> tuple[str, int, int, int]:
-    return row.task, row.seed, row.steps, row.evaluations
+def _training(row: Row) -> tuple[str, int, int, int, str]:
+    return row.task, row.seed, row.steps, row.evaluations, row.precision
 
 
 def _identity(row: Row) -> Identity:

@@ -1,5 +1,6 @@
 """The demonstrations that a seed stands for, collected once."""
 
+from pathlib import Path
 from typing import Any
 
 from policy_examples import demos
@@ -13,6 +14,16 @@ SEEDS_APART = 1_000
 def first_seed(seed: int) -> int:
     """The placement seed of the first attempt at a demonstration."""
     return seed * SEEDS_APART
+
+
+def require_own_placements(store: Path, seed: int) -> None:
+    """Raise a ValueError where an expert failed so often that demonstrations took placements of the next seed."""
+    last = max(open_episodes(store, Selection()).origin.get("seeds", []), default=0)
+    if last >= first_seed(seed + 1):
+        raise ValueError(
+            f"demonstrations: expected those of seed {seed} from placements below {first_seed(seed + 1)}, where the "
+            f"next seed's begin, got {last} in {store}: the expert fails often; ask for fewer, and delete these."
+        )
 
 
 def collect_or_check(asked: demos.Config) -> None:
@@ -33,8 +44,13 @@ def collect_or_check(asked: demos.Config) -> None:
         "render": asked.render,
         "points": asked.points,
         "steps_after_success": asked.steps_after_success,
+        "source": asked.source,
     }
+    versions = demos.versions(asked)  # of what both know: an expert that is not at hand says nothing
+    recorded = there.origin.get("versions", {})
+    facts["versions"] = {**recorded, **{name: version for name, version in versions.items() if name in recorded}}
     found = {name: there.origin.get(name) for name in facts} | {"episodes": len(there.lengths)}
+    found["versions"] = recorded
     differing = [name for name in facts if found[name] != facts[name]]
     if differing:
         expected, got = (", ".join(f"{name} {each[name]!r}" for name in differing) for each in (facts, found))

@@ -9,9 +9,9 @@ from policy_examples.benchmarking.statistics import FEWEST_SPARE
 METHOD = (
     "Success in percent. A mean over tasks of means over seeds, with its 95 % interval in brackets: bootstrap, seeds "
     "drawn again within each task, tasks kept (stratified; Agarwal et al. 2021, arXiv 2108.13264), widened for few "
-    "seeds (`policy_examples/benchmarking/statistics.py`). No interval: a task among them has one seed alone, the tasks "
-    f"have fewer than {FEWEST_SPARE} seeds beyond their first ones, or all seeds of each agree, so that too little tells "
-    "the spread. All seeds meet the same episodes; which ones these happen to be is not in the interval."
+    "seeds (`policy_examples/benchmarking/statistics.py`). No interval: a task among them has one seed alone, the "
+    f"tasks have fewer than {FEWEST_SPARE} seeds beyond their first ones, or all seeds of each agree, so that too "
+    "little tells the spread. All seeds meet the same episodes; which ones these happen to be is not in the interval."
 )
 METRICS: dict[Metric, str] = {
     "best": "the best evaluation of each seed",

@@ -13,8 +13,6 @@ from policy_examples.encoders import describe
 from policy_examples.envs.tasks import difficulty
 from policy_examples.policy import DiffusionPolicy
 from policy_examples.rollout import Episode, success_rate
-from xdistill_encoder.checkpoints import DEFAULT_CHECKPOINTS
-from xdistill_encoder.norms import share_weights
 
 TOP = 5
 
@@ -31,7 +29,7 @@ def row_of_training(run: Run, suite: str, folder: Path, policy: DiffusionPolicy,
         task=run.task,
         difficulty=difficulty(run.task),
         encoder=run.encoder.name,
-        checkpoint=checkpoint_name(run.encoder, encoder.norm),
+        checkpoint=checkpoint_name(run.encoder, encoder.saved["origin"]),
         norm=encoder.norm or "",
         readout=run.encoder.readout,
         seed=run.seed,
@@ -78,9 +76,6 @@ def mean_of_best(rates: list[float]) -> float:
     return sum(best) / len(best)
 
 
-def checkpoint_name(choice: EncoderChoice, norm: str | None) -> str:
-    """What the weights are called; empty where they are random or the encoder's own published ones."""
-    if choice.name != "xdistill" or choice.checkpoint is not None:
-        return choice.checkpoint or ""
-    fitting: list[Any] = [name for trained, name in DEFAULT_CHECKPOINTS.items() if share_weights(norm, trained)]  # type: ignore[arg-type]
-    return fitting[0]
+def checkpoint_name(choice: EncoderChoice, origin: str | None) -> str:
+    """What the weights are called, `origin` by themselves; empty where random or the encoder's own published ones."""
+    return choice.checkpoint or (origin or "" if choice.name == "xdistill" else "")

@@ -32,7 +32,7 @@ class Protocol:
     eval_every_epochs: int | None = 200
     """Epochs between evaluations; the last step is always followed by one."""
     evaluations: int | None = None
-    """Their number, evenly spread, where it is given instead."""
+    """At most so many, evenly spread over whole epochs, where their number is given instead."""
     steps: int | None = None
     """Optimizer steps; None is the training preset's length."""
 

@@ -53,10 +53,12 @@ class Row:
     command: str
     """Repeats this run."""
     commit: str
-    """Empty outside a checkout."""
+    """Empty outside a checkout; FIRST..LAST of a training that went on with other code."""
 
 
 COLUMNS = tuple(field.name for field in fields(Row))
+OUTCOME = ("best", "last", "top5", "commit")
+"""What tells two trainings of one run apart."""
 
 
 def append_rows(path: Path, rows: Sequence[Row]) -> None:
@@ -94,12 +96,24 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def adopt_rows(source: Path, target: Path) -> set[str]:
-    """Add to `target` the rows of `source` whose commands it lacks; returns all commands that it has then."""
-    known = {row.command for row in read_rows(target)} if target.exists() else set()
-    missing = [row for row in read_rows(source) if row.command not in known] if source.exists() else []
+    """Add to `target` the rows of `source` whose commands it lacks; returns all commands that it has then.
+
+    Raises:
+        ValueError: both have a row of one command, of two trainings.
+    """
+    known = {row.command: row for row in read_rows(target)} if target.exists() else {}
+    found = read_rows(source) if source.exists() else []
+    for row in found:
+        differing = [name for name in OUTCOME if getattr(known.get(row.command, row), name) != getattr(row, name)]
+        if differing:
+            raise ValueError(
+                f"csv: expected the rows of {source} in {target}, got others of the same command, of another training "
+                f"({', '.join(differing)} differ): {row.command}; take its rows out of {target}, or delete that folder."
+            )
+    missing = [row for row in found if row.command not in known]
     if missing:
         append_rows(target, missing)
-    return known | {row.command for row in missing}
+    return known.keys() | {row.command for row in missing}
 
 
 def _parse(cells: dict[Any, Any], place: str) -> Row:

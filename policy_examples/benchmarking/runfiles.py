@@ -43,6 +43,11 @@ def read_run(folder: Path) -> Run:
     return Run(**{**fields, "encoder": EncoderChoice(**fields["encoder"])})
 
 
+def first_commit(folder: Path) -> str | None:
+    """Of the code that began the run."""
+    return json.loads((folder / "run.json").read_text())["commit"]
+
+
 def describe_machine() -> str:
     """The GPU's name, or the number of cores with what they compute at best."""
     import torch

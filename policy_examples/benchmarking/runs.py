@@ -140,10 +140,10 @@ def plan_runs(
     for name, number in (("demonstrations", demonstrations), ("steps", steps)):
         if number is not None and number < 1:
             raise ValueError(f"{name}: expected 1 or more, got {number}.")
-    if demonstrations is not None and demonstrations > SEEDS_APART and len(seeds) > 1:
+    if demonstrations is not None and demonstrations > SEEDS_APART:
         raise ValueError(
-            f"demonstrations: expected at most {SEEDS_APART} with several seeds, got {demonstrations}: a seed's "
-            f"placements begin {SEEDS_APART} after those of the seed before, so that they would share some."
+            f"demonstrations: expected at most {SEEDS_APART}, got {demonstrations}: a seed's placements begin "
+            f"{SEEDS_APART} after those of the seed before, so that they would share some."
         )
     if demonstrations == PROTOCOLS[preset].demonstrations:
         demonstrations = None  # the same run, however it was asked for

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from policy_examples import demos, rollout, train
-from policy_examples.benchmarking.demonstrations import collect_or_check, first_seed
+from policy_examples.benchmarking.demonstrations import collect_or_check, first_seed, require_own_placements
 from policy_examples.benchmarking.protocols import PROTOCOLS
 from policy_examples.benchmarking.runs import BATCH_NORM_TRAP, Run
 from policy_examples.envs.tasks import open_environment
@@ -41,6 +41,7 @@ def collect_once(run: Run, store: Path, points: bool, processes: int, experts: P
     )
     with FileLock(store.with_suffix(".lock")):
         collect_or_check(asked)
+    require_own_placements(store, run.seed)
 
 
 def train_config(run: Run, store: Path, output: Path, processes: int) -> train.Config:

@@ -6,10 +6,11 @@ says how far the mean over these tasks moves with other seeds, nothing about oth
 
 Percentiles of these draws alone would cover the mean far less often than promised: of n seeds the draws spread
 sqrt(1 - 1/n) as far as the mean does, and few seeds know their own spread badly. So the draws are stretched by
-sqrt(n / (n - 1)) (Rao and Wu 1988, JASA 83:231), and the percentiles are those that a t distribution with Satterthwaite's
-degrees of freedom calls for (the expanded percentiles of Hesterberg 2015, The American Statistician 69:371). On normal
-scores and on successes of 20 episodes this covers the mean in 87 to 98 % of cases from FEWEST_SPARE on, in 60 to 80 %
-below, so that there no interval is given; nor where a task has one seed, or where the seeds of each task agree.
+sqrt(n / (n - 1)) (Rao and Wu 1988, JASA 83:231), and the percentiles are those that a t distribution with
+Satterthwaite's degrees of freedom calls for (the expanded percentiles of Hesterberg 2015, The American Statistician
+69:371). On normal scores and on successes of 20 episodes this covers the mean in 87 to 98 % of cases from FEWEST_SPARE
+on, mostly in 60 to 80 % below, so that there no interval is given; nor where a task has one seed, or where the seeds of
+each task agree.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,7 @@ import numpy as np
 SAMPLES = 20_000
 COVERAGE = 0.95
 FEWEST_SPARE = 4
-"""Seeds beyond each task's first, over all tasks, below which there is no interval: four tasks of two seeds have four."""
+"""Seeds beyond each task's first, over all tasks, below which there is no interval; four tasks of two seeds have 4."""
 AGREEMENT = 1e-9
 """A spread that is rounding."""
 

@@ -10,7 +10,7 @@ from policy_examples.benchmarking.jobs import Session, read_session
 from policy_examples.benchmarking.outcome import row_of_shift, row_of_training
 from policy_examples.benchmarking.protocols import PROTOCOLS
 from policy_examples.benchmarking.results import append_rows, read_rows
-from policy_examples.benchmarking.runfiles import add_minutes, read_run
+from policy_examples.benchmarking.runfiles import add_minutes, first_commit, read_run
 from policy_examples.benchmarking.runs import Run
 from policy_examples.benchmarking.stages import collect_once, film, load_policy, train_config
 from policy_examples.demos import FIRST_EVALUATION_SEED
@@ -62,6 +62,7 @@ def learn(run: Run, folder: Path, session: Session, source: str | None) -> bool:
     """Train with evaluations, film, note the row; returns whether training came to its end."""
     require_video_writer()
     store, experts = Path(session.store), None if session.experts is None else Path(session.experts)
+    source = commits(folder, source)
     collect_once(run, store, session.points, session.processes, experts)
     began = time.monotonic()
     try:
@@ -77,10 +78,21 @@ def learn(run: Run, folder: Path, session: Session, source: str | None) -> bool:
     return True
 
 
+def commits(folder: Path, source: str | None) -> str | None:
+    """Of the code that trains: where a training that another commit began goes on, FIRST..LAST."""
+    begun = first_commit(folder)
+    if source is None or begun in (None, source) or not (folder / "checkpoint.pt").exists():
+        return source
+    return f"{begun}..{source}"
+
+
 def evaluate_shift(run: Run, folder: Path, shift: str, session: Session, source: str | None) -> bool:
     """Play the finished policy under a shift, note the row; returns whether it came to its end."""
     if not (folder / "policy").is_dir():
-        raise ValueError(f"shifts: expected a policy in {folder}, none was kept; delete the folder to train again.")
+        raise ValueError(
+            f"shifts: expected a policy in {folder}, none was kept; delete the folder, and its rows in the CSV, to "
+            "train again."
+        )
     began, protocol, policy = time.monotonic(), PROTOCOLS[run.preset], load_policy(folder)
     scene = protocol.scene(run.task, "point_cloud" in policy.reads, shift)
     seeds = range(FIRST_EVALUATION_SEED, FIRST_EVALUATION_SEED + protocol.episodes)

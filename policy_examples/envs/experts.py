@@ -80,6 +80,15 @@ def load_expert(task: str, folder: Path | None = None) -> Expert:
     return Expert(layers, **{name: value.astype(np.float64) for name, value in scaling.items()})
 
 
+def expert_sha256(task: str, folder: Path | None = None) -> str | None:
+    """Of the file that `load_expert` takes, in hexadecimal; None where the folder has none."""
+    source = _SOURCES[task]
+    if folder is None:
+        return source.sha256
+    path = folder / source.file
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+
+
 def cache_folder() -> Path:
     """The user's cache, where XDG_CACHE_HOME says or in ~/.cache."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "xdistill-encoder" / f"dapg-{COMMIT[:12]}"

@@ -9,6 +9,7 @@ import pytest
 
 from policy_examples import benchmark, table
 from policy_examples.benchmarking.results import append_rows, read_rows
+from policy_examples.benchmarking.runfiles import describe_machine
 from tests.policy_examples.benchmarking.rows import row
 
 
@@ -69,13 +70,34 @@ def test_a_row_counts_whatever_suite_it_was_made_for(config):
     assert benchmark.is_finished(run, replace(config, csv=config.output / "elsewhere.csv"))
 
 
-def test_a_plan_runs_nothing(config, monkeypatch, capsys):
+def test_shifts_of_a_policy_that_lies_elsewhere_are_refused_before_anything_runs(config):
+    """Else the run is trained again, and its shifts stand beside the old training's row."""
     for run in benchmark.planned_runs(config):
         write_rows(config, benchmark.results_path(config), run)
+    with pytest.raises(ValueError, match="shifts: expected the policy of reach, blind, seed 0 in .*got none"):
+        benchmark.run_benchmark(replace(config, shifts=("light",)))
+
+
+def test_a_training_whose_shift_fails_has_its_row(rendering, config, monkeypatch):
+    """The policy is damaged between its training and its shift, by the process that plays it."""
+    config = replace(config, tasks=("drawer-close",), seeds=(0,), preset="smoke")
+    assert benchmark.run_benchmark(config).finished == 1
+    (run,) = benchmark.planned_runs(config)
+    benchmark.results_path(config).unlink()
+    (run.folder(config.output) / "policy/config.json").write_text("{")
+    outcome = benchmark.run_benchmark(replace(config, shifts=("light",)))
+    assert (outcome.finished, len(outcome.failed)) == (0, 1)
+    assert [row.shift for row in read_rows(benchmark.results_path(config))] == [""]
+
+
+def test_a_plan_runs_nothing(config, monkeypatch, capsys):
+    finished, *_ = benchmark.planned_runs(config)
+    write_rows(config, benchmark.results_path(config), finished, machine=describe_machine())
     tasks = ["--tasks", *config.tasks, "--encoders", "blind", "--seeds", "0", "1", "--preset", "cpu"]
     monkeypatch.setattr(sys, "argv", ["xdistill benchmark", *tasks, "--output", str(config.output), "--plan"])
     benchmark.main()
-    assert "4 runs, 4 finished, 0 to go" in capsys.readouterr().out
+    assert "4 runs, 1 finished, 3 to go" in capsys.readouterr().out
+    assert [path.name for path in config.output.iterdir()] == ["results.csv"]
 
 
 def test_a_plan_whose_processes_die_says_so(rendering, config, monkeypatch):

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tqdm import tqdm
 
 from policy_examples import rollout
 from policy_examples.formats.episodes import Selection
@@ -365,9 +366,11 @@ def test_batch_norm_is_refused_and_the_trap_is_noted_where_it_is_asked_for(confi
 @pytest.mark.parametrize("log_every", [1, 1000])
 def test_a_loss_that_is_not_finite_stops_the_run_before_it_is_saved(config, log_every):
     config = replace(config, lr=1e30, warmup_steps=0, log_every=log_every)
-    with pytest.raises(FloatingPointError, match=r"step \d+: loss is (nan|inf); lower the learning rate"):
+    with pytest.raises(FloatingPointError, match=r"step \d+: loss is (nan|inf); lower the learning rate") as caught:
         train(config)
     assert not (config.output / "policy").exists()
+    assert caught.traceback  # its frames hold the log: an open bar would print itself once more, after the last line
+    assert not list(tqdm._instances)
 
 
 def test_bfloat16_training_keeps_float32_weights(config):

@@ -12,10 +12,10 @@ from policy_examples.explain.reporting.successes import percent, percent_range
 Group = tuple[str, str, str]
 """encoder, demonstrations, optimizer steps: what a mean may be taken over."""
 METHOD = (
-    "A mean over tasks of means over training seeds. Its 95 % interval is a bootstrap that draws the seeds of each task "
-    "again (arXiv 2108.13264), widened for few seeds. Where one run is all there is, the interval is Wilson's, over its "
-    "episodes: how far this one policy's rate is known, not what another seed would give. “–”: too few seeds for an "
-    "interval, seeds that agree, or nothing measured."
+    "A mean over tasks of means over training seeds. Its 95 % interval is a bootstrap that draws the seeds of each "
+    "task again (arXiv 2108.13264), widened for few seeds. Where one run is all there is, the interval is Wilson's, "
+    "over its episodes: how far this one policy's rate is known, not what another seed would give. “–”: too few seeds "
+    "for an interval, seeds that agree, or nothing measured."
 )
 
 

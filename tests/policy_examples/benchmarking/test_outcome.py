@@ -12,7 +12,6 @@ from policy_examples.policy import DiffusionPolicy
 from policy_examples.policy_shape import PolicyShape
 from policy_examples.rollout import Episode
 from tests.policy_examples.benchmarking.rows import PLAIN
-from xdistill_encoder.checkpoints import DEFAULT_CHECKPOINTS, bundled_checkpoints
 
 SIZES = {"state_size": 9, "action_size": 4, "horizon": 4, "observation_steps": 2, "action_steps": 3, "channels": (16,)}
 RATES = [0.0, 1.0, 0.2, 0.4, 0.6, 0.8, 0.5]
@@ -75,9 +74,9 @@ def test_top5_is_the_mean_of_the_five_best_or_of_all():
     assert mean_of_best([0.5, 1.0]) == 0.75
 
 
-def test_weights_are_called_as_they_were_asked_for_or_by_the_default_of_their_norm():
-    assert checkpoint_name(EncoderChoice("xdistill"), "frozen") in bundled_checkpoints()
-    assert checkpoint_name(EncoderChoice("xdistill"), "batch") == DEFAULT_CHECKPOINTS["batch"]
-    assert checkpoint_name(EncoderChoice("xdistill", checkpoint="mine"), "frozen") == "mine"
-    assert checkpoint_name(EncoderChoice("student", checkpoint="mine"), "group") == "mine"
+def test_weights_are_called_as_they_were_asked_for_or_by_their_own_name():
+    assert checkpoint_name(EncoderChoice("xdistill"), "bundled") == "bundled"
+    assert checkpoint_name(EncoderChoice("xdistill", checkpoint="org/mine"), "mine") == "org/mine"
+    assert checkpoint_name(EncoderChoice("student", checkpoint="mine"), None) == "mine"
+    assert checkpoint_name(EncoderChoice("dinov2-s"), "facebook/dinov2-small") == ""
     assert checkpoint_name(EncoderChoice("blind"), None) == ""

@@ -29,6 +29,15 @@ def test_rows_are_adopted_once(tmp_path):
     assert adopt_rows(tmp_path / "missing.csv", tmp_path / "neither.csv") == set()
 
 
+def test_rows_of_another_training_of_the_same_run_are_refused(tmp_path):
+    """As where a folder was deleted, and trained again, while its rows stayed."""
+    append_rows(tmp_path / "run.csv", [replace(PLAIN, last=0.1), SHIFTED])
+    append_rows(tmp_path / "all.csv", [PLAIN])
+    with pytest.raises(ValueError, match=r"csv: expected the rows of .*run.csv in .*all.csv, .*\(last differ"):
+        adopt_rows(tmp_path / "run.csv", tmp_path / "all.csv")
+    assert read_rows(tmp_path / "all.csv") == [PLAIN]
+
+
 def test_a_file_with_other_columns_is_refused_and_left_alone(tmp_path):
     (tmp_path / "demo.csv").write_text("task,encoder\nreach,xdistill\n")
     with pytest.raises(ValueError, match=r"csv: expected the columns suite, task, .*, got \['task', 'encoder'\]"):

@@ -15,7 +15,7 @@ def test_demonstrations_of_other_settings_are_refused(tmp_path):
     """Those of `smoke` lie where `cpu` looks: 2 episodes of 32 px instead of 10 of 96 px."""
     run, store = Run("reach", EncoderChoice("blind"), 2, "cpu"), tmp_path / "seed-2.zarr"
     origin = {"env": "metaworld", "task": "reach", "render": "fast", "image_size_px": 32, "points": None}
-    origin |= {"first_seed": 2000, "steps_after_success": 10}
+    origin |= {"first_seed": 2000, "steps_after_success": 10, "source": "expert"}
     images, states = np.zeros((4, 32, 32, 3), np.uint8), np.zeros((4, 9), np.float32)
     made = Demonstrations(images, states, np.zeros((4, 4), np.float32), np.array([2, 4]), origin)
     save_demonstrations(made, store)

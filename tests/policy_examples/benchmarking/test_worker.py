@@ -12,7 +12,7 @@ from policy_examples.benchmarking.jobs import Session, read_session
 from policy_examples.benchmarking.results import read_rows
 from policy_examples.benchmarking.runfiles import read_run, write_run
 from policy_examples.benchmarking.runs import EncoderChoice, Run
-from policy_examples.benchmarking.worker import work
+from policy_examples.benchmarking.worker import commits, work
 from policy_examples.demos import FIRST_EVALUATION_SEED
 
 
@@ -25,6 +25,8 @@ def run():
 @pytest.fixture
 def session(run, tmp_path):
     write_run(run, run.folder(tmp_path))
+    described = json.loads((run.folder(tmp_path) / "run.json").read_text())
+    (run.folder(tmp_path) / "run.json").write_text(json.dumps(described | {"commit": "abc"}))
     return Session(str(run.folder(tmp_path)), str(run.store(tmp_path, points=False)), points=False, suite="smoke")
 
 
@@ -68,8 +70,17 @@ def test_a_stopped_run_goes_on_and_keeps_its_files(rendering, run, session):
     assert not (folder / "policy").exists()
     assert work(shifted, "def")  # there is nothing left to do
     assert len(read_rows(folder / "rows.csv")) == 2
-    with pytest.raises(ValueError, match="shifts: expected a policy in .*, none was kept; delete the folder to train"):
+    with pytest.raises(ValueError, match="shifts: expected a policy in .*, none was kept; delete the folder, and its"):
         work(replace(session, shifts=("camera",)), "def")
+
+
+def test_a_training_that_other_code_goes_on_with_names_both_commits(session):
+    folder = Path(session.folder)
+    assert commits(folder, "def") == "def"  # nothing was trained by the first
+    (folder / "checkpoint.pt").touch()
+    assert commits(folder, "def") == "abc..def"
+    assert commits(folder, "abc") == "abc"
+    assert commits(folder, None) is None
 
 
 def test_a_folder_on_which_another_process_works_is_refused(session):
