@@ -18,7 +18,7 @@ from torch.export import Dim
 from policy_examples.latency import made_up_observation
 from policy_examples.policy import DiffusionPolicy
 from xdistill_encoder.exporting.onnx_files import describe as store_facts
-from xdistill_encoder.exporting.onnx_files import open_session
+from xdistill_encoder.exporting.onnx_files import open_session, require_opset
 from xdistill_encoder.exporting.parity import Parity, median_ms, parity_of, put_in_place
 from xdistill_encoder.hosts.needs import require_onnx
 
@@ -94,7 +94,8 @@ def export_policy(config: Config) -> Parity:
         made = Path(folder) / config.output.name
         graph = ActionChunk(policy, torch.half if config.precision == "fp16" else torch.float32)
         write_onnx(graph, observations[:2], noises[:2], made, config.opset)
-        facts = describe(policy, origin, config, observations[0])
+        opset = require_opset(made, config.opset)
+        facts = {**describe(policy, origin, config, observations[0]), "opset": opset}
         store_facts(made, {key: json.dumps(value) for key, value in facts.items()})
         session = open_session(made)
 

@@ -50,7 +50,8 @@ def export_onnx(
         opset: of ONNX; None: the one that this torch recommends.
 
     Raises:
-        ValueError: unknown readout or precision, images that do not fit, or a graph that disagrees with PyTorch.
+        ValueError: unknown readout or precision, images that do not fit, an opset that the graph cannot be had in, or
+            a graph that disagrees with PyTorch.
         ImportError: onnx, onnxscript or onnxruntime is missing, or of an untried version.
     """
     require_onnx()
@@ -63,6 +64,7 @@ def export_onnx(
     with TemporaryDirectory(dir=file.parent, prefix=f".{file.name}-") as folder:
         made = Path(folder) / file.name
         onnx_files.write_onnx(graph, made, image_size, opset)
+        opset = onnx_files.require_opset(made, opset)
         if precision == "int8":
             assert images is not None
             calibration, rest = _split(images)
@@ -70,7 +72,7 @@ def export_onnx(
             onnx_files.quantise(made, quantised, calibration)
             quantised.replace(made)
             batches = [rest]
-        facts = _facts(encoder, readout, precision, image_size, onnx_files.versions())
+        facts = {**_facts(encoder, readout, precision, image_size, onnx_files.versions()), "opset": opset}
         onnx_files.describe(made, {key: str(value) for key, value in facts.items()})
         parity = compare(onnx_files.runner(made), _reference(encoder, readout), batches)
         parity.require(precision, BOUNDS[precision])
@@ -194,7 +196,7 @@ def main() -> None:
     parser.add_argument("--precision", choices=BOUNDS, default="fp32", help="default fp32")
     parser.add_argument("--image-size", type=int, nargs=2, metavar=("H", "W"), help="in px; default: any")
     parser.add_argument(
-        "--images", type=Path, metavar="FOLDER", help="frames of the robot, as large as it sees them: needed for int8"
+        "--images", type=Path, metavar="FOLDER", help="frames of the robot, as large as the encoder gets them; for int8"
     )
     parser.add_argument("--opset", type=int, help="of ONNX; default: the one that this torch recommends")
     arguments = parser.parse_args()

@@ -39,7 +39,8 @@ def spatial_softmax(features: Tensor, temperature: float = 1.0) -> Tensor:
 
 def _positions(count: int, like: Tensor) -> Tensor:
     last = count - 1
-    centred = 2 * torch.arange(count, device=like.device) - last  # -last, -last + 2, ..., last
+    steps = like.new_ones(count, dtype=torch.float32).cumsum(0) - 1  # an arange would fix the device of a program
+    centred = 2 * steps - last  # -last, -last + 2, ..., last
     scale: int = torch.sym_max(last, 1)  # type: ignore[assignment]  # no branch on a size: exported graphs keep it free
     return (centred / scale).to(like.dtype)
 

@@ -197,6 +197,12 @@ def test_a_policy_without_a_camera_is_refused(kind):
         build(kind, input_features=inputs)
 
 
+@pytest.mark.parametrize("config", [XDistillDiffusionConfig, XDistillACTConfig])
+def test_an_uploaded_policy_is_not_licensed_as_lerobot_does_by_default(config):
+    assert config(**FEATURES).license == "other"
+    assert config(**FEATURES, license="mit").license == "mit"
+
+
 # ---- stock policies
 
 

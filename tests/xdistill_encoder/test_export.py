@@ -125,7 +125,15 @@ def opset_of(file: Path) -> int:
 def test_the_opset_is_the_one_that_was_asked_for(tmp_path, encoder, pooled):
     export_onnx(encoder, tmp_path / "encoder.onnx", opset=18, image_size=(64, 64))
     assert opset_of(tmp_path / "encoder.onnx") == 18
+    assert json.loads((tmp_path / "encoder.onnx.json").read_text())["opset"] == 18
     assert opset_of(pooled) > 18
+
+
+def test_an_opset_that_the_graph_cannot_be_had_in_is_refused(tmp_path, encoder):
+    """torch writes its own instead, and only logs it."""
+    with pytest.raises(ValueError, match="opset: this graph cannot be had in opset 7, which ONNX's converter does not"):
+        export_onnx(encoder, tmp_path / "encoder.onnx", opset=7, image_size=(64, 64))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_normalisation_is_inside_even_where_the_host_of_the_encoder_normalises(tmp_path, encoder):
@@ -197,6 +205,15 @@ def test_a_program_runs_in_a_process_without_the_package(tmp_path, encoder, prec
         expected = encoder(images)
     bound = {"fp32": 1e-4, "fp16": 3e-2}[precision]
     torch.testing.assert_close(torch.from_numpy(np.load(tmp_path / "features.npy")), expected, rtol=bound, atol=bound)
+
+
+@pytest.mark.parametrize("readout", sorted(METHODS))
+def test_a_program_moves_to_another_device(tmp_path, encoder, readout):
+    """To the meta device, which refuses tensors of any other as a GPU does."""
+    export_program(encoder, tmp_path / "encoder.pt2", readout=readout, image_size=(64, 64))
+    module = torch.export.load(tmp_path / "encoder.pt2").module().to("meta")
+    outputs = module(uint8(2, 3, 64, 64).to("meta"))
+    assert {output.device.type for output in ([outputs] if isinstance(outputs, torch.Tensor) else outputs)} == {"meta"}
 
 
 # ---- what is refused

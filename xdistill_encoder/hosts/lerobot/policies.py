@@ -32,6 +32,8 @@ NORMS = ("frozen", "group")
 class XDistillDiffusionConfig(DiffusionConfig):
     """LeRobot's DiffusionConfig; its `use_group_norm` and `pretrained_backbone_weights` have no meaning here."""
 
+    license: str | None = "other"
+    """For the card of an uploaded policy, where LeRobot's own default is Apache-2.0, which the weights are not."""
     encoder: str | None = None
     """As in `XDistillResNet18.from_pretrained`; None: the bundled checkpoint for the norm."""
     encoder_norm: str = "frozen"
@@ -91,7 +93,7 @@ class XDistillDiffusionPolicy(DiffusionPolicy):
         encoder = {id(p) for rgb_encoder in rgb_encoders(self) for p in rgb_encoder.backbone.parameters()}
         learning = [p for p in self.parameters() if p.requires_grad]
         multiplier = self.config.encoder_lr_multiplier
-        own = {} if multiplier == 1 else {"lr": self.config.optimizer_lr * multiplier}  # else the optimizer's, any
+        own = {} if multiplier == 1 else {"lr": self.config.optimizer_lr * multiplier}  # else the optimizer's
         return [
             {"params": [p for p in learning if id(p) not in encoder]},
             {"params": [p for p in learning if id(p) in encoder], **own},
@@ -113,6 +115,8 @@ def make_xdistill_diffusion_pre_post_processors(config: Any, dataset_stats: Any 
 class XDistillACTConfig(ACTConfig):
     """LeRobot's ACTConfig; its `pretrained_backbone_weights` has no meaning here."""
 
+    license: str | None = "other"
+    """For the card of an uploaded policy, where LeRobot's own default is Apache-2.0, which the weights are not."""
     encoder: str | None = None
     """As in `XDistillResNet18.from_pretrained`; None: the bundled checkpoint for the norm."""
     encoder_norm: str = "frozen"
