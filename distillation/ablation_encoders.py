@@ -4,6 +4,7 @@ from typing import Any
 
 import timm
 import torchvision
+from timm.layers import DropPath
 from timm.models import get_pretrained_cfg
 from torch import Tensor, nn
 
@@ -99,8 +100,14 @@ def _timm_trunk(model: str, norm: Norm) -> nn.Module:
     fixed = declared is not None and declared.fixed_input_size
     sized: dict[str, Any] = {"dynamic_img_size": True} if fixed else {}
     try:
-        return timm.create_model(model, pretrained=False, num_classes=0, drop_rate=0.0, **sized)
+        trunk = timm.create_model(model, pretrained=False, num_classes=0, drop_rate=0.0, **sized)
     except TypeError as error:
         raise ValueError(
             f"backbone: timm/{model} takes images of one size alone; take a ViT or a convnet ({error})"
         ) from error
+    for layer in trunk.modules():
+        if isinstance(layer, nn.modules.dropout._DropoutNd):
+            layer.p = 0.0
+        elif isinstance(layer, DropPath):
+            layer.drop_prob = 0.0
+    return trunk

@@ -21,6 +21,7 @@ from distillation.scoring.encoders import load_encoder
 from distillation.sources.concatenation import ConcatenatedImages
 from distillation.sources.remote import SHARD_CACHE, SHARD_CACHE_GB
 from distillation.teachers import Teacher
+from distillation.training.loading import told
 from distillation.training.precision import Precision
 from distillation.training.processes import this_process
 from distillation.training.runlog import write_text
@@ -78,6 +79,8 @@ class Config:
             raise ValueError(
                 "remember: give general images, so that the encoder does not forget them, or --unguarded to do without"
             )
+        if self.remember and self.unguarded:
+            raise ValueError("unguarded: general images are given (remember), which guard; leave one of the two out")
         require_seed(self.seed)
         if not 0 < self.held_out < 1:
             raise ValueError(f"held_out: expected a share in (0, 1), got {self.held_out}")
@@ -192,7 +195,7 @@ def main() -> None:
         result = adapt(config, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
         print(f"{describe(result)}\nencoder: {config.output / 'encoder'}")
     except (ValueError, OSError, FloatingPointError) as error:
-        failure = str(error).rpartition("ValueError: ")[2].strip()  # of a worker's traceback, what it says
+        failure = told(error)
     if failure is not None:
         raise SystemExit(f"xdistill adapt: {failure}")
 

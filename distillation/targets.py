@@ -84,6 +84,8 @@ class Config:
         for field in ("views_per_image", "shard_rows", "batch_size"):
             if getattr(self, field) < 1:
                 raise ValueError(f"{field}: expected 1 or more, got {getattr(self, field)}")
+        if not 0 <= self.max_damaged <= 1:
+            raise ValueError(f"max_damaged: expected a share in [0, 1], got {self.max_damaged}")
         require_seed(self.seed)
         if self.shard_cache_gb <= 0:
             raise ValueError(f"shard_cache_gb: expected a number above 0, got {self.shard_cache_gb}")
@@ -168,7 +170,7 @@ def make_facts(config: Config, images: Images, teachers: Sequence[Teacher]) -> F
         patch_grid=config.patch_grid,
         precision=resolve_precision(config.mixed_precision),
         sources=tuple(Path(source).name if Path(source).exists() else source for source in config.images),
-        made=describe_run(),
+        made=describe_run() | {"split": config.split},
     )
 
 

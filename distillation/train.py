@@ -30,7 +30,7 @@ from distillation.training.export import is_exported
 from distillation.training.health import Health
 from distillation.training.history import History
 from distillation.training.identity import describe_making, identify
-from distillation.training.loading import stream
+from distillation.training.loading import stream, told
 from distillation.training.monitor import Monitor
 from distillation.training.objective import Objective, parse_losses
 from distillation.training.plan import measure_plan
@@ -88,7 +88,8 @@ class Config:
     image_size: int = 224
     """Side in px of the student's views."""
     first_image_size: int | None = None
-    """Side in px in the first epoch; in steps of 16 px it grows to `image_size` for the last third. None: constant."""
+    """Side in px in the first epoch; in steps of 16 px it grows to `image_size` for the last third, at least the last
+    epoch, which of a single one is all. None: constant."""
     augmentation: Literal["paper", "strong"] = "paper"
     """"paper": random resized crop and flip; "strong": colour and blur too."""
     min_scale: float | None = None
@@ -175,6 +176,11 @@ class Config:
         for field in ("warmup_share", "max_damaged"):
             if not 0 <= getattr(self, field) <= 1:
                 raise ValueError(f"{field}: expected a share in [0, 1], got {getattr(self, field)}")
+        if self.batch_size % self.accumulation:
+            raise ValueError(
+                f"batch_size: {self.batch_size} cannot be cut into {self.accumulation} equal parts (accumulation); "
+                f"take a multiple of {self.accumulation}"
+            )
         if self.first_image_size is not None and self.first_image_size > self.image_size:
             raise ValueError(f"first_image_size: expected at most image_size, got {self.first_image_size}")
         if self.ema is not None and not 0 < self.ema < 1:
@@ -272,6 +278,7 @@ def train(config: Config, images: Images | None = None) -> Path:
     require_same(accelerator, start, config.output)
     if start:
         accelerator.print(f"resumed at step {start:,} of {curriculum.steps:,}")
+    keys = MicroBatches(curriculum, order, start, process, processes, config.accumulation, prefetching(images))
     if start == 0:
         fit(student, config, views, order(0), supervision, accelerator)
     learned = student if average is None else average.student  # what is scored and exported
@@ -283,7 +290,6 @@ def train(config: Config, images: Images | None = None) -> Path:
     labelled, loading = (config.score_bank, config.score_queries), (config.batch_size, config.workers)
     splits = (config.score_bank_split, config.score_queries_split)
     monitor = Monitor(*labelled, config.output, accelerator, start, *loading, *splits, supervision.teachers)
-    keys = MicroBatches(curriculum, order, start, process, processes, config.accumulation, prefetching(images))
     health = Health(accelerator, config.output)
     damage = DamageLog(config.output / f"damaged-{process}.txt", images, config.max_damaged)
     log = RunLog(config.output / "log.jsonl", accelerator, config.batch_size, start, curriculum.steps)
@@ -292,7 +298,8 @@ def train(config: Config, images: Images | None = None) -> Path:
     scored = {*range(every, curriculum.steps, every), curriculum.steps}
     if start in scored:  # it may have been stopped before its scores were taken
         monitor.measure(start, learned, config.image_size)
-    made = describe_making(settings, images, supervision) | history.origin
+    first_px = config.first_image_size and curriculum.image_size(0)
+    made = describe_making(settings | {"first_image_size": first_px}, images, supervision) | history.origin
     name = config.name or default_name(config, made)
 
     with StopRequest(processes) as stop, closing(stream(views, keys, config.workers)) as batches:
@@ -319,6 +326,7 @@ def train(config: Config, images: Images | None = None) -> Path:
                 seen.append(targets)
             if objective.needs_queue:
                 objective.update(torch.cat([cast(Tensor, accelerator.gather(part)) for part in seen]))
+            rate = float(scheduler.get_last_lr()[0])  # of this step
             scheduler.step()
             log.advance()
             if average is not None:
@@ -329,7 +337,7 @@ def train(config: Config, images: Images | None = None) -> Path:
             if step % config.log_every == 0 or last:
                 health.require(lambda failed: keys.images(failed - 1).tolist())
                 mean_loss = cast(Tensor, accelerator.reduce(loss, "mean")).item()  # the only device-to-host copy
-                log.write(step, loss=mean_loss, lr=float(scheduler.get_last_lr()[0]))
+                log.write(step, loss=mean_loss, lr=rate)
             if step % config.save_every == 0 or step in scored or leaving:
                 health.require(lambda failed: keys.images(failed - 1).tolist())
                 health.require_weights(step, learned)  # an average is not finite where the student was not
@@ -496,7 +504,7 @@ def main() -> None:
             if this_process().rank == 0:
                 print(f"encoder: {folder}")
     except (ValueError, OSError, FloatingPointError) as error:
-        failure = str(error).rpartition("ValueError: ")[2].strip()  # of a worker's traceback, what it says
+        failure = told(error)
     if failure is not None:  # outside of `except`: the error, whose frames hold the workers, is gone
         raise SystemExit(f"xdistill distill: {failure}")
 

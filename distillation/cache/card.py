@@ -20,6 +20,8 @@ def command(facts: Facts, repo_id: str) -> str:
     size = str(sizes.pop()) if len(sizes) == 1 else "None"  # each teacher's own
     preset = next((name for name, drawn in AUGMENTATIONS.items() if _same_but_scale(drawn, facts.augmentation)), None)
     words = ["xdistill", "distill", "--targets", repo_id, "--verify-targets", "0", "--images", *facts.sources]
+    split = facts.made.get("split", "train")
+    words += [] if split == "train" else ["--split", split]
     words += ["--teacher", *(teacher.name for teacher in facts.teachers)]
     words += ["--teacher-image-size", size, "--embedding", str(facts.teachers[0].embedding)]
     words += ["--seed", str(facts.seed), "--min-scale", str(facts.augmentation.min_scale)]

@@ -75,7 +75,7 @@ class Facts:
     sources: tuple[str, ...] = ()
     """Names of the images, for people."""
     made: dict[str, Any] = field(default_factory=dict)
-    """Command, date, commit and versions, for people."""
+    """Command, date, commit, versions and the split of a Hub dataset, for people."""
 
     @property
     def width(self) -> int:

@@ -80,7 +80,9 @@ def _decode_any(data: bytes) -> Tensor:
     try:
         image = Image.open(io.BytesIO(data), formats=_formats())
     except Image.UnidentifiedImageError:
-        raise DamagedImage(f"not an image, or its header is damaged: {len(data)} bytes, first {data[:8]!r}") from None
+        raise DamagedImage(
+            f"not an image of {', '.join(_formats())}, or its header is damaged: {len(data)} bytes, first {data[:8]!r}"
+        ) from None
     width, height = image.size
     if not 0 < width * height <= MAX_PIXELS:
         raise DamagedImage(f"{width}x{height} px; at most {MAX_PIXELS:,} pixels are decoded")

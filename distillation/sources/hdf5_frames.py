@@ -29,7 +29,8 @@ def open_hdf5(source: str) -> "Hdf5Frames":
 class Hdf5Frames:
     """All arrays of images in the files, one after the other, without states or actions.
 
-    robomimic's are data/demo_<n>/obs/<camera>, ALOHA's observations/images/<camera> with a file an episode.
+    robomimic's are data/demo_<n>/obs/<camera>, without their copies a frame later in next_obs; ALOHA's
+    observations/images/<camera> with a file an episode.
 
     Args:
         path: a file, or a folder with files at any depth. Arrays (N, H, W, 3) or (N, 3, H, W), RGB, uint8 are images.
@@ -117,7 +118,8 @@ def _arrays(path: Path) -> Iterator[tuple[str, int]]:
 
     def collect(name: str, item: Any) -> None:
         images = isinstance(item, h5py.Dataset) and item.dtype == np.uint8 and len(item.shape) == 4
-        if images and item.shape[0] and 3 in (item.shape[1], item.shape[3]):
+        again = "next_obs" in name.split("/")  # robomimic's copy of obs, a frame later
+        if images and not again and item.shape[0] and 3 in (item.shape[1], item.shape[3]):
             names.append((name, item.shape[0]))
 
     if not path.is_file():

@@ -21,3 +21,11 @@ def stream(views: Views, keys: Iterable[list[Key]], workers: int) -> Generator[d
         worker_init_fn=leave_signals_to_the_main_process,
         pin_memory=torch.cuda.is_available(),
     )
+
+
+def told(error: Exception) -> str:
+    """What an error says; one of a worker's is its whole traceback, of which this is what it raised."""
+    text = str(error)
+    if "Traceback (most recent call last)" not in text:
+        return text
+    return text.rpartition("\nValueError: ")[2].strip()

@@ -67,6 +67,8 @@ def test_an_encoder_comes_nearer_to_its_teacher_on_frames_that_it_has_not_seen(c
 def test_without_general_images_it_must_be_said(config):
     with pytest.raises(ValueError, match="remember: give general images, .* or --unguarded"):
         replace(config, remember=())
+    with pytest.raises(ValueError, match="unguarded: general images are given"):
+        replace(config, unguarded=True)
     result = adapt(replace(config, remember=(), unguarded=True), CPU)
     assert list(result["held_out"]) == ["frames"]
 

@@ -252,3 +252,9 @@ def test_a_teacher_that_sees_another_size_than_its_own_is_told(config, capsys):
 def test_numbers_below_one_are_refused(config, field):
     with pytest.raises(ValueError, match=f"{field}: expected 1 or more.*got 0"):
         replace(config, **{field: 0})
+
+
+@pytest.mark.parametrize("share", [-1, 5])
+def test_a_share_of_damaged_images_outside_0_to_1_is_refused(config, share):
+    with pytest.raises(ValueError, match=rf"max_damaged: expected a share in \[0, 1\], got {share}"):
+        replace(config, max_damaged=share)

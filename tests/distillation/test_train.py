@@ -128,10 +128,18 @@ def test_what_is_exported_is_the_average(config):
     assert (exported - learned[name]).abs().max() > 2e-4
 
 
+@pytest.mark.parametrize(("epochs", "first"), [(1, 64), (2, 32)])
+def test_an_encoder_says_from_which_image_size_it_learned(config, epochs, first):
+    """A run of one epoch has the last size throughout."""
+    folder = train(replace(config, epochs=epochs, first_image_size=32, image_size=64))
+    settings = json.loads((folder / "config.json").read_text())["provenance"]["settings"]
+    assert (settings["first_image_size"], settings["image_size"]) == (first, 64)
+
+
 def test_the_learning_rate_warms_up_and_falls_to_nothing(config):
     train(replace(config, epochs=8, warmup_share=0.25))
     rates = [json.loads(line)["lr"] for line in (config.output / "log.jsonl").read_text().splitlines()]
-    assert rates == pytest.approx([config.lr * lr_factor(step, 24, 0.25) for step in range(1, 25)])
+    assert rates == pytest.approx([config.lr * lr_factor(step, 24, 0.25) for step in range(24)])
     assert rates.index(max(rates)) < 7
     assert rates[-1] < 0.02 * max(rates)
 
@@ -421,6 +429,8 @@ def test_a_run_that_fails_says_why_in_a_line_and_ends_its_workers(config):
         ({"seed": 4096}, "seed: expected 0 to 4095, got 4096"),
         ({"score_every": 0}, "score_every: expected a number above 0, got 0"),
         ({"image_size": 32, "first_image_size": 64}, "first_image_size: expected at most image_size, got 64"),
+        ({"batch_size": 8, "accumulation": 16}, r"batch_size: 8 cannot be cut into 16 equal parts \(accumulation\)"),
+        ({"batch_size": 100, "accumulation": 3}, r"batch_size: 100 cannot .* 3 equal .*; take a multiple of 3"),
     ],
 )
 def test_settings_out_of_range_are_refused(changes, message):

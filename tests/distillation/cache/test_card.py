@@ -40,6 +40,11 @@ def test_the_command_of_a_card_asks_for_what_the_cache_holds(cache_facts, augmen
     assert facts.differences(cache_facts(seed=config.seed, views=views, augmentation=drawn, teachers=asked)) == []
 
 
+def test_the_command_names_the_split_of_the_images(cache_facts):
+    commands = [command(cache_facts(made=made), "robots/targets") for made in ({}, {"split": "validation"})]
+    assert [tyro.cli(Config, args=shlex.split(each)[2:]).split for each in commands] == ["train", "validation"]
+
+
 def test_the_command_for_teachers_of_several_sizes_asks_for_each_ones_own(cache_facts):
     (teacher,) = cache_facts().teachers
     facts = cache_facts(teachers=(teacher, replace(teacher, name="swin", image_size=64)))

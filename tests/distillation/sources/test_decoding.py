@@ -167,7 +167,7 @@ def test_a_truncated_file_is_damaged(kind, share):
     ("data", "reason"),
     [
         (b"", "zero bytes"),
-        (b"<html>404</html>", "not an image, or its header is damaged: 16 bytes, first b'<html>40'"),
+        (b"<html>404</html>", ", or its header is damaged: 16 bytes, first b'<html>40'"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n", "not an image"),  # a program
         (png(0, 1, 8, 2, b""), "header is damaged"),
         (png(30_000, 30_000, 8, 2, b"short" * 30_000), "exceeds limit"),

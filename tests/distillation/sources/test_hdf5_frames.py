@@ -20,6 +20,7 @@ def robomimic(tmp_path):
             observations["front"] = PIXELS[rows]
             observations["wrist"] = PIXELS[rows][:, ::-1]
             observations["joints"] = np.zeros((PIXELS[rows].shape[0], 4))
+            file[f"data/{name}/next_obs/front"] = np.roll(PIXELS[rows], -1, axis=0)  # which robomimic writes too
     return tmp_path / "demos.hdf5"
 
 

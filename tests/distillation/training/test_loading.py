@@ -4,10 +4,11 @@ import subprocess
 
 import pytest
 import torch
+from torch.utils.data import DataLoader, Dataset
 
 from distillation.datasets import Views, open_images
 from distillation.training.batches import Key
-from distillation.training.loading import stream
+from distillation.training.loading import stream, told
 from distillation.views import AUGMENTATIONS
 
 KEYS: list[list[Key]] = [[(index, view, 32) for index in (0, 5, 3, 11)] for view in range(8)]
@@ -43,3 +44,19 @@ def test_a_signal_to_all_processes_of_a_run_does_not_stop_its_workers(views):
     for name in ("INT", "TERM"):  # as Ctrl-C and a scheduler do; sent by another process than its parent
         subprocess.run(["sh", "-c", f"kill -{name} {worker.pid}"], check=True)
     assert len([first, *batches]) == len(KEYS)
+
+
+class Unreadable(Dataset):
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        raise ValueError("queries: an image cannot be read, /x/y.png: ValueError: too large; take it out")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_what_an_error_says_is_all_of_it_and_of_a_workers_traceback_what_it_raised(workers):
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 (its message is what is tested)
+        next(iter(DataLoader(Unreadable(), num_workers=workers)))
+    assert ("Traceback" in str(caught.value)) == bool(workers)
+    assert told(caught.value) == "queries: an image cannot be read, /x/y.png: ValueError: too large; take it out"
