@@ -10,9 +10,7 @@ import numpy as np
 def require_video_writer() -> None:
     """Raise a ValueError where no video can be written, before the hours of work after which one would be."""
     if find_spec("imageio_ffmpeg") is None:
-        raise ValueError(
-            "video: the package imageio-ffmpeg is not installed; pip install 'xdistill-encoder[recipes,metaworld]'."
-        )
+        raise ValueError("video: the package imageio-ffmpeg is not installed; pip install 'xdistill-encoder[recipes]'.")
 
 
 def write_video(frames: list[np.ndarray], path: Path, fps: float) -> None:
@@ -22,7 +20,8 @@ def write_video(frames: list[np.ndarray], path: Path, fps: float) -> None:
     height, width, _ = frames[0].shape
     rate: Any = fps  # a float by imageio_ffmpeg's documentation, an int by the default that type checkers see
     partial = path.with_name(f".{path.stem}.partial.mp4")  # ffmpeg goes by the ending
-    writer = imageio_ffmpeg.write_frames(str(partial), (width, height), fps=rate)
+    place = str(partial.absolute())  # to ffmpeg a:b/c would be a protocol
+    writer = imageio_ffmpeg.write_frames(place, (width, height), fps=rate)
     writer.send(None)
     for frame in frames:
         writer.send(np.ascontiguousarray(frame))

@@ -27,6 +27,7 @@ from policy_examples.formats.episodes import Selection
 from policy_examples.playing import few_threads
 from policy_examples.provenance import command, commit
 from policy_examples.store import require_free
+from policy_examples.video import require_video_writer
 
 PACKAGES = ("torch", "torchvision", "diffusers", "timm", "mujoco", "metaworld", "gymnasium-robotics")
 ASSUMED_FPS = 20
@@ -94,6 +95,7 @@ def run(config: Config) -> list[Focus]:
         RenderingError: this machine cannot render without a window.
     """
     require_free(config.output)
+    require_video_writer()  # which the last step needs
     folder = config.output.with_name(f".{config.output.name}.partial")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -130,8 +132,8 @@ def write(config: Config, folder: Path) -> list[Focus]:
     frames = recording.cameras[camera][steps]
     of = target.of if target.dimension is None else f"{target.of} {target.dimension}"
     where = "" if camera == "image" else f", camera {camera}"
-    draw_strip(frames, masks, maps, rows, steps, f"{recording.source}{where}; saliency of {of}", folder / "strip.png",
-               config.columns)  # fmt: skip
+    title = f"{recording.source}{where}; saliency of {of}, each map relative to its own brightest"
+    draw_strip(frames, masks, maps, rows, steps, title, folder / "strip.png", config.columns)
     draw_course(rows, folder / "over_time.png")
     fps = recording.actions_per_second or ASSUMED_FPS
     film(frames, masks, maps, steps, config.every, fps, folder / "saliency.mp4")

@@ -14,7 +14,7 @@ def draw_curves(run: Path) -> None:
     axes = figure.subplots(2 if evaluations else 1, sharex=True, squeeze=False)[:, 0]
     axes[0].plot([line["step"] for line in losses], [line["loss"] for line in losses])
     axes[0].set_yscale("log")
-    axes[0].set_ylabel("denoising error (MSE of normalised actions)")
+    axes[0].set_ylabel(f"denoising error (MSE of {'noise' if predicts_noise(run) else 'normalised actions'})")
     if evaluations:
         axes[1].plot([line["step"] for line in evaluations], [line["success"] for line in evaluations], "o-")
         axes[1].set_ylim(-0.02, 1.02)
@@ -23,6 +23,12 @@ def draw_curves(run: Path) -> None:
         panel.grid(alpha=0.3)
     axes[-1].set_xlabel("step")
     figure.savefig(run / "learning_curve.png", dpi=120)
+
+
+def predicts_noise(run: Path) -> bool:
+    """Whether config.json says so."""
+    path = run / "config.json"
+    return path.exists() and json.loads(path.read_text())["config"].get("prediction") == "epsilon"
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

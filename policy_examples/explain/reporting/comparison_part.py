@@ -10,7 +10,7 @@ from policy_examples.explain.reporting.facts import (
     steps_of,
     training_seed,
 )
-from policy_examples.explain.reporting.learning_part import learning_part
+from policy_examples.explain.reporting.learning_part import learning_part, predicted
 from policy_examples.explain.reporting.runs import Run
 from policy_examples.explain.reporting.successes import Success, percent, percent_range
 from policy_examples.explain.reporting.tracks import Track, published_cells, tracks
@@ -43,17 +43,17 @@ def _row(run: Run) -> list[object]:
     headline, best = run.headline, run.best
     values: list[object] = [
         element("a", run.name, href=f"#{anchor(run)}"),
-        headline and percent(headline.rate),
+        headline and percent(headline.rate) + (" so far" if headline.unfinished else ""),
         headline and percent_range(*headline.interval),
         headline and headline.episodes,
         best and percent(best.rate),
-        *published_cells("" if headline and headline.shift else run.task),
+        *published_cells("" if headline and headline.shift else (headline and headline.task) or run.task),
         encoder_label(run),
         run.task,
         training_seed(run),
         demonstrations_of(run),
         None if (steps := steps_of(run)) is None else f"{steps:,}",
-        f"{run.losses[-1]['loss']:.3g}" if run.losses else None,
+        f"{run.losses[-1]['loss']:.3g}" + (" (noise)" if predicted(run) == "epsilon" else "") if run.losses else None,
     ]
     return ["–" if value in (None, "") else value for value in values]
 
@@ -62,7 +62,7 @@ def _track(run: Run, success: Success, colour: int) -> Track:
     name = element("a", run.name, href=f"#{anchor(run)}")
     told = ", ".join(part for part in (run.task, encoder_label(run), success.what) if part)
     note = f"{success.solved} of {success.episodes}; {told}"
-    return Track(name, success.rate, success.interval, note, colour, "" if success.shift else run.task)
+    return Track(name, success.rate, success.interval, note, colour, "" if success.shift else success.task or run.task)
 
 
 def anchor(run: Run) -> str:

@@ -127,7 +127,7 @@ def _grid(place: _Scale, axes: Axes) -> Html:
     parts = []
     for value in ys:
         at = f"{place.y(value):.1f}"
-        text = f"{100 * value:.0f} %" if axes.percent else tick_text(value)
+        text = f"{100 * value:.3g} %" if axes.percent else tick_text(value)
         parts.append(element("line", x1=LEFT, x2=RIGHT, y1=at, y2=at, class_="grid"))
         parts.append(element("text", text, x=LEFT - 6, y=at, dy="0.35em", text_anchor="end"))
     for value in linear_ticks(place.x_low, place.x_high):

@@ -25,6 +25,7 @@ SHARE = (
     "the encoder sees, which a map that knows nothing of objects would reach; times area: share over area. Entropy: 1 "
     "is even, 0 a single pixel."
 )
+RELATIVE = ". Each map is drawn relative to its own brightest: two of them do not compare in strength."
 NONE = "–"
 
 
@@ -36,7 +37,7 @@ def saliency_part(found: Sequence[Explanation], budget: Budget, picture_bytes: i
         frames = str(each.summary.get("frames", ""))
         where = f"Where the policy looks, {frames}; from " if frames else "Where the policy looks; from "
         described = f"Saliency of {names}: frames of an episode under their maps; the table below has the numbers"
-        parts.append(picture(each.picture, described, join([where, code(each.picture), "."], ""), picture_bytes))
+        parts.append(picture(each.picture, described, join([where, code(each.picture), RELATIVE], ""), picture_bytes))
         parts += [_means(each), focus_charts(each.rows)]
         parts += [film(path, "Saliency over the episode", f"saliency of {names}", budget) for path in each.films]
         parts.append(_settings("How this saliency was made", each))

@@ -72,7 +72,7 @@ def open_explanations(saliency: Iterable[Path], embeddings: Iterable[Path], scor
 
 
 def _folders(folder: Path, name: str) -> list[Path]:
-    return sorted(path.parent for pattern in (f"*/{name}", f"*/*/{name}") for path in folder.glob(pattern))
+    return sorted(path.parent for pattern in (f"[!.]*/{name}", f"[!.]*/[!.]*/{name}") for path in folder.glob(pattern))
 
 
 def _open(folder: Path, kind: str, names: Sequence[str]) -> Explanation:

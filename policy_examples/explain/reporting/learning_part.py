@@ -10,6 +10,8 @@ from policy_examples.explain.reporting.successes import percent, percent_range, 
 MOST_BANDS = 2
 """More intervals on top of each other hide each other."""
 TABLE_ROWS = 12
+PREDICTED = {"sample": "the denoised, normalised actions", "epsilon": "the noise that was added to normalised actions"}
+"""Prediction of a policy -> what its training loss is the error of."""
 ERROR = Axes("optimizer step", "denoising error", log=True)
 SUCCESS = Axes("optimizer step", "success", limits=(0.0, 1.0), percent=True)
 
@@ -21,14 +23,22 @@ def learning_part(runs: Sequence[Run], colours: Sequence[int]) -> Html:
         colours: of each run.
     """
     pairs = list(zip(runs, colours, strict=True))
-    errors = [_error_line(run, colour) for run, colour in pairs if any(line["loss"] > 0 for line in run.losses)]
+    errors = {
+        of: [
+            _error_line(run, colour)
+            for run, colour in pairs
+            if predicted(run) == prediction and any(line["loss"] > 0 for line in run.losses)
+        ]
+        for prediction, of in PREDICTED.items()
+    }
     shade = sum(bool(run.evaluations) for run in runs) <= MOST_BANDS
     rates = [_success_line(run, colour, shade) for run, colour in pairs if run.evaluations]
     charts = []
-    if errors:
-        said = "; ".join(f"{line.name} ends at {line.ys[-1]:.3g}" for line in errors)
-        caption = "Mean squared error of the denoised, normalised actions; lower is better, the scale is logarithmic."
-        charts.append(figure(chart(errors, ERROR, said), caption))
+    for of, lines in errors.items():  # of two quantities, which do not compare
+        if lines:
+            said = "; ".join(f"{line.name} ends at {line.ys[-1]:.3g}" for line in lines)
+            caption = f"Mean squared error of {of}; lower is better, the scale is logarithmic."
+            charts.append(figure(chart(lines, ERROR, said), caption))
     if rates:
         said = "; ".join(f"{line.name} ends at {percent(line.ys[-1])}" for line in rates)
         shaded = " Shaded: 95 % Wilson intervals over the episodes." if shade else ""
@@ -36,8 +46,13 @@ def learning_part(runs: Sequence[Run], colours: Sequence[int]) -> Html:
         charts.append(figure(chart(rates, SUCCESS, said), caption))
     if not charts:
         return html("")
-    names = legend(errors or rates) if len(runs) > 1 else html("")
+    names = legend([line for lines in errors.values() for line in lines] or rates) if len(runs) > 1 else html("")
     return join([names, element("div", *charts, class_="grid"), _numbers(runs)])
+
+
+def predicted(run: Run) -> str:
+    """What its policy answers: "sample" or "epsilon"."""
+    return run.config.get("prediction") or run.policy.get("shape", {}).get("prediction") or "sample"
 
 
 def _error_line(run: Run, colour: int) -> Line:

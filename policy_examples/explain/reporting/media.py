@@ -145,13 +145,13 @@ def stills(path: Path) -> Stills:
     from PIL import Image
 
     try:
-        count, _ = imageio_ffmpeg.count_frames_and_secs(str(path))
+        count, _ = imageio_ffmpeg.count_frames_and_secs(str(path.absolute()))
         if not count:
             raise ValueError("no frames")
         wanted = sorted({round(place * (count - 1) / (STILLS - 1)) for place in range(STILLS)})
         chosen = "+".join(f"eq(n,{number})" for number in wanted)
         filters = f"select='{chosen}',tile={len(wanted)}x1:padding={GAP_PX}:color=white"
-        program = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(path), "-vf", filters]
+        program = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(path.absolute()), "-vf", filters]
         done = subprocess.run([*program, "-frames:v", "1", "-f", "image2pipe", "-c:v", "png", "-"], capture_output=True)
         strip = Image.open(BytesIO(done.stdout)).convert("RGB")
     except (OSError, RuntimeError, ValueError) as error:

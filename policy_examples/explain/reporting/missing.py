@@ -61,7 +61,9 @@ def scorecard_command(run: Run) -> str | None:
 
 
 def rollout_command(run: Run) -> str:
-    """Plays and films the run's policy; a rollout is repeated by its own command."""
+    """Plays and films the run's policy, where there is a simulator of its task; a rollout is repeated by its own."""
+    if run.kind != "rollout" and run.policy and not run.origin.get("task"):
+        return "no command: nothing says which simulated task the demonstrations are of; film your robot"
     if run.kind == "rollout":
         return shlex.join(["xdistill", "rollout", "--policy", "POLICY", "--output", str(run.folder)])
     policy, output = run.folder / "policy", run.folder / "rollout"
@@ -72,4 +74,18 @@ def explain_command(kind: str, run: Run) -> str:
     """Explains the run's policy into its folder, where a report finds it."""
     stages = ["--stages", "time"] if kind == "embedding" and run.origin.get("env") != "metaworld" else []
     policies = ["--policies", str(run.folder / "policy")]
-    return shlex.join(["xdistill", "explain", kind, *policies, *stages, "--output", str(run.folder / kind)])
+    frames = demonstrations(run) if kind == "saliency" else []
+    return shlex.join(["xdistill", "explain", kind, *policies, *stages, *frames, "--output", str(run.folder / kind)])
+
+
+def demonstrations(run: Run) -> list[str]:
+    """Options for the frames that it learned from, where no simulator can show others: no task, or other cameras."""
+    cameras = run.policy.get("shape", {}).get("cameras", ["image"])
+    if not run.config or (run.origin.get("task") and list(cameras) == ["image"]):
+        return []
+    options = ["--demos", str(run.config["demos"])]
+    for name, value in run.config.get("selection", {}).items():
+        if value:
+            values = value if isinstance(value, list) else [value]
+            options += [f"--selection.{name.replace('_', '-')}", *map(str, values)]
+    return [*options, "--no-masks"]

@@ -48,10 +48,10 @@ def paper_part(runs: Sequence[Run]) -> Html:
 
 
 def grouped(runs: Sequence[Run]) -> dict[Group, list[Run]]:
-    """Trained runs whose mean says something: one encoder, equally many demonstrations and steps."""
+    """Trained runs whose mean says something: evaluated to the end, one encoder, as many demonstrations and steps."""
     groups: dict[Group, list[Run]] = {}
     for run in runs:
-        if run.encoder and run.headline is not None and not run.headline.shift:
+        if run.encoder and run.headline is not None and not (run.headline.shift or run.headline.unfinished):
             length = (demonstrations_of(run), steps_of(run))
             key = (encoder_label(run), *("–" if number is None else f"{number:,}" for number in length))
             groups.setdefault((key[0], key[1], key[2]), []).append(run)

@@ -145,12 +145,12 @@ def kind_of(folder: Path) -> Kind:
 
 def rollouts_within(folder: Path) -> list[Path]:
     """The folders of `xdistill rollout` that lie in a run's."""
-    return sorted(path.parent for path in folder.glob("*/rollout.json"))
+    return sorted(path.parent for path in folder.glob("[!.]*/rollout.json"))
 
 
 def films_in(folder: Path) -> list[Path]:
     """A solved episode first, then a failed one, then whatever else was filmed."""
-    films = sorted(folder.glob("*.mp4"))
+    films = sorted(folder.glob("[!.]*.mp4"))  # hidden ones are being written
     return sorted(films, key=lambda path: (path.stem != "success", path.stem != "failure"))
 
 

@@ -29,7 +29,7 @@ def success_part(run: Run, colour: int) -> Html:
             success.interval,
             f"{success.solved} of {success.episodes} episodes" + (BEST if success.selected else ""),
             colour,
-            "" if success.shift else run.task,
+            "" if success.shift else success.task or run.task,
         )
         for success in run.successes
     ]

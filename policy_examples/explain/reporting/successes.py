@@ -25,6 +25,10 @@ class Success:
     """What differed from the demonstrations' scene; empty for nothing."""
     aside: bool = False
     """Of another policy or task than the run's: no number to know the run by."""
+    unfinished: bool = False
+    """More episodes were asked for; those that end first are mostly solved ones."""
+    task: str = ""
+    """That was played; empty: the run's."""
 
     @property
     def rate(self) -> float:

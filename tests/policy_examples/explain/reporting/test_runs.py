@@ -2,7 +2,11 @@ import json
 
 import pytest
 
+from policy_examples.explain.reporting.explanations import explanations_within
+from policy_examples.explain.reporting.missing import missing_of
+from policy_examples.explain.reporting.paper_part import grouped
 from policy_examples.explain.reporting.runs import read_runs
+from policy_examples.policy_files import WEIGHTS
 from tests.policy_examples.explain import made_runs
 
 
@@ -41,6 +45,73 @@ def test_of_a_rollout_or_a_demo_that_was_interrupted_the_episodes_so_far_are_rea
     assert run.headline is not None
     assert (run.headline.solved, run.headline.episodes) == (5, 5)
     assert f"unfinished: 5 of {asked} episodes" in run.headline.what
+
+
+def test_unfinished_episodes_stand_behind_finished_ones_and_in_no_mean(tmp_path):
+    """Of episodes side by side the solved ones end first."""
+    folder = made_runs.finetuned(tmp_path / "run", solved=(10,))
+    rollout = made_runs.rolled_out(folder / "rollout", policy=folder / "policy", solved=6, episodes=6)
+    (rollout / "episodes.jsonl").rename(rollout / "episodes.partial")
+    (run,) = read_runs([folder])
+    assert [(found.solved, found.episodes, found.unfinished) for found in run.successes] == [
+        (10, 20, False),
+        (6, 6, True),
+    ]
+    (folder / "evaluations.jsonl").unlink()
+    (run,) = read_runs([folder])
+    assert run.headline is not None
+    assert run.headline.unfinished
+    assert grouped([run]) == {}
+
+
+def test_a_shift_without_its_row_is_unfinished(tmp_path):
+    folder = made_runs.benchmarked(tmp_path)
+    made_runs.write_episodes(folder / "episodes-light.jsonl", 3, 3)
+    (run,) = read_runs([folder])
+    found = {success.shift: (success.unfinished, success.what) for success in run.successes if success.shift}
+    assert found["camera"] == (False, "finished policy under the shift “camera”")
+    assert found["light"] == (True, "finished policy under the shift “light”, unfinished: 3 episodes")
+
+
+def test_a_policy_whose_weights_are_not_there_is_not_called_the_finished_one(tmp_path):
+    alone = made_runs.rolled_out(tmp_path / "alone")
+    folder = made_runs.finetuned(tmp_path / "run", solved=(3,))
+    made_runs.rolled_out(folder / "best-rollout", policy=folder / "policy", solved=20)
+    (folder / "policy" / WEIGHTS).unlink()  # as of a run that was copied without its large files
+    found, run = read_runs([alone, folder])
+    assert found.headline is not None
+    assert found.headline.what == "a policy"
+    assert run.headline is not None
+    assert run.headline.solved == 3
+
+
+def test_what_is_still_being_written_is_not_read(tmp_path):
+    folder = made_runs.demo(tmp_path / "run")
+    (folder / ".saliency.partial").mkdir()
+    (folder / ".saliency.partial" / "strip.png").touch()
+    (folder / ".success.partial.mp4").touch()
+    (run,) = read_runs([folder])
+    assert [path.name for path in run.films] == ["success.mp4", "failure.mp4"]
+    assert explanations_within(folder).saliency == []
+
+
+def test_commands_for_a_run_on_somebodys_own_demonstrations_can_work(tmp_path):
+    """No simulator has its task, and its cameras are not the simulator's."""
+    folder = made_runs.finetuned(tmp_path / "run", solved=())
+    for path, part, changes in (
+        ("policy/config.json", "origin", {"task": None}),
+        ("policy/config.json", "shape", {"cameras": ["image", "image_wrist"]}),
+        ("config.json", "config", {"selection": {"cameras": ["front", "wrist"], "image_size_px": [112, 149]}}),
+    ):
+        found = json.loads((folder / path).read_text())
+        found[part] |= changes
+        (folder / path).write_text(json.dumps(found))
+    (run,) = read_runs([folder])
+    told = {missing.what.split(" ")[0]: missing.how for missing in missing_of(run, explanations_within(folder))}
+    assert told["success"] == told["videos"]
+    assert told["success"].startswith("no command: nothing says which simulated task")
+    frames = f"--demos {folder}/d.zarr --selection.cameras front wrist --selection.image-size-px 112 149 --no-masks"
+    assert f" {frames} --output {folder}/saliency" in told["saliency"]
 
 
 def test_a_run_without_configuration_is_read_as_far_as_it_goes(tmp_path):
