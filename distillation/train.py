@@ -505,6 +505,11 @@ def main() -> None:
                 print(f"encoder: {folder}")
     except (ValueError, OSError, FloatingPointError) as error:
         failure = told(error)
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        failure = (
+            f"no memory left: {str(error).partition(chr(10))[0]} A part of the batch at a time takes less "
+            "(--accumulation 4), as does a smaller --batch-size."
+        )
     if failure is not None:  # outside of `except`: the error, whose frames hold the workers, is gone
         raise SystemExit(f"xdistill distill: {failure}")
 

@@ -1,6 +1,7 @@
 """Fine-tunes encoders jointly with a diffusion policy head on demonstrations."""
 
 import argparse
+import shutil
 import sys
 import time
 from contextlib import closing
@@ -45,7 +46,8 @@ class Config:
     selection: Selection = field(default_factory=Selection)
     """Which of their cameras and arrays; the defaults take what the format names plainly."""
     output: Path = Path("run")
-    """Folder of policy/, best/ (with evaluations), checkpoint.pt and the logs; a run found there is continued."""
+    """Folder of policy/ (at the end; until then stopped/, once it was stopped), best/ (with evaluations), checkpoint.pt
+    and the logs; a run found there is continued."""
     encoder: EncoderName = "xdistill"
     """What turns observations into features; `blind` reads agent_pos alone."""
     checkpoint: str | None = None
@@ -141,6 +143,9 @@ class Config:
                 raise ValueError(f"{name}: expected 1 or more, got {getattr(self, name)}.")
 
 
+STOPPED = "stopped"
+"""Folder of the policy of a run that was stopped, as far as it came."""
+
 MAY_DIFFER = ("output", "demos", "log_every", "save_every", "eval_processes")
 """Settings that do not change the result; that the demonstrations are the same ones is checked by their windows."""
 
@@ -191,10 +196,11 @@ def train(config: Config) -> bool:
     settings = {name: value for name, value in asdict(config).items() if name not in MAY_DIFFER}
     settings |= {"windows": windows.fingerprint(), "draws": DRAWING_RULE}
     settings |= {"weights": [policy.encoder_of(index).saved["origin"] for index in range(max(1, len(shape.cameras)))]}
-    windows.to(device)
-    augmentation = Augmentation(config.crop_px, config.colour)
     an_epoch = steps_per_epoch(len(windows), config.batch_size)
     steps = config.steps or (config.epochs or 0) * an_epoch
+    accelerator.print(describe_work(config, device, windows, steps), flush=True)
+    windows.to(device)
+    augmentation = Augmentation(config.crop_px, config.colour)
     origin = describe_policy(config, demonstrations)
     evaluations = plan_evaluations(config, policy.reads, demonstrations.origin, steps, an_epoch)
 
@@ -261,6 +267,9 @@ def train(config: Config) -> bool:
         if finished:
             draw_curves(config.output)
             average.policy.save(config.output / "policy", {**origin, "step": step})
+            shutil.rmtree(config.output / STOPPED, ignore_errors=True)
+        else:  # to try, before the run goes on
+            average.policy.save(config.output / STOPPED, {**origin, "step": step})
     accelerator.end_training()
     return finished
 
@@ -345,6 +354,13 @@ def describe_policy(config: Config, demonstrations: Demonstrations) -> dict[str,
     return {**demonstrations.origin, **facts, **trap}
 
 
+def describe_work(config: Config, device: torch.device, windows: Windows, steps: int) -> str:
+    """Where a run computes, on how much, for how long, in a line."""
+    where = torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
+    size = f"{len(windows):,} windows of {windows.nbytes / 1e9:.2g} GB of demonstrations"
+    return f"{where}, {'bfloat16' if config.bf16 else 'float32'}: {size}, {steps:,} steps of {config.batch_size}"
+
+
 def all_leave(accelerator: Accelerator, requested: bool, ask: bool) -> bool:
     """Whether to stop before this step: a single process decides alone, several ask each other where `ask` says so."""
     if accelerator.num_processes == 1:
@@ -389,7 +405,9 @@ def main() -> None:
             "(--selection.image-size-px; bundled encoders know about 112 px), and a smaller --batch-size."
         ) from error
     if not finished:
-        print("stopped; the same command continues.", file=sys.stderr)
+        if is_first_process():
+            so_far = f"{config.output / STOPPED} holds the policy so far"
+            print(f"stopped; the same command continues. {so_far}.", file=sys.stderr)
         sys.exit(130)
     if not is_first_process():
         return

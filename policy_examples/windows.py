@@ -54,6 +54,11 @@ class Windows(Dataset):
                 window[key] = window[key].movedim(-1, -3)  # (B, To, 3, H, W), a view
         return {**window, "action": self.actions[rows]}
 
+    @property
+    def nbytes(self) -> int:
+        """Of the demonstrations, which lie in memory, on the device."""
+        return sum(values.nbytes for values in (self.actions, *self.observed.values()))
+
     def fingerprint(self) -> int:
         """A number that other demonstrations, or another way to cut them, do not share."""
         checksum = zlib.crc32(self.rows.cpu().numpy().tobytes())

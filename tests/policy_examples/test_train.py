@@ -1,6 +1,7 @@
 import json
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -93,7 +94,10 @@ def stopped_and_continued(config, log, lines):
     assert not train(disturbed)
     watcher.join()
     assert not (disturbed.output / "policy").exists()
+    _, origin = DiffusionPolicy.load(disturbed.output / "stopped")
+    assert 0 < origin["step"] < (config.steps or 10**9)
     assert train(disturbed)
+    assert not (disturbed.output / "stopped").exists()
     return undisturbed.output, disturbed.output
 
 
@@ -371,6 +375,14 @@ def test_a_loss_that_is_not_finite_stops_the_run_before_it_is_saved(config, log_
     assert not (config.output / "policy").exists()
     assert caught.traceback  # its frames hold the log: an open bar would print itself once more, after the last line
     assert not list(tqdm._instances)
+
+
+def test_a_run_says_where_it_computes_on_how_much_and_how_long(config, capsys):
+    train(replace(config, steps=2, bf16=False))
+    assert re.fullmatch(
+        rf"cpu, float32: \d+ windows of [\d.e-]+ GB of demonstrations, 2 steps of {config.batch_size}",
+        capsys.readouterr().out.splitlines()[0],
+    )
 
 
 def test_bfloat16_training_keeps_float32_weights(config):
