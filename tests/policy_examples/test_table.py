@@ -20,7 +20,7 @@ def test_the_command_writes_markdown_and_a_picture_and_prints_the_tables(results
     table.main()
     assert results.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
     text = results.with_suffix(".md").read_text()
-    assert "| xdistill | 50.0 [50.0, 50.0] |" in text
+    assert "| xdistill | 50.0 | 50.0 | 50.0 |" in text
     assert text in capsys.readouterr().out
 
 
