@@ -3,7 +3,6 @@ import json
 import pytest
 
 from policy_examples.explain.reporting.explanations import explanations_within
-from policy_examples.explain.reporting.missing import missing_of
 from policy_examples.explain.reporting.paper_part import grouped
 from policy_examples.explain.reporting.runs import read_runs
 from policy_examples.policy_files import WEIGHTS
@@ -93,25 +92,6 @@ def test_what_is_still_being_written_is_not_read(tmp_path):
     (run,) = read_runs([folder])
     assert [path.name for path in run.films] == ["success.mp4", "failure.mp4"]
     assert explanations_within(folder).saliency == []
-
-
-def test_commands_for_a_run_on_somebodys_own_demonstrations_can_work(tmp_path):
-    """No simulator has its task, and its cameras are not the simulator's."""
-    folder = made_runs.finetuned(tmp_path / "run", solved=())
-    for path, part, changes in (
-        ("policy/config.json", "origin", {"task": None}),
-        ("policy/config.json", "shape", {"cameras": ["image", "image_wrist"]}),
-        ("config.json", "config", {"selection": {"cameras": ["front", "wrist"], "image_size_px": [112, 149]}}),
-    ):
-        found = json.loads((folder / path).read_text())
-        found[part] |= changes
-        (folder / path).write_text(json.dumps(found))
-    (run,) = read_runs([folder])
-    told = {missing.what.split(" ")[0]: missing.how for missing in missing_of(run, explanations_within(folder))}
-    assert told["success"] == told["videos"]
-    assert told["success"].startswith("no command: nothing says which simulated task")
-    frames = f"--demos {folder}/d.zarr --selection.cameras front wrist --selection.image-size-px 112 149 --no-masks"
-    assert f" {frames} --output {folder}/saliency" in told["saliency"]
 
 
 def test_a_run_without_configuration_is_read_as_far_as_it_goes(tmp_path):
