@@ -18,7 +18,8 @@ test: install system
 # LeRobot pins an older torch, so it has an environment of its own. TorchRL and robomimic have one on top of $(VENV);
 # robomimic comes without what it requires: egl_probe, for rendering alone, does not build with CMake 4.
 # The hosts' own warnings are not ours to mend, so none is an error here.
-test-hosts: .venv-lerobot/.installed .venv-hosts/.installed
+test-hosts: install .venv-lerobot/.installed .venv-hosts/.installed
+	LEROBOT_PYTHON=.venv-lerobot/bin/python $(BIN)/python -m pytest tests/policy_examples/formats/test_lerobot_peer.py
 	.venv-lerobot/bin/python -m pytest -p no:warnings tests/hosts/test_lerobot.py
 	.venv-lerobot/bin/python -m pytest -p no:warnings tests/hosts/test_pages.py -k lerobot
 	.venv-hosts/bin/python -m pytest -p no:warnings tests/hosts/test_torchrl.py tests/hosts/test_robomimic.py
@@ -66,13 +67,17 @@ pictures: install
 	rmdir classes
 	$(BIN)/xdistill table policy_examples/results/benchmark.csv
 
-# Builds the wheel, installs it with its dependencies in an environment of its own, uses it from another folder.
-wheel: install
+# Builds the wheel, installs it with its dependencies in an environment of its own, uses it from another folder:
+# the encoder with what it needs alone, then the smallest benchmark.
+wheel: install system
 	rm -rf dist .venv-wheel
 	$(BIN)/python -m build --quiet
 	$(PYTHON) -m venv .venv-wheel
 	.venv-wheel/bin/python -m pip install --quiet --disable-pip-version-check dist/*.whl
 	command=$$PWD/.venv-wheel/bin/xdistill && cd /tmp && $$command --version && $$command info
+	wheel=$$(echo dist/*.whl) && .venv-wheel/bin/python -m pip install --quiet --disable-pip-version-check "$$wheel[recipes,metaworld]"
+	command=$$PWD/.venv-wheel/bin/xdistill && folder=$$(mktemp -d) && cd $$folder && \
+		$$command benchmark --suite smoke --preset smoke --seeds 0 --encoders blind xdistill && rm -r $$folder
 
 install: $(VENV)/.installed
 

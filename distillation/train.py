@@ -508,7 +508,8 @@ def main() -> None:
     except (torch.OutOfMemoryError, MemoryError) as error:
         failure = (
             f"no memory left: {str(error).partition(chr(10))[0]} A part of the batch at a time takes less "
-            "(--accumulation 4), as does a smaller --batch-size."
+            "(--accumulation 4), as does a smaller --batch-size; a run that was saved has them fixed, so name another "
+            "--output."
         )
     if failure is not None:  # outside of `except`: the error, whose frames hold the workers, is gone
         raise SystemExit(f"xdistill distill: {failure}")

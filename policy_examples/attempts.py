@@ -38,7 +38,8 @@ class Plan:
     experts: Path | None = None
     """Folder of Adroit's experts."""
     versions: dict[str, str] = field(default_factory=dict)
-    """Of the simulator's packages: under others the same seed may be another episode."""
+    """Of the simulator's packages, and the sha256 of Adroit's expert: under others the same seed may be another
+    episode."""
 
 
 @contextmanager

@@ -104,13 +104,16 @@ def run_benchmark(config: Config) -> Outcome:
     with StopRequest() as stop:
         for ended in launch(config, list(pending.values()), lambda: stop.requested):
             run = pending[ended.name]
-            done = is_finished(run, config)  # first: where a shift failed, the training has its row all the same
+            try:  # first: where a shift failed, the training has its row all the same
+                done, refusal = is_finished(run, config), None
+            except ValueError as error:  # another sweep came first with a row of its own
+                done, refusal = False, str(error)
             if ended.status == 0 and done:
                 outcome.finished += 1
                 print(f"[{outcome.finished}/{len(runs)}] {report(run, csv)}", flush=True)
             elif not stop.requested:
                 log = Path(ended.name) / "log"
-                failure = {"run": run.command(), "reason": failure_reason(ended, log), "log": str(log)}
+                failure = {"run": run.command(), "reason": refusal or failure_reason(ended, log), "log": str(log)}
                 outcome.failed.append(failure)
                 with failures.open("a") as file:
                     file.write(json.dumps(failure) + "\n")

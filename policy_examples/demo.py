@@ -154,7 +154,9 @@ def main() -> None:
     """`xdistill demo`."""
     keep_freed_memory()
     try:
-        config = tyro.cli(Config, prog="xdistill demo", description="Encoder to working policy in minutes.")
+        config = tyro.cli(
+            Config, prog="xdistill demo", description="Encoder to working policy: minutes to hours on two CPU cores."
+        )
         success = run(config)
     except (ValueError, OSError, FloatingPointError, ChildProcessError, RenderingError) as error:
         raise SystemExit(f"xdistill demo: {error}") from error

@@ -32,7 +32,8 @@ def write_markdown(comparison: Comparison, metric: Metric, reference: str) -> st
         (
             "",
             f"{reference} minus the other, in percentage points, on the same tasks, demonstrations and episodes, with "
-            "the interval of the difference. A task is won by any difference, and be it one episode.",
+            "the interval of the difference. A task is won by any difference, and be it one episode; those with ° are "
+            "not counted.",
         ),
         ("Best, five best, last", tables.by_metric(comparison)),
         (
@@ -62,8 +63,8 @@ def write_markdown(comparison: Comparison, metric: Metric, reference: str) -> st
         ("The encoders", tables.encoders(comparison)),
         (
             "",
-            "Latency (a median) and minutes (a mean) are of machines as busy as they were; `xdistill latency` on a "
-            "quiet one compares encoders.",
+            "Latency (the least of the runs) and minutes (a mean) are of machines as busy as they were; "
+            "`xdistill latency` on a quiet one compares encoders.",
         ),
         (PUBLISHED, tables.published()),
         ("", f"Success in percent. Source: {paper.SOURCE}; no part of our means."),

@@ -3,7 +3,9 @@
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
+from io import StringIO
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -79,7 +81,9 @@ def measure(run: Run, processes: int, experts: Path | None) -> Cost:
         collecting = _minutes(lambda: collect_once(few, store, points, processes, experts))
         training = train_config(few, store, folder, processes)
         short = replace(training, epochs=None, steps=MEASURED_STEPS, eval_every_epochs=None, log_every=1)
-        if not train.train(short):
+        with redirect_stdout(StringIO()):  # what training says of itself would read as if said of the run
+            trained = train.train(short)
+        if not trained:
             raise KeyboardInterrupt
         log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
         rate = median(line["steps_per_second"] for line in log[MEASURED_STEPS // 2 :])

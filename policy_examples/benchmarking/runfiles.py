@@ -12,22 +12,25 @@ from policy_examples.provenance import commit
 
 
 def write_run(run: Run, folder: Path) -> None:
-    """Note what the run is, on what it runs: run.json, which a session that goes on leaves as the first wrote it.
+    """Note what the run will be; a run that lies there stays as it is.
 
     Raises:
-        ValueError: another run lies there.
+        ValueError: it is another one.
     """
-    path = folder / "run.json"
-    if path.exists():
-        found = read_run(folder)
-        if found != run:
-            raise ValueError(f"output: expected {folder} to be free for {run}, got {found}; name another folder.")
-        return
+    if not (folder / "run.json").exists():
+        describe_run(run, folder, commit())
+    elif (found := read_run(folder)) != run:
+        raise ValueError(f"output: expected {folder} to be free for {run}, got {found}; name another folder.")
+
+
+def describe_run(run: Run, folder: Path, source: str | None) -> None:
+    """Note what the run is, on what it runs, with code of which commit: run.json, written anew."""
     folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "run.json"
     described = {
         "run": asdict(run),
         "command": run.command(),
-        "commit": commit(),
+        "commit": source,
         "machine": describe_machine(),
         "python": platform.python_version(),
         "packages": dict(sorted((found.name, found.version) for found in distributions() if found.name)),

@@ -10,7 +10,7 @@ from policy_examples.benchmarking.jobs import Session, read_session
 from policy_examples.benchmarking.outcome import row_of_shift, row_of_training
 from policy_examples.benchmarking.protocols import PROTOCOLS
 from policy_examples.benchmarking.results import append_rows, read_rows
-from policy_examples.benchmarking.runfiles import add_minutes, first_commit, read_run
+from policy_examples.benchmarking.runfiles import add_minutes, describe_run, first_commit, read_run
 from policy_examples.benchmarking.runs import Run
 from policy_examples.benchmarking.stages import collect_once, film, load_policy, train_config
 from policy_examples.demos import FIRST_EVALUATION_SEED
@@ -62,6 +62,8 @@ def learn(run: Run, folder: Path, session: Session, source: str | None) -> bool:
     """Train with evaluations, film, note the row; returns whether training came to its end."""
     require_video_writer()
     store, experts = Path(session.store), None if session.experts is None else Path(session.experts)
+    if not (folder / "checkpoint.pt").exists():
+        describe_run(run, folder, source)  # other code, on another machine, may have planned it
     source = commits(folder, source)
     collect_once(run, store, session.points, session.processes, experts)
     began = time.monotonic()
@@ -81,9 +83,7 @@ def learn(run: Run, folder: Path, session: Session, source: str | None) -> bool:
 def commits(folder: Path, source: str | None) -> str | None:
     """Of the code that trains: where a training that another commit began goes on, FIRST..LAST."""
     begun = first_commit(folder)
-    if source is None or begun in (None, source) or not (folder / "checkpoint.pt").exists():
-        return source
-    return f"{begun}..{source}"
+    return source if source is None or begun in (None, source) else f"{begun}..{source}"
 
 
 def evaluate_shift(run: Run, folder: Path, shift: str, session: Session, source: str | None) -> bool:

@@ -3,6 +3,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from policy_examples import demos
 from policy_examples.attempts import Plan, demonstrate, open_attempts
 from policy_examples.envs.adroit import Adroit
 from policy_examples.envs.experts import load_expert
@@ -117,6 +118,15 @@ def test_recordings_of_minari_that_succeed_are_demonstrations():
     assert cut is not None
     assert len(cut["action"]) < 100
     assert np.array_equal(cut["img"], episode["img"][: len(cut["img"])])
+
+
+@pytest.mark.usefixtures("rendering", "recordings")
+@pytest.mark.filterwarnings("ignore:.*:UserWarning:minari", "ignore:.*:DeprecationWarning:minari")
+def test_a_collection_from_minari_says_which_recordings_it_holds():
+    config = demos.Config(task="adroit-door", source="minari", episodes=1, image_size_px=32, render="fast")
+    collected = demos.collect(config)
+    assert (collected.origin["source"], collected.origin["recordings"]) == ("minari", [1])
+    assert collected.images.shape == (100, 32, 32, 3)
 
 
 @pytest.mark.usefixtures("rendering")

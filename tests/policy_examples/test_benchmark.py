@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from policy_examples import benchmark, table
+from policy_examples.benchmarking.launchers import Finished
 from policy_examples.benchmarking.results import append_rows, read_rows
 from policy_examples.benchmarking.runfiles import describe_machine
 from tests.policy_examples.benchmarking.rows import row
@@ -78,16 +79,36 @@ def test_shifts_of_a_policy_that_lies_elsewhere_are_refused_before_anything_runs
         benchmark.run_benchmark(replace(config, shifts=("light",)))
 
 
-def test_a_training_whose_shift_fails_has_its_row(rendering, config, monkeypatch):
-    """The policy is damaged between its training and its shift, by the process that plays it."""
-    config = replace(config, tasks=("drawer-close",), seeds=(0,), preset="smoke")
-    assert benchmark.run_benchmark(config).finished == 1
-    (run,) = benchmark.planned_runs(config)
-    benchmark.results_path(config).unlink()
-    (run.folder(config.output) / "policy/config.json").write_text("{")
-    outcome = benchmark.run_benchmark(replace(config, shifts=("light",)))
+def test_a_training_whose_shift_fails_has_its_row(config, monkeypatch):
+    """Its process wrote the row of the training into the run's folder, then died of the shift."""
+    (run,) = benchmark.planned_runs(config := replace(config, tasks=("reach",), seeds=(0,), shifts=("light",)))
+
+    def launch(*_):
+        write_rows(config, run.folder(config.output) / "rows.csv", run)
+        yield Finished(str(run.folder(config.output)), 1)
+
+    monkeypatch.setattr(benchmark, "launch", launch)
+    outcome = benchmark.run_benchmark(config)
     assert (outcome.finished, len(outcome.failed)) == (0, 1)
     assert [row.shift for row in read_rows(benchmark.results_path(config))] == [""]
+
+
+def test_a_run_that_another_sweep_has_finished_meanwhile_fails_alone(config, monkeypatch):
+    """Both write to one CSV, to folders of their own; the other runs of this sweep go on."""
+    first, second = benchmark.planned_runs(config := replace(config, tasks=("reach",)))
+
+    def launch(*_):
+        write_rows(config, benchmark.results_path(config), first, commit="other")
+        for run in (first, second):
+            write_rows(config, run.folder(config.output) / "rows.csv", run)
+            yield Finished(str(run.folder(config.output)), 0)
+
+    monkeypatch.setattr(benchmark, "launch", launch)
+    outcome = benchmark.run_benchmark(config)
+    (failure,) = outcome.failed
+    assert (outcome.finished, failure["run"]) == (1, first.command())
+    assert "got others of the same command, of another training" in failure["reason"]
+    assert [row.seed for row in read_rows(benchmark.results_path(config))] == [0, 1]
 
 
 def test_a_plan_runs_nothing(config, monkeypatch, capsys):

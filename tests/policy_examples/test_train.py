@@ -23,6 +23,7 @@ from policy_examples.store import save_demonstrations
 from policy_examples.train import PRESETS, Config, build_policy, main, preset_for, train
 from policy_examples.training.checkpointing import sole_run
 from policy_examples.training.evaluations import learned_task
+from xdistill_encoder import XDistillResNet18
 
 
 @pytest.fixture
@@ -132,6 +133,18 @@ def test_a_run_started_otherwise_is_not_continued(config):
     train(replace(config, steps=2))
     with pytest.raises(ValueError, match=r"holds a run that began otherwise \(steps 2 -> 3, lr 0.0001 -> 0.1\)"):
         train(replace(config, steps=3, lr=0.1))
+
+
+def test_a_run_whose_checkpoint_was_replaced_meanwhile_is_not_continued(config, tmp_path):
+    config = replace(
+        config, **SEEING | {"encoder": "xdistill", "checkpoint": str(tmp_path / "encoder"), "norm": "group"}, steps=1
+    )
+    XDistillResNet18(norm="group").save_pretrained(tmp_path / "encoder", name="first")
+    assert train(config)
+    assert train(config)  # with the same weights
+    XDistillResNet18(norm="group").save_pretrained(tmp_path / "encoder", name="second")
+    with pytest.raises(ValueError, match=r"began otherwise \(weights \['first'\] -> \['second'\]\)"):
+        train(config)
 
 
 def test_a_run_on_other_demonstrations_is_not_continued(config, demonstrations):

@@ -49,7 +49,7 @@ def require_opset(file: Path, asked: int | None) -> int:
     if asked not in (None, found):
         raise ValueError(
             f"opset: this graph cannot be had in opset {asked}, which ONNX's converter does not reach from torch's "
-            f"{found}; take {found}, or one nearer to it"
+            f"{found}; take {found}"
         )
     return found
 

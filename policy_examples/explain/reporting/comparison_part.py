@@ -1,7 +1,8 @@
 """Shows several runs beside each other."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from policy_examples.explain.reporting.blind_tasks import blind_note, solved_by_blind
 from policy_examples.explain.reporting.elements import Html, element, folded, html, join, paragraph, table
 from policy_examples.explain.reporting.facts import (
     demonstrations_of,
@@ -22,11 +23,14 @@ OF_PLACE = ("output", "demos")
 def comparison_part(runs: Sequence[Run]) -> Html:
     """Rails, a table of all runs, learning curves together, settings that differ."""
     colours = range(len(runs))
-    learned = learning_part(runs, colours)
-    rates = [_track(run, run.headline, colour) for run, colour in zip(runs, colours, strict=True) if run.headline]
+    learned, marks = learning_part(runs, colours), dict.fromkeys(solved_by_blind(runs), "°")
+    rates = [
+        _track(run, run.headline, colour, marks) for run, colour in zip(runs, colours, strict=True) if run.headline
+    ]
     parts = [
         tracks(rates) if rates else html(""),
-        table("All runs", _HEADER, map(_row, runs)),
+        table("All runs", _HEADER, [_row(run, marks) for run in runs]),
+        blind_note(runs, ""),
         join([element("h3", "Learning curves"), learned]) if learned else html(""),
         _differences(runs),
     ]
@@ -39,7 +43,7 @@ _HEADER = (
 )  # fmt: skip
 
 
-def _row(run: Run) -> list[object]:
+def _row(run: Run, marks: Mapping[str, str]) -> list[object]:
     headline, best = run.headline, run.best
     values: list[object] = [
         element("a", run.name, href=f"#{anchor(run)}"),
@@ -49,7 +53,7 @@ def _row(run: Run) -> list[object]:
         best and percent(best.rate),
         *published_cells("" if headline and headline.shift else (headline and headline.task) or run.task),
         encoder_label(run),
-        run.task,
+        run.task + marks.get(run.task, ""),
         training_seed(run),
         demonstrations_of(run),
         None if (steps := steps_of(run)) is None else f"{steps:,}",
@@ -58,9 +62,9 @@ def _row(run: Run) -> list[object]:
     return ["–" if value in (None, "") else value for value in values]
 
 
-def _track(run: Run, success: Success, colour: int) -> Track:
+def _track(run: Run, success: Success, colour: int, marks: Mapping[str, str]) -> Track:
     name = element("a", run.name, href=f"#{anchor(run)}")
-    told = ", ".join(part for part in (run.task, encoder_label(run), success.what) if part)
+    told = ", ".join(part for part in (run.task + marks.get(run.task, ""), encoder_label(run), success.what) if part)
     note = f"{success.solved} of {success.episodes}; {told}"
     return Track(name, success.rate, success.interval, note, colour, "" if success.shift else success.task or run.task)
 

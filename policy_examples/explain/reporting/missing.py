@@ -81,7 +81,7 @@ def explain_command(kind: str, run: Run) -> str:
 def demonstrations(run: Run) -> list[str]:
     """Options for the frames that it learned from, where no simulator can show others: no task, or other cameras."""
     cameras = run.policy.get("shape", {}).get("cameras", ["image"])
-    if not run.config or (run.origin.get("task") and list(cameras) == ["image"]):
+    if not (run.config and run.policy) or (run.origin.get("task") and list(cameras) == ["image"]):
         return []
     options = ["--demos", str(run.config["demos"])]
     for name, value in run.config.get("selection", {}).items():

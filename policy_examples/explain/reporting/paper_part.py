@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from policy_examples.benchmarking import paper
 from policy_examples.benchmarking.statistics import Scores, estimate
+from policy_examples.explain.reporting.blind_tasks import blind_note
 from policy_examples.explain.reporting.elements import Html, join, paragraph, table
 from policy_examples.explain.reporting.facts import demonstrations_of, encoder_label, steps_of, training_seed
 from policy_examples.explain.reporting.runs import Run
@@ -41,6 +42,7 @@ def paper_part(runs: Sequence[Run]) -> Html:
         [
             ours if measured else paragraph("No run here has a success rate beside the name of its encoder."),
             paragraph(METHOD, class_="note"),
+            blind_note(runs, "The means above hold it."),
             table("Published: the paper, success", ("tasks", *paper.ENCODERS), published),
             paragraph(f"Source: {paper.SOURCE}. {warning}", class_="note"),
         ]

@@ -64,9 +64,10 @@ def test_ctrl_c_during_a_measurement_ends_the_plan(rendering, tmp_path, monkeypa
         waiting.join()
 
 
-def test_a_short_measurement_stands_in_for_finished_runs(rendering, tmp_path):
+def test_a_short_measurement_stands_in_for_finished_runs(rendering, capsys):
     cost = measure(Run("drawer-close", EncoderChoice("blind"), 0, "smoke"), processes=1, experts=None)
     assert 0 < cost.minutes < 10
+    assert capsys.readouterr().out == ""  # six steps are not the run's length
     assert cost.source.startswith("measured on drawer-close")
 
 

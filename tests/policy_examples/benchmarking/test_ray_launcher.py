@@ -2,12 +2,15 @@ import os
 import signal
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 
+from policy_examples import benchmark
 from policy_examples.benchmarking.launchers import Job
 from policy_examples.benchmarking.ray_launcher import connected, run_on_ray, share_of_gpus
+from policy_examples.benchmarking.results import read_rows
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO:FutureWarning")
 
@@ -69,6 +72,17 @@ def test_jobs_run_on_a_cluster_of_this_machine(ray, tmp_path):
     ended = list(run_on_ray(jobs, 1, 0, tmp_path / "stop", lambda: False))
     assert {each.name: each.status for each in ended} == {"0": 0, "1": 1}
     assert (tmp_path / "1/log").read_text() == "job 1\n"
+
+
+def test_a_benchmark_runs_on_a_cluster(ray, rendering, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = benchmark.Config(
+        tasks=("drawer-close",), encoders=("blind",), seeds=(0,), preset="smoke", output=Path("runs"), launcher="ray"
+    )
+    outcome = benchmark.run_benchmark(config)
+    assert (outcome.runs, outcome.finished, outcome.failed) == (1, 1, [])
+    (row,) = read_rows(tmp_path / "runs/results.csv")
+    assert (row.task, row.encoder, row.steps) == ("drawer-close", "blind", 2)
 
 
 def test_stopping_reaches_every_machine_and_what_waits_never_starts(ray, tmp_path):

@@ -10,7 +10,7 @@ import pytest
 
 from policy_examples.benchmarking.jobs import Session, read_session
 from policy_examples.benchmarking.results import read_rows
-from policy_examples.benchmarking.runfiles import read_run, write_run
+from policy_examples.benchmarking.runfiles import describe_run, read_run, write_run
 from policy_examples.benchmarking.runs import EncoderChoice, Run
 from policy_examples.benchmarking.worker import commits, work
 from policy_examples.demos import FIRST_EVALUATION_SEED
@@ -24,9 +24,7 @@ def run():
 
 @pytest.fixture
 def session(run, tmp_path):
-    write_run(run, run.folder(tmp_path))
-    described = json.loads((run.folder(tmp_path) / "run.json").read_text())
-    (run.folder(tmp_path) / "run.json").write_text(json.dumps(described | {"commit": "abc"}))
+    describe_run(run, run.folder(tmp_path), "planned")
     return Session(str(run.folder(tmp_path)), str(run.store(tmp_path, points=False)), points=False, suite="smoke")
 
 
@@ -41,6 +39,7 @@ def test_a_stopped_run_goes_on_and_keeps_its_files(rendering, run, session):
     threading.Thread(target=stop_once_it_learns, daemon=True).start()
     assert not work(session, "abc")
     assert not (folder / "rows.csv").exists()
+    assert commits(folder, "abc") == "abc"  # whose code trained; "planned" planned alone
     stopped_at = len((folder / "log.jsonl").read_text().splitlines())
     first_minutes = json.loads((folder / "minutes.json").read_text())
 
@@ -76,10 +75,8 @@ def test_a_stopped_run_goes_on_and_keeps_its_files(rendering, run, session):
 
 def test_a_training_that_other_code_goes_on_with_names_both_commits(session):
     folder = Path(session.folder)
-    assert commits(folder, "def") == "def"  # nothing was trained by the first
-    (folder / "checkpoint.pt").touch()
-    assert commits(folder, "def") == "abc..def"
-    assert commits(folder, "abc") == "abc"
+    assert commits(folder, "def") == "planned..def"
+    assert commits(folder, "planned") == "planned"
     assert commits(folder, None) is None
 
 

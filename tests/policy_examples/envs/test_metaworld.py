@@ -3,6 +3,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from policy_examples.attempts import demonstrate
 from policy_examples.envs.metaworld import MetaWorld
@@ -85,6 +86,9 @@ def test_the_camera_is_dp3_s(env):
     camera = model.camera("corner2")
     assert env.camera == "corner2"
     np.testing.assert_allclose(camera.pos, (0.6, 0.295, 0.8))
+    euler = Rotation.from_euler("XYZ", (3.9, 2.3, 0.6))  # radians, as in DP3's and MetaWorld's files
+    w, x, y, z = camera.quat
+    np.testing.assert_allclose(Rotation.from_quat((x, y, z, w)).as_matrix(), euler.as_matrix(), atol=1e-6)
     assert camera.fovy == 60
     assert (model.vis.map.znear, model.vis.map.zfar) == (pytest.approx(0.1), 1.5)
     assert MetaWorld("reach").image_size_px == 128

@@ -60,12 +60,12 @@ def demo(folder: Path, solved=17, episodes=20) -> Path:
     return folder
 
 
-def benchmarked(output: Path, *, seed=0, solved=(3, 17)) -> Path:
+def benchmarked(output: Path, *, encoder="xdistill", seed=0, solved=(3, 17)) -> Path:
     """A finished run of `xdistill benchmark`, with one shift."""
-    run = runs.Run("drawer-open", runs.EncoderChoice("xdistill"), seed, "cpu")
-    folder = finetuned(run.folder(output), seed=seed, solved=solved)
+    run = runs.Run("drawer-open", runs.EncoderChoice(encoder), seed, "cpu")
+    folder = finetuned(run.folder(output), encoder=encoder, seed=seed, solved=solved)
     runfiles.write_run(run, folder)
-    plain = row("xdistill", "drawer-open", seed, max(solved) / 20, command=run.command())
+    plain = row(encoder, "drawer-open", seed, max(solved) / 20, command=run.command())
     append_rows(folder / "rows.csv", [plain, replace(plain, shift="camera", last=0.25, command=run.command("camera"))])
     write_episodes(folder / "episodes-camera.jsonl", 5, 20)
     return folder

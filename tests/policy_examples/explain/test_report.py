@@ -137,6 +137,18 @@ def test_the_run_of_a_benchmark_shows_its_row_its_machine_and_its_shift(tmp_path
     assert describe_machine() in page.text
 
 
+def test_a_task_that_blind_solves_is_marked_among_the_runs_of_a_benchmark(tmp_path):
+    seeing = made_runs.benchmarked(tmp_path, solved=(10, 18))
+    blind = made_runs.benchmarked(tmp_path, encoder="blind", solved=(10, 17))
+    _, page = written(seeing, blind)
+    assert "solves drawer-open°: the task says nothing about encoders." in page.text
+    assert "17 of 20; drawer-open°, blind" in page.text
+    assert "The means above hold it." in page.text
+    poorer = made_runs.benchmarked(tmp_path / "poorer", encoder="blind", solved=(10, 16))
+    _, page = written(seeing, poorer)
+    assert "°" not in page.text
+
+
 def test_a_rollout_alone_makes_a_page_and_one_within_a_run_belongs_to_the_run(tmp_path):
     _, page = written(made_runs.rolled_out(tmp_path / "rollout", shift="light"))
     assert "45 % 9 of 20 episodes solved" in page.text

@@ -1,4 +1,5 @@
 import json
+import shutil
 
 from policy_examples.explain.reporting.explanations import explanations_within
 from policy_examples.explain.reporting.missing import missing_of
@@ -23,3 +24,12 @@ def test_commands_for_a_run_on_somebodys_own_demonstrations_can_work(tmp_path):
     assert told["success"].startswith("no command: nothing says which simulated task")
     frames = f"--demos {folder}/d.zarr --selection.cameras front wrist --selection.image-size-px 112 149 --no-masks"
     assert f" {frames} --output {folder}/saliency" in told["saliency"]
+
+
+def test_a_run_that_has_no_policy_yet_is_not_taken_for_one_without_a_simulator(tmp_path):
+    folder = made_runs.finetuned(tmp_path / "run", solved=())
+    shutil.rmtree(folder / "policy")
+    (run,) = read_runs([folder])
+    told = {missing.what.split(" ")[0]: missing.how for missing in missing_of(run, explanations_within(folder))}
+    assert "--no-masks" not in told["saliency"]
+    assert told["saliency"].endswith(f"--output {folder}/saliency")
