@@ -27,6 +27,7 @@ def draw_comparison(comparison: Comparison, metric: Metric, reference: str, imag
     figure = Figure(figsize=(wide + 4, 1.5 + 0.3 * max(6, len(comparison.encoders)) + 1.5), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(wide, 4))
     rivals = [encoder for encoder in comparison.encoders if encoder != reference]
+    name, compared = compared_tasks(comparison)
     for index, encoder in enumerate(comparison.encoders):
         colour, offset = COLOURS[index % len(COLOURS)], (index - (len(comparison.encoders) - 1) / 2) * 0.1
         for x, place in enumerate(shown):
@@ -40,7 +41,8 @@ def draw_comparison(comparison: Comparison, metric: Metric, reference: str, imag
             if place.seeds and len(heights) > 1:
                 left.scatter([x + offset] * len(heights), heights, s=8, color=colour, alpha=0.5, linewidths=0)
         if encoder in rivals:
-            gap = estimate(paired_differences(comparison, metric, reference, encoder), limits=(-1, 1))
+            gaps = paired_differences(comparison, metric, reference, encoder)
+            gap = estimate({task: gaps[task] for task in compared if task in gaps}, limits=(-1, 1))
             right.errorbar(100 * gap.mean, rivals.index(encoder), xerr=_reach(gap), fmt="o", color=colour, capsize=2)
     left.set_xticks(range(len(shown)), [place.label for place in shown], fontsize="small")
     left.set_ylim(-3, 103)
@@ -50,9 +52,17 @@ def draw_comparison(comparison: Comparison, metric: Metric, reference: str, imag
     right.axvline(0, color="black", linewidth=0.8)
     right.set_yticks(range(len(rivals)), rivals)
     right.set_ylim(max(1, len(rivals)) - 0.5, -0.5)
-    right.set_xlabel(f"{reference} minus the other, percentage points, all tasks", fontsize="small")
+    right.set_xlabel(f"{reference} minus the other, percentage points, {name}", fontsize="small")
     right.grid(axis="x", alpha=0.3)
     figure.savefig(image, dpi=120)
+
+
+def compared_tasks(comparison: Comparison) -> tuple[str, list[str]]:
+    """What differences are over: the tasks that blind does not solve; all of them where it solves none, or all."""
+    found = groups(comparison)
+    if comparison.solved_by_blind and found[WITHOUT_BLIND]:
+        return WITHOUT_BLIND, found[WITHOUT_BLIND]
+    return "all tasks", found["all"]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from policy_examples.benchmarking.comparison import compare
-from policy_examples.benchmarking.figure import COLOURS, FEW, draw_comparison
+from policy_examples.benchmarking.figure import COLOURS, FEW, compared_tasks, draw_comparison
 from policy_examples.benchmarking.results import Row
 from policy_examples.envs.published import PUBLISHED
 from tests.policy_examples.benchmarking.rows import row
@@ -118,6 +118,8 @@ def test_a_task_that_blind_solves_is_marked_and_left_out_of_a_second_mean(drawn)
     rows[-1] = row("blind", "sweep", 0, 0.0)
     said = texts(drawn(rows))
     assert {"reach°", "sweep", "all", "all without °"} <= set(said)
+    assert "xdistill minus the other, percentage points, all without °" in said
+    assert compared_tasks(compare(rows)) == ("all without °", ["sweep"])
 
 
 def test_groups_encoders_and_what_is_compared_are_named(drawn):
