@@ -127,8 +127,10 @@ def run(config: Config) -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     for name in config.only or VARIANTS:
         settings = run_config(config, name)
-        budget = {"variant": name, "steps": config.steps, "batch_size": config.batch_size, "images": images}
-        budget |= {"image_size_px": settings.image_size, "settings": json.dumps((VARIANTS | VIEWS)[name])}
+        budget: dict[str, object] = {"variant": name, "settings": json.dumps((VARIANTS | VIEWS)[name])}
+        budget |= {"steps": config.steps, "batch_size": config.batch_size, "images": images}
+        budget |= {"image_size_px": settings.image_size, "score_image_size_px": config.score_image_size}
+        budget |= {"teacher": " ".join(map(teacher_name, config.teacher))}
         if config.csv.exists() and any(has(row, budget) for row in read_rows(config.csv)):
             continue
         print(f"== {name}")
@@ -140,12 +142,16 @@ def run(config: Config) -> None:
             neighbours = {score: value for score, value in scores.items() if score.startswith("knn")}
             row |= {f"{Path(files[0]).stem}_{score}": value for score, value in neighbours.items()}
         provenance = encoder.checkpoint.provenance
-        row |= {"settings": json.dumps((VARIANTS | VIEWS)[name]), "steps": config.steps}
-        row |= {"batch_size": config.batch_size, "images": images, "image_size_px": settings.image_size}
-        row |= {"hours": provenance["hours"]}
+        row |= budget | {"hours": provenance["hours"]}
         done = describe_run()
         row |= {"device": provenance["device"], "command": f"{done['command']} {shlex.join(['--only', name])}"}
         append_row(config.csv, row | {"commit": provenance["commit"]})  # of what trained it, which may be older
+
+
+def teacher_name(spec: str) -> str:
+    """A folder by its own name, which its place does not change."""
+    folder = Path(spec.removeprefix("local-dir:"))
+    return folder.name if folder.exists() else spec
 
 
 def has(row: Mapping[str, str], budget: Mapping[str, object]) -> bool:

@@ -21,9 +21,10 @@ from xdistill_encoder.checkpoints import read_config
 from xdistill_encoder.cli import COMMANDS, recipes_folder
 
 Norm = Literal["batch", "group"]
-VIEW_SETTINGS = ("augmentation", "min_scale")
+VIEW_SETTINGS = ("augmentation", "min_scale", "seed")
 """Settings of the views, which the cache and the student's run must share."""
-RUN_SETTINGS = ("image_size", "first_image_size", "batch_size", "accumulation", "ema", "max_steps")
+RUN_SETTINGS = ("image_size", "first_image_size", "batch_size", "accumulation", "weight_decay", "warmup_share", "clip")
+RUN_SETTINGS += ("ema", "max_steps")
 PLACES = ("shard_cache", "shard_cache_gb")
 """Where images at URLs are fetched to."""
 
@@ -75,6 +76,10 @@ class Config:
     """As in `xdistill distill`."""
     min_scale: float | None = None
     """As in `xdistill distill`."""
+    seed: int | None = None
+    """As in `xdistill distill`."""
+    patch_grid: int | None = None
+    """As in `xdistill targets`; a loss with `patch` needs it where views are embedded beforehand."""
     epochs: tuple[int, ...] = ()
     """Of each student, or one number for all; none: the preset's."""
     image_size: int | None = None
@@ -87,6 +92,12 @@ class Config:
     """As in `xdistill distill`."""
     lr: tuple[float, ...] = ()
     """Of each student, or one number for all; none: the preset's."""
+    weight_decay: float | None = None
+    """As in `xdistill distill`."""
+    warmup_share: float | None = None
+    """As in `xdistill distill`."""
+    clip: float | None = None
+    """As in `xdistill distill`."""
     ema: float | None = None
     """As in `xdistill distill`."""
     max_steps: int | None = None
@@ -95,6 +106,8 @@ class Config:
     """Epochs between scores on the first bank and queries while a student learns; None: its curve is the loss alone."""
     score_image_size: int | None = None
     """Side in px of the images in scorecards; None: that of the distillation."""
+    csv: Path | None = None
+    """Rows of the scorecards go here too; those of the same queries that it has are drawn beside them."""
     workers: int = 8
     """Processes that decode images, for each process that computes."""
     processes: int = 1
@@ -131,6 +144,12 @@ class Config:
             raise ValueError(f"scored: expected queries of different names, which name the scorecards, got {names}")
         if "/" in self.stem or not self.stem:
             raise ValueError(f"stem: expected part of a name, such as 'dinov2-vitl14-in1k', got {self.stem!r}")
+        patches = any(term.partition(":")[0] == "patch" for term in self.loss or ())
+        if patches and self.views_per_image is not None and self.patch_grid is None:
+            raise ValueError(
+                "patch_grid: expected a number, such as 7, for a loss with patch on embeddings that are computed "
+                "beforehand, got none; or --views-per-image None, so that the teacher runs along"
+            )
         if self.processes < 1:
             raise ValueError(f"processes: expected 1 or more, got {self.processes}")
 
@@ -209,6 +228,7 @@ def steps(config: Config) -> Iterator[Step]:
     targets = config.output / "targets"
     if config.views_per_image is not None:
         views = option("views-per-image", config.views_per_image)
+        views += given("patch_grid", config.patch_grid)
         yield Step("targets", (*inputs, *views, *option("output", targets)), shared=True)
         inputs += option("targets", targets)
     settings = [part for name in RUN_SETTINGS for part in given(name, getattr(config, name))]
@@ -242,6 +262,7 @@ def scorecards(config: Config, run: Path) -> Iterator[Step]:
         arguments += option("embedding", config.embedding) if config.embedding != "cls" else []
         arguments += [*given("bank", bank), *option("queries", queries), *given("image_size", config.score_image_size)]
         arguments += [*option("output", files[-1]), *option("workers", config.workers)]
+        arguments += given("csv", config.csv)
         if bank is not None:
             pictures.append(run / f"{name}.png")
             arguments += option("plot", pictures[-1])

@@ -23,7 +23,7 @@ from distillation.sources.damage import DamageLog
 from distillation.sources.remote import SHARD_CACHE, SHARD_CACHE_GB
 from distillation.teachers import Embedding, Teacher, load_teacher
 from distillation.training.precision import Precision, resolve_precision
-from distillation.training.processes import this_process
+from distillation.training.processes import device_name, this_process
 from distillation.training.runlog import write_text
 from distillation.views import AUGMENTATIONS
 from xdistill_encoder.freed_memory import keep_freed_memory
@@ -119,7 +119,7 @@ def build(config: Config, images: Images | None = None) -> TargetCache:
     for teacher in teachers:
         if teacher.size_note and process.rank == 0:
             print(teacher.size_note)
-    facts = make_facts(config, images, teachers)
+    facts = make_facts(config, images, teachers, device)
     if config.compile:
         for teacher in teachers:
             teacher.compile()
@@ -154,7 +154,7 @@ def build(config: Config, images: Images | None = None) -> TargetCache:
     return cache
 
 
-def make_facts(config: Config, images: Images, teachers: Sequence[Teacher]) -> Facts:
+def make_facts(config: Config, images: Images, teachers: Sequence[Teacher], device: torch.device) -> Facts:
     """What the cache's embeddings are a function of."""
     augmentation = AUGMENTATIONS[config.augmentation]
     if config.min_scale is not None:
@@ -170,7 +170,7 @@ def make_facts(config: Config, images: Images, teachers: Sequence[Teacher]) -> F
         patch_grid=config.patch_grid,
         precision=resolve_precision(config.mixed_precision),
         sources=tuple(Path(source).name if Path(source).exists() else source for source in config.images),
-        made=describe_run() | {"split": config.split},
+        made=describe_run() | {"split": config.split, "device": device_name(device)},
     )
 
 

@@ -1,5 +1,6 @@
 """The README's code, run."""
 
+import csv
 import os
 import re
 import subprocess
@@ -7,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from xdistill_encoder.checkpoints import DEFAULT_CHECKPOINTS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -56,6 +59,26 @@ def test_the_success_rates_are_those_of_the_benchmarks_table():
     assert [mean for _, mean in means] == list(six)
     first_screen = README[: README.index("## Install")]
     assert all(f"{mean} %" in first_screen for mean in six)
+
+
+def test_the_scores_of_the_checkpoints_are_those_of_the_scorecards():
+    with (ROOT / "distillation" / "results" / "scorecard.csv").open(newline="") as file:
+        rows = {(row["encoder"], row["queries"]): row for row in csv.DictReader(file)}
+    names = {"*its teacher*": "vit_tiny_patch16_224.augreg_in21k_ft_in1k", "*ResNet-18, random weights*": "random"}
+    names |= {f"`{name}`": name for name in DEFAULT_CHECKPOINTS.values()}
+    stated = {cells[0].removesuffix(" (default)"): cells[3:] for cells in map(cells_of, README.splitlines())}
+    for title, name in names.items():
+        for queries, pair in zip(("imagenette_val", "caltech101_test"), stated[title], strict=True):
+            row = rows[name, queries]
+            accuracies = (float(row[entry]) for entry in ("knn10_percent", "linear_probe_percent"))
+            assert pair == "{:.1f}, {:.1f} %".format(*accuracies), title
+    shares = ("teacher_explained_variance", "teacher_explained_variance_standardized")
+    batch, group = (rows[DEFAULT_CHECKPOINTS[norm], "mini_imagenet_val"] for norm in ("batch", "group"))
+    raw, standardised = ((100 * float(batch[share]), 100 * float(group[share])) for share in shares)
+    told = "batch norm explains {:.0f} % of the variance of the teacher's [CLS], group norm {:.0f} %".format(*raw)
+    assert told + "; of the standardised dimensions {:.0f} % and {:.0f} %.".format(*standardised) in " ".join(
+        README.split()
+    )
 
 
 def cells_of(line: str) -> list[str]:

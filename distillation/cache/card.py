@@ -106,6 +106,7 @@ the source, flip, colour factors and blur; `embedding`, {facts.width} float16 nu
 | forward pass | {facts.precision} |
 | commit of the recipe | {facts.made.get("commit") or "-"} |
 | libraries | {facts.made.get("versions") or "-"} |
+| device | {facts.made.get("device") or "-"} |
 | date | {facts.made.get("date") or "-"} |
 """
 

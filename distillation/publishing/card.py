@@ -23,6 +23,11 @@ FACTS = {
 """Provenance that every card states beside the teacher, and its title."""
 ELSEWHERE = ("teacher", "teachers", "command", "settings", "started_from", "scores", "device_hours")
 """Of the provenance, which the card states in places of their own."""
+OPTIMIZER = (
+    "AdamW, betas 0.9 and 0.999, no weight decay on norm parameters and biases. The learning rate rises linearly over "
+    "`warmup_share` of\nthe steps, then falls to 0 by a cosine."
+)
+"""Of `distillation/train.py`, what no setting says."""
 ABOUT_A_SCORECARD = ("encoder", "queries", "weights_sha256", "command", "commit")
 ACCURACIES = {
     "knn10_percent": "10-NN accuracy, %",
@@ -168,12 +173,16 @@ def _made_by(config: CheckpointConfig) -> str:
         rows.append(("device-hours", _text(round(device_hours, 2))))
     rows += [(name, _text(value)) for name, value in provenance.items() if name not in (*FACTS, *ELSEWHERE)]
     rows.append(("sha256 of model.safetensors", config.weights_sha256))
-    settings = [f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in provenance["settings"].items()]
     return (
         f"{_table(('', ''), rows)}\n\n"
         f"```\n{provenance['command']}\n```\n\n"
-        "Settings:\n\n```\n" + "\n".join(settings) + "\n```"
+        f"{OPTIMIZER} Settings:\n\n{_settings(provenance)}"
     )
+
+
+def _settings(provenance: Mapping[str, Any]) -> str:
+    lines = [f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in provenance["settings"].items()]
+    return "```\n" + "\n".join(lines) + "\n```"
 
 
 def _teacher_rows(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -194,7 +203,10 @@ def _origins(provenance: Mapping[str, Any]) -> Iterable[str]:
         rows += [(title, _text(provenance[name])) for name, title in FACTS.items() if name in provenance]
         rows.append(("sha256 of its weights", _text(origin.get("weights_sha256"))))
         command = provenance.get("command", NOT_RECORDED)
-        yield f"## Started from {_text(origin.get('name'))}\n\n{_table(('', ''), rows)}\n\n```\n{command}\n```"
+        settings = f"\n\nSettings:\n\n{_settings(provenance)}" if "settings" in provenance else ""
+        yield (
+            f"## Started from {_text(origin.get('name'))}\n\n{_table(('', ''), rows)}\n\n```\n{command}\n```{settings}"
+        )
 
 
 def _scores(scorecards: Sequence[Mapping[str, Any]]) -> str:

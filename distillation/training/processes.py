@@ -1,6 +1,7 @@
 """Which of several processes this one is, on what device."""
 
 import os
+import platform
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple, cast
@@ -54,7 +55,15 @@ def require_same(accelerator: Accelerator, start: int, folder: Path) -> None:
 
 
 def device_name(device: torch.device) -> str:
-    """The GPU's name, or how many CPU threads compute."""
+    """The GPU's name, or the CPU's and how many of its threads compute."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{device.type}, {torch.get_num_threads()} threads"
+    return f"{device.type}, {cpu_name()}, {torch.get_num_threads()} threads"
+
+
+def cpu_name() -> str:
+    """As Linux tells it; elsewhere, and where it does not, the architecture."""
+    described = Path("/proc/cpuinfo")
+    lines = described.read_text().splitlines() if described.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()

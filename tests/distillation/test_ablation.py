@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from distillation import train
 from distillation.ablation import BASE, VARIANTS, VIEWS, Config, has, run, run_config
 
 
@@ -47,14 +48,35 @@ def test_the_cache_serves_variants_of_its_views_and_embedding_alone(config):
     assert not cached & {*VIEWS, "strong views", "crops from 8 %", "avg of patches", "mse + patch", "mse, another seed"}
 
 
+def test_a_variant_leaves_a_row_and_is_not_run_again(config, monkeypatch):
+    monkeypatch.setitem(train.PRESETS, "cpu", replace(train.PRESETS["cpu"], compile=False))
+    run(config := replace(config, only=("cosine",), targets=None))
+    (row,) = rows(config.csv)
+    assert (row["variant"], row["settings"], row["steps"]) == ("cosine", '{"loss": ["cosine"]}', "1")
+    assert (row["image_size_px"], row["score_image_size_px"], row["teacher"]) == (
+        "32",
+        "32",
+        Path(config.teacher[0]).name,
+    )
+    assert row["command"].endswith("--only cosine")
+    run(config)
+    assert rows(config.csv) == [row]
+
+
 def test_an_unknown_variant_lists_the_known_ones(config):
     with pytest.raises(ValueError, match="only: expected names among mse, .*, got 'mae'"):
         run(replace(config, only=("mae",)))
 
 
 def test_a_row_counts_for_its_own_budget_alone():
-    row = {"variant": "mse", "steps": "400", "images": "38806", "batch_size": "128", "image_size_px": "64"}
-    budget = {"variant": "mse", "steps": 400, "images": 38806, "batch_size": 128, "image_size_px": 64}
+    row = {"variant": "mse", "steps": "400", "images": "38806", "image_size_px": "64", "teacher": "vit_tiny"}
+    budget = {"variant": "mse", "steps": 400, "images": 38806, "image_size_px": 64, "teacher": "vit_tiny"}
     assert has(row, budget)
-    for change in ({"steps": 200}, {"images": 2000}, {"variant": "cosine"}, {"image_size_px": 96}):
+    for change in (
+        {"steps": 200},
+        {"images": 2000},
+        {"variant": "cosine"},
+        {"image_size_px": 96},
+        {"teacher": "dinov2"},
+    ):
         assert not has(row, budget | change)

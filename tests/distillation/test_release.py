@@ -69,6 +69,14 @@ def test_images_without_a_bank_are_compared_with_the_teacher_and_not_drawn(confi
     assert "held-out.png" not in [Path(file).name for file in published["--plots"]]
 
 
+def test_a_patch_loss_on_embeddings_without_patches_is_refused_before_they_are_computed(config):
+    asked = vars(config) | {"loss": ("mse", "patch:0.5")}
+    with pytest.raises(ValueError, match="patch_grid: expected a number, such as 7, for a loss with patch"):
+        Config(**asked)
+    assert "--patch-grid" in options(next(steps(Config(**asked | {"patch_grid": 7}))))
+    Config(**asked | {"views_per_image": None})
+
+
 def test_without_cached_views_the_teacher_runs_along(config):
     made = list(steps(Config(**vars(config) | {"views_per_image": None})))
     assert [step.command for step in made[:3]] == ["distill", "distill", "scorecard"]
@@ -81,7 +89,8 @@ def test_the_commands_that_are_printed_are_understood_by_their_parsers(config):
     others |= {"lr": (3e-4, 1e-4), "ema": 0.9, "max_steps": 11, "min_scale": 0.2, "loss": ("cosine", "relational:0.5")}
     others |= {"warm_start": "a-checkpoint", "score_image_size": 96, "augmentation": "strong", "compile": True}
     others |= {"compared": ("held-out.parquet",), "score_every": 3, "embedding": "avg", "datasets": ("a/b", "c/d")}
-    others |= {"shard_cache": Path("/fast"), "shard_cache_gb": 300.0}
+    others |= {"shard_cache": Path("/fast"), "shard_cache_gb": 300.0, "seed": 5, "patch_grid": 7, "clip": 2.0}
+    others |= {"weight_decay": 0.3, "warmup_share": 0.1, "csv": Path("scores.csv")}
     made = list(steps(Config(**vars(config) | others)))
     parsed = []
     for step in made:
@@ -97,6 +106,10 @@ def test_the_commands_that_are_printed_are_understood_by_their_parsers(config):
         "accumulation",
         "ema",
         "max_steps",
+        "weight_decay",
+        "warmup_share",
+        "clip",
+        "seed",
         "min_scale",
         "loss",
         "embedding",
@@ -111,6 +124,8 @@ def test_the_commands_that_are_printed_are_understood_by_their_parsers(config):
     assert (batch.score_bank, batch.score_queries, batch.score_every) == (("a/bank.parquet",), ("a/val.parquet",), 3)
     cache = parsed[0]
     assert (cache.min_scale, cache.augmentation, cache.compile) == (0.2, "strong", True)
+    assert (cache.seed, cache.patch_grid) == (5, 7)
+    assert {each.csv for each in parsed if isinstance(each, scorecard.Config)} == {Path("scores.csv")}
     assert (cache.embedding, cache.shard_cache, cache.shard_cache_gb) == ("avg", Path("/fast"), 300.0)
     assert {each.embedding for each in parsed if isinstance(each, scorecard.Config)} == {"avg"}
     assert all(each.datasets == ("a/b", "c/d") for each in parsed if isinstance(each, publish.Config))

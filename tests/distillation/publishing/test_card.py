@@ -193,12 +193,13 @@ def test_the_command_and_the_settings_are_as_they_were():
 
 def test_every_checkpoint_that_training_started_from_has_a_section_the_latest_first():
     first = {"name": "first", "weights_sha256": "aa", "provenance": {"steps": 20, "command": "make first"}}
-    second = {"name": "second", "weights_sha256": "bb", "provenance": {"steps": 30, "started_from": first}}
+    made = {"steps": 30, "settings": {"epochs": 7}, "started_from": first}
+    second = {"name": "second", "weights_sha256": "bb", "provenance": made}
     text = card(provenance(started_from=second))
     assert re.findall(r"^## Started from (\w+)$", text, flags=re.MULTILINE) == ["second", "first"]
     assert "| steps | 20 |" in text
     assert "```\nmake first\n```" in text
-    assert re.search(r"from second.*```\nnot recorded\n```.*from first", text, flags=re.DOTALL)
+    assert re.search(r"from second.*```\nnot recorded\n```.*```\nepochs: 7\n```.*from first", text, flags=re.DOTALL)
 
 
 @pytest.mark.parametrize(
