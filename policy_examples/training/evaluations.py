@@ -77,7 +77,7 @@ def learned_task(origin: dict[str, Any], reads: tuple[str, ...]) -> TaskConfig:
     if missing:
         raise ValueError(
             f"eval_every_epochs: the demonstrations do not say their {', '.join(missing)}, so that nothing can be "
-            "evaluated while training; leave it out, then use xdistill rollout."
+            "evaluated while training; leave it out. Afterwards xdistill rollout plays a simulated task."
         )
     rollout.require_simulated_arrays(origin)
     return TaskConfig(**{name: origin[name] for name in needed}, rendered_px=origin.get("rendered_px"))
