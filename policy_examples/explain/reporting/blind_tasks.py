@@ -19,5 +19,5 @@ def blind_note(runs: Sequence[Run], then: str) -> Html:
     if not tasks:
         return html("")
     marked = ", ".join(f"{task}°" for task in tasks)
-    text = f"° {BLIND} reads proprioception alone, and solves {marked}: the task says nothing about encoders. {then}"
+    text = f"° {BLIND} reads proprioception alone, and solves {marked}: such a task says nothing about encoders. {then}"
     return paragraph(text.rstrip(), class_="note")

@@ -42,7 +42,7 @@ def paper_part(runs: Sequence[Run]) -> Html:
         [
             ours if measured else paragraph("No run here has a success rate beside the name of its encoder."),
             paragraph(METHOD, class_="note"),
-            blind_note(runs, "The means above hold it."),
+            blind_note(runs, "The means above include it."),
             table("Published: the paper, success", ("tasks", *paper.ENCODERS), published),
             paragraph(f"Source: {paper.SOURCE}. {warning}", class_="note"),
         ]

@@ -141,9 +141,9 @@ def test_a_task_that_blind_solves_is_marked_among_the_runs_of_a_benchmark(tmp_pa
     seeing = made_runs.benchmarked(tmp_path, solved=(10, 18))
     blind = made_runs.benchmarked(tmp_path, encoder="blind", solved=(10, 17))
     _, page = written(seeing, blind)
-    assert "solves drawer-open°: the task says nothing about encoders." in page.text
+    assert "solves drawer-open°: such a task says nothing about encoders." in page.text
     assert "17 of 20; drawer-open°, blind" in page.text
-    assert "The means above hold it." in page.text
+    assert "The means above include it." in page.text
     poorer = made_runs.benchmarked(tmp_path / "poorer", encoder="blind", solved=(10, 16))
     _, page = written(seeing, poorer)
     assert "°" not in page.text
