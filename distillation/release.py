@@ -25,8 +25,8 @@ VIEW_SETTINGS = ("augmentation", "min_scale", "seed")
 """Settings of the views, which the cache and the student's run must share."""
 RUN_SETTINGS = ("image_size", "first_image_size", "batch_size", "accumulation", "weight_decay", "warmup_share", "clip")
 RUN_SETTINGS += ("ema", "max_steps")
-PLACES = ("shard_cache", "shard_cache_gb")
-"""Where images at URLs are fetched to."""
+PLACES = ("shard_cache", "shard_cache_gb", "decoded")
+"""Where images at URLs are fetched to, and pixels are kept."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,8 @@ class Config:
     """As in `xdistill distill`."""
     shard_cache_gb: float | None = None
     """As in `xdistill distill`."""
+    decoded: Path | None = None
+    """As in `xdistill distill`; for the targets too."""
     norms: tuple[Norm, ...] = ("batch", "group")
     """Students, in this order; a second one starts from the weights of the first, its norm layers calibrated."""
     warm_start: str | None = None

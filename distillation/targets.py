@@ -20,6 +20,7 @@ from distillation.datasets import Images, open_images, require_seed
 from distillation.interrupts import StopRequest
 from distillation.provenance import describe_run
 from distillation.sources.damage import DamageLog
+from distillation.sources.decoded import find_decoded, keep_decoded
 from distillation.sources.remote import SHARD_CACHE, SHARD_CACHE_GB
 from distillation.teachers import Embedding, Teacher, load_teacher
 from distillation.training.precision import Precision, resolve_precision
@@ -73,6 +74,8 @@ class Config:
     """Folder for shards that are fetched from URLs; processes and runs on one machine share it."""
     shard_cache_gb: float = SHARD_CACHE_GB
     """Limit of that folder in 10^9 bytes; where it is less than all shards take, old ones are deleted."""
+    decoded: Path | None = None
+    """Folder on a local disk for the pixels of all images, 3 bytes each, decoded once; None: decode at every view."""
     plan: bool = False
     """State rows, disk and hours from a short measurement, and write nothing."""
     push: str | None = None
@@ -115,6 +118,12 @@ def build(config: Config, images: Images | None = None) -> TargetCache:
         torch.cuda.set_device(device)
     if images is None:
         images = open_images(config.images, config.split, config.shard_cache, config.shard_cache_gb)
+    if config.decoded is not None:
+        images = (
+            find_decoded(images, config.decoded)
+            if config.plan
+            else keep_decoded(images, config.decoded, config.workers)
+        )
     teachers = [load_teacher(spec, config.teacher_image_size, config.embedding).to(device) for spec in config.teacher]
     for teacher in teachers:
         if teacher.size_note and process.rank == 0:

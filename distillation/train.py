@@ -21,6 +21,7 @@ from distillation.datasets import Images, Views, epoch_order, open_images, prefe
 from distillation.interrupts import StopRequest
 from distillation.provenance import describe_run
 from distillation.sources.damage import DamageLog
+from distillation.sources.decoded import find_decoded, keep_decoded
 from distillation.sources.remote import SHARD_CACHE, SHARD_CACHE_GB
 from distillation.students import Student
 from distillation.training.averaging import Average
@@ -79,6 +80,8 @@ class Config:
     """Folder for shards that are fetched from URLs; processes and runs on one machine share it."""
     shard_cache_gb: float = SHARD_CACHE_GB
     """Limit of that folder in 10^9 bytes; where it is less than all shards take, old ones are deleted."""
+    decoded: Path | None = None
+    """Folder on a local disk for the pixels of all images, 3 bytes each, decoded once; None: decode at every view."""
     output: Path = Path("runs/distill")
     """Folder for the checkpoint, the log and the encoder; an unfinished run in it is resumed."""
     backbone: str = "resnet18"
@@ -213,6 +216,7 @@ MAY_DIFFER = (
 )
 MAY_DIFFER += ("track", "verify_targets", "max_damaged", "score_bank", "score_queries", "score_every")
 MAY_DIFFER += ("score_bank_split", "score_queries_split", "shard_cache", "shard_cache_gb")
+MAY_DIFFER += ("decoded",)
 """Settings that may change when a run is resumed: habits, and places, where fingerprints tell what lies there."""
 
 PRESETS = {
@@ -247,6 +251,8 @@ def train(config: Config, images: Images | None = None) -> Path:
 
     if images is None:
         images = open_images(config.images, config.split, config.shard_cache, config.shard_cache_gb)
+    if config.decoded is not None:
+        images = keep_decoded(images, config.decoded, config.workers)
     supervision = open_supervision(config, images, device)
     set_seed(config.seed)  # after the teacher, which draws weights before it loads its own
     views = Views(images, config.seed, config.drawn, supervision.view_sizes)
@@ -458,6 +464,8 @@ def plan(config: Config) -> str:
     precision = resolve_precision(config.mixed_precision)
     accelerator = Accelerator(cpu=not torch.accelerator.is_available(), mixed_precision=precision)
     images = open_images(config.images, config.split, config.shard_cache, config.shard_cache_gb)
+    if config.decoded is not None:
+        images = find_decoded(images, config.decoded)
     supervision = open_supervision(replace(config, verify_targets=0, plan=True), images, accelerator.device)
     curriculum = make_curriculum(config, images, supervision)
     part = config.batch_size // config.accumulation if accelerator.device.type == "cuda" else min(64, config.batch_size)

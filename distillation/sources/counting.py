@@ -50,7 +50,12 @@ def count_images(shard: Shard, cache: ShardCache, patience: Patience) -> int:
     if kept is not None:
         return int(kept)
     if shard.url.endswith(".tar"):
-        count = count_rows(fetch(shard, None, cache, patience))
+        count = None
+        while count is None:
+            try:
+                count = count_rows(fetch(shard, None, cache, patience))
+            except FileNotFoundError:  # deleted meanwhile, to make room for another shard
+                continue
     else:
         schema, count = retry(lambda: _footer(shard.url), f"reading {shard.url}", patience)
         _require_images(schema, shard.url)

@@ -33,7 +33,7 @@ def resnet18(config):
     return replace(config, backbone="resnet18")
 
 
-def build_cache(folder: Path, parquet: str, teacher_spec: str, views: int) -> str:
+def build_cache(folder: Path, parquet: str, teacher_spec: str, views: int, decoded: Path | None = None) -> str:
     targets.build(
         targets.Config(
             teacher=(teacher_spec,),
@@ -45,6 +45,7 @@ def build_cache(folder: Path, parquet: str, teacher_spec: str, views: int) -> st
             batch_size=8,
             workers=0,
             mixed_precision="no",
+            decoded=decoded,
         )
     )
     return str(folder)
@@ -180,6 +181,21 @@ def test_a_cache_needs_no_teacher_where_it_is_not_verified(config, cache, teache
     name = Path(teacher_spec.removeprefix("local-dir:")).name
     train(replace(config, epochs=1, targets=cache, teacher=(f"somewhere/{name}",), verify_targets=0))
     assert len(losses(config.output)) == 3
+
+
+def test_pixels_that_were_decoded_before_give_the_same_student_and_the_same_targets(config, cache, tmp_path):
+    usual, kept = replace(config, targets=cache, epochs=2), tmp_path / "pixels"
+    train(usual)
+    train(replace(usual, output=tmp_path / "kept", decoded=kept))
+    assert_same_weights(usual.output, tmp_path / "kept")
+    folder = tmp_path / "targets"
+    teacher, (images,) = config.teacher, config.images
+    again = build_cache(folder, images, teacher[0], views=2, decoded=kept)
+    shards = sorted(Path(cache).rglob("*.parquet"))
+    assert len(shards) == 2
+    for shard in shards:
+        other = Path(again) / shard.relative_to(cache)
+        assert load_parquet([str(other)]).to_list() == load_parquet([str(shard)]).to_list()
 
 
 @pytest.mark.parametrize(
