@@ -86,7 +86,8 @@ def test_what_was_interrupted_goes_on_where_it_stopped_and_ends_as_an_undisturbe
         pixels.write(b"what a crash left behind")
     with (folder / f"{INDEX}.partial").open("ab") as index:
         index.write(b"half a row")
-    assert find_decoded(Numbered(count), tmp_path / "stopped").read_since == []  # not whole: the images themselves
+    images = Numbered(count)
+    assert find_decoded(images, tmp_path / "stopped") is images  # not whole
     rest = Numbered(count)
     kept = keep_decoded(rest, tmp_path / "stopped", workers=0)
     assert rest.read_since == list(range(2 * CHUNK, count))
