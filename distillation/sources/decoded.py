@@ -1,5 +1,6 @@
 """Images whose pixels are kept decoded in a file, for runs that show each of them many times."""
 
+import os
 from functools import cached_property
 from pathlib import Path
 
@@ -95,7 +96,7 @@ def _decode(images: Images, folder: Path, workers: int) -> None:
     remaining = DataLoader(
         _Flat(images, len(done)),
         batch_size=CHUNK,
-        num_workers=workers,
+        num_workers=min(workers, os.cpu_count() or 1),
         collate_fn=_side_by_side,
         worker_init_fn=leave_signals_to_the_main_process,
     )

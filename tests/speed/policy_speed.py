@@ -44,7 +44,7 @@ class Bench:
     """What is measured, for how long."""
 
     lerobot_python: Path | None = None
-    """Python of an environment that holds lerobot 0.4.4; None: $LEROBOT_PYTHON, without it no row of steps."""
+    """Python of an environment that holds lerobot 0.4.4; None: $LEROBOT_PYTHON, without it steps have no peer."""
     parts: tuple[Literal["step", "chunk"], ...] = ("step", "chunk")
     """Training steps beside LeRobot's; decisions of an untrained policy of the same sizes."""
     precisions: tuple[Precision, ...] = ("fp32", "bf16")
@@ -59,6 +59,10 @@ class Bench:
     """First steps, which do not count."""
     chunks: int = 20
     """Decisions that are timed."""
+    presets: tuple[Literal["cpu", "dp3", "dp3-paper"], ...] = ("cpu", "dp3", "dp3-paper")
+    """Sizes of the policies that decide."""
+    compiled_chunks: bool = True
+    """Time decisions through torch.compile too."""
     compile: bool = False
     """Train ours through torch.compile."""
     csv: Path = CSV
@@ -73,20 +77,22 @@ def compare_steps(bench: Bench, work: Path) -> Iterator[Row]:
     """Windows per second of training, ours beside LeRobot's."""
     lerobot = bench.lerobot_python or os.environ.get("LEROBOT_PYTHON")
     if lerobot is None:
-        print("no row of steps: LEROBOT_PYTHON names no Python that has lerobot", flush=True)
-        return
+        print("steps without a peer: LEROBOT_PYTHON names no Python that has lerobot", flush=True)
     for precision in bench.precisions:
         ours, theirs, version = [], [], ""
         for turn in range(bench.rounds):
-            seen = lerobot_step(Path(lerobot), bench, precision)
-            version = str(seen["version"])
-            theirs.append(bench.batch_size / statistics.median(seen["seconds_per_step"][bench.skip :]))
+            if lerobot is not None:
+                seen = lerobot_step(Path(lerobot), bench, precision)
+                version = str(seen["version"])
+                theirs.append(bench.batch_size / statistics.median(seen["seconds_per_step"][bench.skip :]))
+                print(f"{precision}: LeRobot {theirs[-1]:.3g} windows/s", flush=True)
             rates = our_steps(bench, precision, work / f"{precision}-{turn}")
             ours.append(bench.batch_size * statistics.median(rates[bench.skip :]))
-            print(f"{precision}: LeRobot {theirs[-1]:.3g}, ours {ours[-1]:.3g} windows/s", flush=True)
+            print(f"{precision}: ours {ours[-1]:.3g} windows/s", flush=True)
+        beside = f" / LeRobot {version} DiffusionPolicy" if theirs else ""
         settings = f"batch {bench.batch_size}, {precision}{', compiled' * bench.compile}"
-        what = f"training step / LeRobot {version} DiffusionPolicy, 16 / 2 / 8, {FRAME_PX} -> {CROP_PX} px; {settings}"
-        yield Row(what, statistics.median(theirs), statistics.median(ours))
+        what = f"training step{beside}, 16 / 2 / 8, {FRAME_PX} -> {CROP_PX} px; {settings}"
+        yield Row(what, statistics.median(theirs) if theirs else None, statistics.median(ours))
 
 
 def lerobot_step(python: Path, bench: Bench, precision: Precision) -> dict:
@@ -142,8 +148,8 @@ def time_chunks(bench: Bench, work: Path) -> Iterator[Row]:
     """Milliseconds of a decision, by preset, without and with torch.compile."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     demonstrations = made_up_demonstrations(episodes=2)
-    for preset in ("cpu", "dp3", "dp3-paper"):
-        for compiled in (False, True):
+    for preset in bench.presets:
+        for compiled in (False, True) if bench.compiled_chunks else (False,):
             config = replace(PRESETS[preset], encoder="resnet18-scratch", demos=work / "demos.zarr")
             policy = build_policy(config, demonstrations).eval().to(device)
             if compiled:
