@@ -48,7 +48,7 @@ def command(config: Config, *program: str) -> subprocess.Popen:
     return subprocess.Popen(
         [*program, *arguments],
         cwd=config.output.parent,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=os.environ | {"PYTHONPATH": f"{ROOT}:{os.environ.get('PYTHONPATH', '')}"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

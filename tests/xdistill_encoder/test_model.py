@@ -144,6 +144,7 @@ def test_layers_from_the_meta_device_start_as_torch_starts_them(norm):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
 def test_a_forward_pass_on_cuda_waits_for_nothing_and_can_be_captured_in_a_graph(encoder, images):
     encoder, images = copy.deepcopy(encoder).cuda(), (images / 255).cuda()
     with torch.inference_mode():

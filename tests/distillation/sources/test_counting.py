@@ -1,6 +1,7 @@
 import io
 import json
 import tarfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
@@ -41,6 +42,16 @@ def test_the_rows_of_parquet_are_counted_without_fetching_it(tmp_path, cache):
 def test_the_images_of_a_tar_are_counted_and_other_members_are_not(tmp_path, cache):
     write_tar(tmp_path / "a.tar", ["0.png", "0.cls", "1.jpg", "1.json", "notes.txt"])
     assert count_images(only_shard(tmp_path), cache, ONCE) == 2
+
+
+def test_tars_are_counted_at_once_with_room_for_one_of_them(tmp_path):
+    """One may be deleted for the next before it is counted."""
+    for shard in range(24):
+        write_tar(tmp_path / "shards" / f"{shard:02}.tar", [f"{number}.png" for number in range(1 + shard)])
+    shards = list_shards(f"file://{tmp_path}/shards", ONCE)
+    cache = ShardCache(tmp_path / "cache", 2 * max(shard.size_bytes for shard in shards))
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda shard: count_images(shard, cache, ONCE), shards)) == list(range(1, 25))
 
 
 def test_a_count_is_kept_for_as_long_as_the_shard_is_the_same(tmp_path, cache):
