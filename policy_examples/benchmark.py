@@ -11,7 +11,7 @@ from typing import Literal
 import tyro
 
 from policy_examples.benchmarking.jobs import Session, failure_reason, job_of
-from policy_examples.benchmarking.launchers import Finished, Job, run_local
+from policy_examples.benchmarking.launchers import Finished, Job, note_on_sharing, run_local, visible_gpus
 from policy_examples.benchmarking.plan import describe_plan
 from policy_examples.benchmarking.protocols import PresetName
 from policy_examples.benchmarking.results import adopt_rows, read_rows
@@ -188,6 +188,8 @@ def launch(config: Config, runs: Sequence[Run], stopping: Callable[[], bool]) ->
         for run in runs
     ]
     if config.launcher == "local":
+        if note := note_on_sharing(min(config.jobs, len(jobs)), visible_gpus()):
+            print(note, flush=True)
         return run_local(jobs, config.jobs, stopping)
     from policy_examples.benchmarking.ray_launcher import run_on_ray
 

@@ -81,6 +81,17 @@ def _signal_all(running: dict[int, tuple[Job, subprocess.Popen]], kind: signal.S
             process.send_signal(kind)
 
 
+def note_on_sharing(jobs: int, gpus: Sequence[str]) -> str | None:
+    """What to know where more jobs than GPUs run at once without MPS, whose daemon keeps pipes in a folder."""
+    pipes = os.environ.get("CUDA_MPS_PIPE_DIRECTORY", "/tmp/nvidia-mps")
+    if not gpus or jobs <= len(gpus) or os.path.exists(pipes):
+        return None
+    return (
+        "runs that share a GPU compute in turns; stop here, start `nvidia-cuda-mps-control -d` first, and they compute "
+        "side by side"
+    )
+
+
 def visible_gpus() -> list[str]:
     """The ids that CUDA_VISIBLE_DEVICES may take, one GPU each."""
     import torch

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from policy_examples.benchmarking.launchers import Job, run_local
+from policy_examples.benchmarking.launchers import Job, note_on_sharing, run_local
 
 
 @pytest.fixture
@@ -100,3 +100,12 @@ def test_gpus_are_dealt_out_in_turn(job, monkeypatch):
     program = "import os, time; print(os.environ['CUDA_VISIBLE_DEVICES']); time.sleep(1)"
     list(run_local([job(name, program) for name in "abc"], 3, never))
     assert sorted(job(name, "").log.read_text().strip() for name in "abc") == ["4", "4", "7"]
+
+
+def test_runs_that_would_share_a_gpu_in_turns_are_told_how_to_share_it_at_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", str(tmp_path / "mps"))
+    assert "nvidia-cuda-mps-control -d" in (note_on_sharing(2, ["0"]) or "")
+    assert note_on_sharing(2, ["0", "1"]) is None
+    assert note_on_sharing(2, []) is None
+    (tmp_path / "mps").mkdir()  # the daemon runs
+    assert note_on_sharing(2, ["0"]) is None
