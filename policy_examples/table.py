@@ -23,7 +23,7 @@ class Config:
     suite: SuiteName | None = None
     """Only tasks of this suite."""
     encoders: tuple[str, ...] = ()
-    """Only these; a mean holds only tasks and seeds that all of them have. None: all."""
+    """Only these; a mean holds only tasks and seeds that all of them have (of a task `blind` needs one). None: all."""
     preset: str | None = None
     """Only rows of this preset; needed where the files have several."""
     demonstrations: int | None = None

@@ -1,6 +1,6 @@
 """Rows of results -> what may be compared with what."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,10 +23,10 @@ DIFFICULTIES = (*PAPER_COUNTS, "adroit", "dexart")
 
 @dataclass(frozen=True)
 class Comparison:
-    """Rows of one protocol, each encoder on the same tasks with the same seeds."""
+    """Rows of one protocol, each encoder on the same tasks with the same seeds; of these `blind` may lack some."""
 
     rows: list[Row]
-    """Without shift; only tasks and seeds that every encoder has."""
+    """Without shift; only tasks and seeds that all encoders have. `blind`, a control, has one seed a task or more."""
     shifted: list[Row]
     """Under a shift; only tasks and seeds of `rows` that every encoder has under it, but for those that have none."""
     labels: dict[Identity, str]
@@ -87,14 +87,14 @@ def compare(
     of_chosen = [row for row in unshifted if labels[_identity(row)] in chosen]
     under_shift = [row for row in rows if row.shift and labels[_identity(row)] in chosen]
     runs = {label: {_run(row) for row in of_chosen if labels[_identity(row)] == label} for label in chosen}
-    shared = set.intersection(*runs.values())
+    shared = _shared_runs(runs)
     if not shared:
         counts = ", ".join(f"{label} has {len(found)}" for label, found in runs.items())
         raise ValueError(
             f"encoders: expected a task and seed that all of them have, got none ({counts}); choose fewer."
         )
     kept = [row for row in of_chosen if _run(row) in shared]
-    shifted = _shared_under_shifts([row for row in under_shift if _run(row) in shared])
+    shifted = _shared_under_shifts([row for row in under_shift if _run(row) in shared & runs[labels[_identity(row)]]])
     require_equal_training([*kept, *shifted], lambda row: labels[_identity(row)])
     tasks, verdicts = {row.task for row in kept}, judge_blind(unshifted)
     return Comparison(
@@ -137,6 +137,14 @@ def collect_scores(rows: Sequence[Row], metric: Metric) -> dict[str, dict[int, f
         if value is not None:
             scores.setdefault(row.task, {})[row.seed] = value
     return scores
+
+
+def _shared_runs(runs: Mapping[str, set[tuple[str, int]]]) -> set[tuple[str, int]]:
+    """Tasks and seeds that all encoders have; of a task `blind` needs one of the others' seeds."""
+    seeing = [found for label, found in runs.items() if label != BLIND]
+    shared = set.intersection(*seeing or runs.values())
+    controlled = {task for task, _ in shared & runs.get(BLIND, shared)}
+    return {run for run in shared if run[0] in controlled}
 
 
 def _shared_under_shifts(rows: Sequence[Row]) -> list[Row]:

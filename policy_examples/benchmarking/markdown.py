@@ -83,14 +83,31 @@ def summary(comparison: Comparison) -> str:
         f"evaluation, {' or '.join(map(str, evaluations))} evaluations a run, {precisions}. "
         f"{len(comparison.tasks)} tasks ({seeds_of_tasks(comparison)}), {len(rows)} runs."
     )
+    if BLIND in comparison.encoders and (fewer := lacking(comparison)):
+        text += f" `{BLIND}` has {fewer}; its means are over the others."
     counts = {"": comparison.left_out, " under a shift": comparison.left_out_shifted}
     for where, count in counts.items():
         text += f" Rows{where} left out, because not every encoder has their task and seed: {count}." if count else ""
     return text
 
 
+def lacking(comparison: Comparison) -> str:
+    """ "no run with seed 2 of push, seeds 1, 2 of hammer": what `blind` has not, and encoders that see have."""
+    its = {(row.task, row.seed) for row in comparison.rows_of(BLIND)}
+    missing: dict[str, set[int]] = {}
+    for row in comparison.rows:
+        if (row.task, row.seed) not in its:
+            missing.setdefault(row.task, set()).add(row.seed)
+    tasks: dict[str, list[str]] = {}
+    for task in filter(missing.__contains__, comparison.tasks):
+        named = ", ".join(map(str, sorted(missing[task])))
+        tasks.setdefault(f"seed{'s' * (len(missing[task]) > 1)} {named}", []).append(task)
+    parts = [f"{seeds} of {', '.join(found)}" for seeds, found in tasks.items()]
+    return f"no run with {'; '.join(parts)}" if parts else ""
+
+
 def seeds_of_tasks(comparison: Comparison) -> str:
-    """ "3 with seeds 0, 1; 2 with seed 0": which seeds how many tasks have, the same for all encoders."""
+    """ "3 with seeds 0, 1; 2 with seed 0": which seeds how many tasks have, the same for all encoders that see."""
     seeds: dict[str, set[int]] = {}
     for row in comparison.rows:
         seeds.setdefault(row.task, set()).add(row.seed)

@@ -53,6 +53,22 @@ def test_encoders_are_compared_on_the_tasks_and_seeds_that_all_have():
     assert compare(rows, ["xdistill"]).tasks == {"drawer-open": "easy", "reach": "easy"}
 
 
+def test_blind_needs_one_seed_of_a_task_and_no_more():
+    rows = [
+        row(name, task, seed, 0.9)
+        for name in ("xdistill", "dinov2-s")
+        for task in ("reach", "sweep")
+        for seed in (0, 1)
+    ]
+    comparison = compare([*rows, row("blind", "reach", 1, 0.2)])
+    assert {(found.task, found.seed) for found in comparison.rows_of("xdistill")} == {("reach", 0), ("reach", 1)}
+    assert comparison.scores("blind", "best") == {"reach": {1: 0.2}}
+    assert comparison.left_out == 4
+    assert compare([row("blind", "reach", 1, 0.2)]).tasks == {"reach": "easy"}
+    with pytest.raises(ValueError, match="expected a task and seed that all of them have"):
+        compare([*rows, row("blind", "reach", 2, 0.2)])
+
+
 def test_tasks_come_from_easy_to_very_hard_then_adroit():
     names = ("adroit-pen", "stick-push", "assembly", "sweep", "reach")
     assert list(compare([row("xdistill", task, 0, 0.5) for task in names]).tasks) == list(reversed(names))

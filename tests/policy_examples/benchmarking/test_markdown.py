@@ -60,6 +60,12 @@ def test_the_metric_and_the_reference_are_those_that_were_asked_for():
 # ---- what the numbers rest on
 
 
+def test_what_the_control_has_not_is_said():
+    assert "`blind` has" not in summary(compare([*ROWS, *BLIND]))
+    rows = [found for found in BLIND if (found.task, found.seed) != ("sweep", 1)]
+    assert "`blind` has no run with seed 1 of sweep; its means are over the others." in summary(compare([*ROWS, *rows]))
+
+
 def test_the_summary_says_what_the_numbers_rest_on():
     assert summary(compare(ROWS)) == (
         "Preset cpu: 10 demonstrations, 600 steps, 20 episodes an evaluation, 3 evaluations a run, bf16. "
