@@ -75,7 +75,7 @@ class Config:
     shard_cache_gb: float = SHARD_CACHE_GB
     """Limit of that folder in 10^9 bytes; where it is less than all shards take, old ones are deleted."""
     decoded: Path | None = None
-    """Folder on a local disk for the pixels of all images, 3 bytes each, decoded once; None: decode at every view."""
+    """Folder on a local disk for all images decoded once, 3 bytes a pixel; None: decode at every view."""
     plan: bool = False
     """State rows, disk and hours from a short measurement, and write nothing."""
     push: str | None = None
@@ -118,12 +118,6 @@ def build(config: Config, images: Images | None = None) -> TargetCache:
         torch.cuda.set_device(device)
     if images is None:
         images = open_images(config.images, config.split, config.shard_cache, config.shard_cache_gb)
-    if config.decoded is not None:
-        images = (
-            find_decoded(images, config.decoded)
-            if config.plan
-            else keep_decoded(images, config.decoded, config.workers)
-        )
     teachers = [load_teacher(spec, config.teacher_image_size, config.embedding).to(device) for spec in config.teacher]
     for teacher in teachers:
         if teacher.size_note and process.rank == 0:
@@ -135,12 +129,16 @@ def build(config: Config, images: Images | None = None) -> TargetCache:
     precision = resolve_precision(config.mixed_precision)
     loading = {"batch_size": config.batch_size, "workers": config.workers}
     if config.plan:
+        if config.decoded is not None:
+            images = find_decoded(images, config.decoded)
         cache = TargetCache.plan(config.output, facts)
         plan = plan_targets(cache, images, teachers, device, precision, PROBE_SECONDS, **loading)
         print(plan.describe(process.count))
         return cache
 
     cache = TargetCache.create(config.output, facts)
+    if config.decoded is not None and cache.missing():
+        images = keep_decoded(images, config.decoded, config.workers)
     mine = cache.share(process.rank, process.count)
     if repaired := discard_repaired(cache, images, mine):
         print(f"{repaired} shards are computed again: images in them could not be read then, and can be now")

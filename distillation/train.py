@@ -81,7 +81,7 @@ class Config:
     shard_cache_gb: float = SHARD_CACHE_GB
     """Limit of that folder in 10^9 bytes; where it is less than all shards take, old ones are deleted."""
     decoded: Path | None = None
-    """Folder on a local disk for the pixels of all images, 3 bytes each, decoded once; None: decode at every view."""
+    """Folder on a local disk for all images decoded once, 3 bytes a pixel; None: decode at every view."""
     output: Path = Path("runs/distill")
     """Folder for the checkpoint, the log and the encoder; an unfinished run in it is resumed."""
     backbone: str = "resnet18"
@@ -251,9 +251,9 @@ def train(config: Config, images: Images | None = None) -> Path:
 
     if images is None:
         images = open_images(config.images, config.split, config.shard_cache, config.shard_cache_gb)
+    supervision = open_supervision(config, images, device)
     if config.decoded is not None:
         images = keep_decoded(images, config.decoded, config.workers)
-    supervision = open_supervision(config, images, device)
     set_seed(config.seed)  # after the teacher, which draws weights before it loads its own
     views = Views(images, config.seed, config.drawn, supervision.view_sizes)
     curriculum = make_curriculum(config, images, supervision)

@@ -52,8 +52,9 @@ def count_images(shard: Shard, cache: ShardCache, patience: Patience) -> int:
     if shard.url.endswith(".tar"):
         count = None
         while count is None:
+            path = fetch(shard, None, cache, patience)
             try:
-                count = count_rows(fetch(shard, None, cache, patience))
+                count = count_rows(path)
             except FileNotFoundError:  # deleted meanwhile, to make room for another shard
                 continue
     else:

@@ -1,6 +1,6 @@
 """Rows of results -> what may be compared with what."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -94,7 +94,8 @@ def compare(
             f"encoders: expected a task and seed that all of them have, got none ({counts}); choose fewer."
         )
     kept = [row for row in of_chosen if _run(row) in shared]
-    shifted = _shared_under_shifts([row for row in under_shift if _run(row) in shared & runs[labels[_identity(row)]]])
+    of_shared = [row for row in under_shift if _run(row) in shared & runs[labels[_identity(row)]]]
+    shifted = _shared_under_shifts(of_shared, lambda row: labels[_identity(row)])
     require_equal_training([*kept, *shifted], lambda row: labels[_identity(row)])
     tasks, verdicts = {row.task for row in kept}, judge_blind(unshifted)
     return Comparison(
@@ -147,13 +148,13 @@ def _shared_runs(runs: Mapping[str, set[tuple[str, int]]]) -> set[tuple[str, int
     return {run for run in shared if run[0] in controlled}
 
 
-def _shared_under_shifts(rows: Sequence[Row]) -> list[Row]:
+def _shared_under_shifts(rows: Sequence[Row], label: Callable[[Row], str]) -> list[Row]:
     """Of each shift, the tasks and seeds that every encoder with rows under it has."""
     kept = []
     for shift in dict.fromkeys(row.shift for row in rows):
         its = [row for row in rows if row.shift == shift]
-        runs = [{_run(row) for row in its if _identity(row) == identity} for identity in set(map(_identity, its))]
-        shared = set.intersection(*runs)
+        runs = {name: {_run(row) for row in its if label(row) == name} for name in set(map(label, its))}
+        shared = _shared_runs(runs)
         kept += [row for row in its if _run(row) in shared]
     return kept
 

@@ -84,7 +84,7 @@ def summary(comparison: Comparison) -> str:
         f"{len(comparison.tasks)} tasks ({seeds_of_tasks(comparison)}), {len(rows)} runs."
     )
     if BLIND in comparison.encoders and (fewer := lacking(comparison)):
-        text += f" `{BLIND}` has {fewer}; its means are over the others."
+        text += f" `{BLIND}` has {fewer}; its means are over its other seeds."
     counts = {"": comparison.left_out, " under a shift": comparison.left_out_shifted}
     for where, count in counts.items():
         text += f" Rows{where} left out, because not every encoder has their task and seed: {count}." if count else ""

@@ -90,7 +90,7 @@ def test_the_commands_that_are_printed_are_understood_by_their_parsers(config):
     others |= {"warm_start": "a-checkpoint", "score_image_size": 96, "augmentation": "strong", "compile": True}
     others |= {"compared": ("held-out.parquet",), "score_every": 3, "embedding": "avg", "datasets": ("a/b", "c/d")}
     others |= {"shard_cache": Path("/fast"), "shard_cache_gb": 300.0, "seed": 5, "patch_grid": 7, "clip": 2.0}
-    others |= {"weight_decay": 0.3, "warmup_share": 0.1, "csv": Path("scores.csv")}
+    others |= {"weight_decay": 0.3, "warmup_share": 0.1, "csv": Path("scores.csv"), "decoded": Path("/pixels")}
     made = list(steps(Config(**vars(config) | others)))
     parsed = []
     for step in made:
@@ -115,6 +115,7 @@ def test_the_commands_that_are_printed_are_understood_by_their_parsers(config):
         "embedding",
         "shard_cache",
         "shard_cache_gb",
+        "decoded",
     )
     for name in (*same, "augmentation"):
         assert getattr(batch, name) == getattr(group, name) == others[name]
@@ -127,6 +128,7 @@ def test_the_commands_that_are_printed_are_understood_by_their_parsers(config):
     assert (cache.seed, cache.patch_grid) == (5, 7)
     assert {each.csv for each in parsed if isinstance(each, scorecard.Config)} == {Path("scores.csv")}
     assert (cache.embedding, cache.shard_cache, cache.shard_cache_gb) == ("avg", Path("/fast"), 300.0)
+    assert cache.decoded == Path("/pixels")
     assert {each.embedding for each in parsed if isinstance(each, scorecard.Config)} == {"avg"}
     assert all(each.datasets == ("a/b", "c/d") for each in parsed if isinstance(each, publish.Config))
     assert [each.image_size for each in parsed if isinstance(each, scorecard.Config)] == [96] * 6

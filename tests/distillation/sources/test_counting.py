@@ -54,6 +54,14 @@ def test_tars_are_counted_at_once_with_room_for_one_of_them(tmp_path):
         assert list(pool.map(lambda shard: count_images(shard, cache, ONCE), shards)) == list(range(1, 25))
 
 
+def test_a_tar_that_is_gone_is_not_waited_for(tmp_path, cache):
+    write_tar(tmp_path / "a.tar", ["0.png"])
+    shard = only_shard(tmp_path)
+    (tmp_path / "a.tar").unlink()
+    with pytest.raises(FileNotFoundError):
+        count_images(shard, cache, ONCE)
+
+
 def test_a_count_is_kept_for_as_long_as_the_shard_is_the_same(tmp_path, cache):
     pq.write_table(pa.table({"image": [b"a"]}), tmp_path / "a.parquet")
     first = only_shard(tmp_path)

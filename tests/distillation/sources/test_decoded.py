@@ -97,6 +97,32 @@ def test_what_was_interrupted_goes_on_where_it_stopped_and_ends_as_an_undisturbe
     assert torch.equal(kept.read(count - 1), rest.read(count - 1))
 
 
+@pytest.mark.parametrize("lost", [PIXELS, INDEX])
+def test_a_folder_that_lost_something_is_refused(tmp_path, lost):
+    keep_decoded(Numbered(10), tmp_path, workers=0)
+    path = tmp_path / Numbered.fingerprint / lost
+    path.write_bytes(path.read_bytes()[:-24])
+    with pytest.raises(ValueError, match="decoded: expected 10 images in .* delete it"):
+        keep_decoded(Numbered(10), tmp_path, workers=0)
+
+
+def test_pixels_that_were_deleted_before_the_end_are_decoded_again(tmp_path):
+    with pytest.raises(Interrupted):
+        keep_decoded(Numbered(3 * CHUNK, interrupting=2 * CHUNK), tmp_path, workers=0)
+    (tmp_path / Numbered.fingerprint / PIXELS).unlink()
+    images = Numbered(3 * CHUNK)
+    assert torch.equal(keep_decoded(images, tmp_path, workers=0).read(0), images.read(0))
+
+
+def test_of_shards_at_urls_none_is_fetched_for_an_image_that_cannot_be_decoded(images, tmp_path):
+    images.shards = (len(images),)
+    kept = keep_decoded(images, tmp_path / "kept", workers=0)
+    place = next(index for index in range(len(images)) if images.where(index).endswith("damaged.jpg"))
+    with pytest.raises(DamagedImage, match="delete that folder"):
+        kept.read(place)
+    assert kept.shards == images.shards
+
+
 def test_an_image_that_was_repaired_since_is_read_again(images, tmp_path, files):
     kept = keep_decoded(images, tmp_path / "kept", workers=0)
     place = next(index for index in range(len(images)) if images.where(index).endswith("damaged.jpg"))

@@ -63,7 +63,9 @@ def test_the_metric_and_the_reference_are_those_that_were_asked_for():
 def test_what_the_control_has_not_is_said():
     assert "`blind` has" not in summary(compare([*ROWS, *BLIND]))
     rows = [found for found in BLIND if (found.task, found.seed) != ("sweep", 1)]
-    assert "`blind` has no run with seed 1 of sweep; its means are over the others." in summary(compare([*ROWS, *rows]))
+    assert "`blind` has no run with seed 1 of sweep; its means are over its other seeds." in summary(
+        compare([*ROWS, *rows])
+    )
 
 
 def test_the_summary_says_what_the_numbers_rest_on():
