@@ -139,8 +139,8 @@ def test_the_bundled_checkpoint_can_be_published_and_says_what_it_does_not_know(
     bundled = WEIGHTS_FOLDER / DEFAULT_CHECKPOINTS["batch"]
     publish(Config(bundled, output=tmp_path / "made"))
     card = (tmp_path / "made" / "README.md").read_text()
-    assert "| their fingerprint | not recorded |" in card
-    assert "| knn10_imagenette_val_percent | 88.56 |" in card
+    assert "| its revision | not recorded |" in card
+    assert "| knn10_percent | 91.72 | 59.6 |" in card
     publish(Config(bundled, output=tmp_path / "by hand", card=bundled / "README.md"))
     assert (tmp_path / "by hand" / "README.md").read_bytes() == (bundled / "README.md").read_bytes()
 
