@@ -75,8 +75,11 @@ class ShardCache:
             os.utime(path)
 
     def used_bytes(self) -> int:
-        """Bytes of the files that are here and of those under way."""
-        return sum(_size(path) for pattern in ("*.arrow", "*.reserved") for path in self.folder.glob(pattern))
+        """Bytes of the files that are here and of those under way; one that arrives meanwhile may count as both.
+
+        Reservations are counted first: the other way round it would count as neither, and too much be promised.
+        """
+        return sum(_size(path) for pattern in ("*.reserved", "*.arrow") for path in self.folder.glob(pattern))
 
     def _fetch(self, key: str, room_bytes: int, fill: Callable[[Path], object]) -> None:
         partial = self.folder / f"{key}.partial"
