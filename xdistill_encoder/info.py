@@ -17,6 +17,8 @@ WARM_UP = 2
 MIN_REPEATS = 3
 IN_THE_CARD = ("command", "commit")
 """Of a record, what only the card shows."""
+OF_A_SCORECARD = ("queries", "image_size_px", "encoder", "teacher", "weights_sha256")
+"""Of a scorecard, what is no score."""
 
 
 def latency_ms(
@@ -61,9 +63,19 @@ def describe(name: str, image_size_px: int, device: torch.device) -> str:
         if isinstance(value, dict):
             value = {entry: fact for entry, fact in value.items() if entry != "provenance"}  # of an earlier checkpoint
         records = value if isinstance(value, list) and all(isinstance(entry, dict) for entry in value) else [value]
-        rows += [(key, _text(record)) for record in records]
+        rows += [(key, _scores(record) if key == "scores" else _text(record)) for record in records]
     title = name if name == config.name else f"{name} ({config.name})"
     return "\n".join([title, *(f"  {key:12} {value}" for key, value in rows)])
+
+
+def _scores(record: object) -> str:
+    """ "val, 128 px: knn10_percent 88.1, ..." of a scorecard; another record as it is."""
+    if not isinstance(record, dict) or "queries" not in record:
+        return _text(record)
+    size = f", {record['image_size_px']} px" if "image_size_px" in record else ""
+    known = {name: fact for name, fact in record.items() if fact is not None and name not in IN_THE_CARD}
+    scores = ", ".join(f"{name} {fact}" for name, fact in known.items() if name not in OF_A_SCORECARD)
+    return f"{record['queries']}{size}: {scores or 'none'}"
 
 
 def _text(value: object) -> str:

@@ -43,12 +43,12 @@ def test_a_checkpoint_is_shown_with_parameters_provenance_and_scores(show, folde
 
 def test_each_scorecard_has_a_line_without_what_was_not_measured(show, random_encoder, tmp_path):
     scores = [
-        {"queries": "val", "knn10_percent": 88.1},
+        {"encoder": "kettle", "queries": "val", "image_size_px": 128, "knn10_percent": 88.1},
         {"queries": "test", "knn10_percent": None, "command": "xdistill"},
     ]
     folder = random_encoder().save_pretrained(tmp_path / "encoder", provenance={"scores": scores})
     shown = show(str(folder), "--image-size", "32", "--device", "cpu")
-    assert re.findall(r"scores +(.*)\n", shown) == ['{"queries": "val", "knn10_percent": 88.1}', '{"queries": "test"}']
+    assert re.findall(r"scores +(.*)\n", shown) == ["val, 128 px: knn10_percent 88.1", "test: none"]
 
 
 def test_latency_is_measured_for_one_image_and_for_a_batch(show, folder):
