@@ -50,18 +50,21 @@ def count_images(shard: Shard, cache: ShardCache, patience: Patience) -> int:
     if kept is not None:
         return int(kept)
     if shard.url.endswith(".tar"):
-        count = None
-        while count is None:
-            path = fetch(shard, None, cache, patience)
-            try:
-                count = count_rows(path)
-            except FileNotFoundError:  # deleted meanwhile, to make room for another shard
-                continue
+        count = _count_fetched(shard, cache, patience)
     else:
         schema, count = retry(lambda: _footer(shard.url), f"reading {shard.url}", patience)
         _require_images(schema, shard.url)
     cache.write_note(f"{shard.key}.count", str(count))
     return count
+
+
+def _count_fetched(shard: Shard, cache: ShardCache, patience: Patience) -> int:
+    while True:
+        path = fetch(shard, None, cache, patience)
+        try:
+            return count_rows(path)
+        except FileNotFoundError:  # deleted since, to make room for another one
+            continue
 
 
 def _read(url: str) -> bytes:
