@@ -40,6 +40,8 @@ VARIANTS: dict[str, dict[str, object]] = {  # name -> settings that differ from 
     "crops from 60 %": {"min_scale": 0.6},
     "avg of patches": {"embedding": "avg"},
     "no warm-up": {"warmup_share": 0.0},
+    "batch norm before the head": {"head_norm": True},
+    "batch norm before the head, standardised": {"head_norm": True, "standardize": True},
     "weight decay 0": {"weight_decay": 0.0},
     "weight decay 0.3": {"weight_decay": 0.3},
     "learning rate halved": {"lr": 1e-3},

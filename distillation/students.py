@@ -26,9 +26,11 @@ class Student(nn.Module):
         backbone: "resnet18", the product; for ablations "resnet34", "resnet50" of torchvision, or "timm/<model>".
         norm: "batch" or "group", the layers of a ResNet.
         patch_width: channels of the map that `forward` can give beside the embeddings; None: no map.
+        head_norm: put a batch norm between the features and the linear layer; `exported` folds it into that.
 
     Attributes:
         encoder: the `XDistillResNet18` or `AblationEncoder`; its `teacher_head` is the linear layer.
+        head_norm: the batch norm before it, or None.
         origin: provenance of the checkpoint it started from; empty without one.
         uncalibrated: whether its group norms hold a batch norm's scales and offsets, so that `calibrate` must follow.
         target_mean, target_std: buffers (D,), the statistics of `standardize`; 0 and 1 before it.
@@ -43,6 +45,7 @@ class Student(nn.Module):
         backbone: str = "resnet18",
         norm: Literal["batch", "group"] = "batch",
         patch_width: int | None = None,
+        head_norm: bool = False,
     ):
         super().__init__()
         if not widths or min(widths) < 1:
@@ -58,6 +61,7 @@ class Student(nn.Module):
             map_features = self.encoder.map_features
         self.backbone = backbone
         self.widths = tuple(widths)
+        self.head_norm = nn.BatchNorm2d(self.head.in_features) if head_norm else None
         self.patch_projection = None if patch_width is None else nn.Conv2d(map_features, patch_width, kernel_size=1)
         self.register_buffer("target_mean", torch.zeros(sum(widths)))
         self.register_buffer("target_std", torch.ones(sum(widths)))
@@ -81,7 +85,7 @@ class Student(nn.Module):
             ValueError: with_map of a student that was built without patch_width.
         """
         if not with_map:
-            return self.encoder.teacher_embedding(images)
+            return self._estimates(self.encoder(images))
         if self.patch_projection is None:
             raise ValueError("with_map: this student has no patch projection; build it with patch_width=<channels>")
         if isinstance(self.encoder, XDistillResNet18):
@@ -89,7 +93,13 @@ class Student(nn.Module):
             features = readouts.pool(feature_map)
         else:
             features, feature_map = self.encoder.features_and_map(images)
-        return self.head(features), self.patch_projection(feature_map)
+        return self._estimates(features), self.patch_projection(feature_map)
+
+    def _estimates(self, features: Tensor) -> Tensor:
+        """(B, num_features), pooled -> (B, D)."""
+        if self.head_norm is not None:
+            features = self.head_norm(features[:, :, None, None]).flatten(1)  # 2d: the kind that processes can share
+        return self.head(features)
 
     def param_groups(self, lr: float, weight_decay: float) -> list[dict[str, Any]]:
         """Groups for a torch optimizer; norm parameters and biases take no decay."""
@@ -98,6 +108,8 @@ class Student(nn.Module):
         else:
             groups = _decay_groups("trunk", self.encoder.trunk.parameters(), lr, weight_decay)
             groups += _decay_groups("teacher_head", self.head.parameters(), lr, weight_decay)
+        if self.head_norm is not None:
+            groups += _decay_groups("head_norm", self.head_norm.parameters(), lr, weight_decay)
         if self.patch_projection is not None:
             groups += _decay_groups("patch_projection", self.patch_projection.parameters(), lr, weight_decay)
         return groups
@@ -136,7 +148,8 @@ class Student(nn.Module):
 
     @torch.no_grad()
     def start_from(self, checkpoint: str) -> None:
-        """Take the encoder's weights from a checkpoint; its teacher head too, where the widths agree.
+        """Take the encoder's weights from a checkpoint; its teacher head too, where the widths agree and no norm stands
+        before it.
 
         A ResNet-18 with group norm can start from one with batch norm: it takes the kernels, and is `uncalibrated`
         until `calibrate`. Without that the swap would ruin them.
@@ -165,8 +178,9 @@ class Student(nn.Module):
             take_over(self.encoder.trunk, source.trunk.state_dict())
         else:
             self.encoder.trunk.load_state_dict(source.trunk.state_dict())
-        if source.teacher_head is not None and source.teacher_head.out_features == self.head.out_features:
-            self.head.load_state_dict(source.teacher_head.state_dict())
+        head = source.teacher_head
+        if head is not None and head.out_features == self.head.out_features and self.head_norm is None:
+            self.head.load_state_dict(head.state_dict())
             _to_standardized(self.head, self.target_mean, self.target_std)
             self._head_from_checkpoint = True
 
@@ -185,9 +199,11 @@ class Student(nn.Module):
     @torch.no_grad()
     def exported(self) -> XDistillResNet18 | AblationEncoder:
         """A copy of the encoder in eval mode, whose `teacher_embedding` estimates the embeddings themselves: the
-        standardisation is folded into its linear layer."""
+        standardisation and `head_norm` are folded into its linear layer."""
         encoder = copy.deepcopy(self.encoder)
         assert encoder.teacher_head is not None
+        if self.head_norm is not None:
+            _fold(self.head_norm, encoder.teacher_head)
         _to_raw(encoder.teacher_head, self.target_mean, self.target_std)
         return encoder.eval()
 
@@ -198,6 +214,15 @@ class Student(nn.Module):
             ValueError: provenance that JSON cannot hold, or a weight beyond float16's range.
         """
         return save_student(self.exported(), Path(folder), name, provenance)
+
+
+def _fold(norm: nn.BatchNorm2d, head: nn.Linear) -> None:
+    """Make a layer that follows a batch norm do what both do in eval mode."""
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()  # (in,)
+    head.bias.add_(head.weight @ (norm.bias - norm.running_mean * scale))
+    head.weight.mul_(scale)
 
 
 def _to_raw(head: nn.Linear, mean: Tensor, std: Tensor) -> None:

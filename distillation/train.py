@@ -88,6 +88,8 @@ class Config:
     """Student: "resnet18", the encoder; "resnet34", "resnet50" or "timm/<model>", for comparison."""
     norm: Literal["batch", "group"] = "batch"
     """Layers of a ResNet student: "batch" or "group"."""
+    head_norm: bool = False
+    """A batch norm between the student's features and its linear layer, into which it is folded in the end."""
     image_size: int = 224
     """Side in px of the student's views."""
     first_image_size: int | None = None
@@ -433,7 +435,7 @@ def make_curriculum(config: Config, images: Images, supervision: Supervision) ->
 
 def make_student(config: Config, supervision: Supervision) -> Student:
     """A student from random weights, or one that starts from those of `config.warm_start`."""
-    student = Student(supervision.widths, config.backbone, config.norm, supervision.map_channels)
+    student = Student(supervision.widths, config.backbone, config.norm, supervision.map_channels, config.head_norm)
     if config.warm_start:
         student.start_from(config.warm_start)
     return student

@@ -87,6 +87,35 @@ def test_the_exported_head_estimates_the_embeddings_themselves(backbone, images,
     torch.testing.assert_close(student(images), outputs)  # the student itself is left as it was
 
 
+@pytest.mark.parametrize("backbone", ["resnet18", TIMM_VIT])
+def test_a_batch_norm_before_the_head_learns_and_is_folded_into_it(backbone, images, statistics):
+    student = Student([5, 3], backbone, head_norm=True)
+    assert student.head_norm is not None
+    outputs = student(images)  # in training mode
+    features = student.encoder(images)
+    expected = (features - features.mean(0)) * (features.var(0, correction=0) + student.head_norm.eps).rsqrt()
+    torch.testing.assert_close(outputs, student.head(expected), rtol=1e-3, atol=1e-3)
+    outputs.square().mean().backward()
+    grouped = {id(p): g["weight_decay"] for g in student.param_groups(1e-3, 0.05) for p in g["params"]}
+    assert [name for name, p in student.named_parameters() if p.grad is None or id(p) not in grouped] == []
+    assert grouped[id(student.head_norm.weight)] == 0.0
+
+    with torch.no_grad():
+        student.head_norm.weight.uniform_(0.5, 2)
+        student.head_norm.bias.uniform_(-1, 1)
+        student.eval().standardize(*statistics)
+        raw = student.exported().teacher_embedding(images)
+        torch.testing.assert_close(student.standardized(raw), student(images), rtol=1e-3, atol=1e-3)
+
+
+def test_a_warm_start_leaves_a_head_behind_a_norm_as_it_was(tmp_path):
+    Student([8]).save(tmp_path, "a name", {})
+    student = Student([8], head_norm=True)
+    head = student.head.weight.clone()
+    student.start_from(str(tmp_path))
+    assert torch.equal(student.head.weight, head)
+
+
 def test_standardisation_travels_in_the_state_dict(images, statistics):
     student, resumed = Student([8]), Student([8])
     student.standardize(*statistics)
