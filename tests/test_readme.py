@@ -61,6 +61,13 @@ def test_the_success_rates_are_those_of_the_benchmarks_table():
     assert all(f"{mean} %" in first_screen for mean in six)
     (gap,) = re.findall(r"^\| resnet18-scratch \| \+([\d.]+) \[\+([\d.]+), \+([\d.]+)\] \|", table, re.MULTILINE)
     assert "differ by {} points, with a 95 % interval from {} to {}".format(*gap) in " ".join(first_screen.split())
+    curves = table[table.index("## Over training") : table.index("## Task by task")]
+    scratch, ours = (
+        [cell.partition(" ")[0] for cell in cells_of(re.findall(rf"^\| {encoder} \| .*", curves, re.MULTILINE)[0])]
+        for encoder in ("resnet18-scratch", "xdistill")
+    )
+    stated_early = f"a third of the training it solves {ours[1]} against {scratch[1]} %, after two thirds "
+    assert f"{stated_early}{ours[2]} against {scratch[2]};" in " ".join(README.split())
 
 
 def test_the_scores_of_the_checkpoints_are_those_of_the_scorecards():

@@ -2,11 +2,16 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from policy_examples.benchmarking import curves
 from policy_examples.benchmarking.comparison import Comparison, Metric
 from policy_examples.benchmarking.markdown import METRICS
 from policy_examples.benchmarking.statistics import Estimate, estimate
 from policy_examples.benchmarking.tables import WITHOUT_BLIND, groups, paired_differences
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
 """Okabe and Ito's, told apart by most eyes."""
@@ -18,14 +23,18 @@ FEW = 12
 def draw_comparison(comparison: Comparison, metric: Metric, reference: str, image: Path) -> None:
     """Write a PNG: means of tasks or groups of tasks, differences to the reference; bars are 95 % intervals.
 
-    A task by itself has a small point for each seed in place of an interval.
+    A task by itself has a small point for each seed in place of an interval. On the right stands success over the
+    training, where rows tell it.
     """
     from matplotlib.figure import Figure
 
     shown = places(comparison)
     wide = max(8, 0.95 * len(shown))
-    figure = Figure(figsize=(wide + 4, 1.5 + 0.3 * max(6, len(comparison.encoders)) + 1.5), layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=(wide, 4))
+    several = len(curves.steps_of_evaluations(comparison)) > 1
+    widths = (wide, 4, 3) if several else (wide, 4)
+    height = 1.5 + 0.3 * max(6, len(comparison.encoders)) + 1.5
+    figure = Figure(figsize=(sum(widths), height), layout="constrained")
+    left, right, *over_training = figure.subplots(1, len(widths), width_ratios=widths)
     rivals = [encoder for encoder in comparison.encoders if encoder != reference]
     name, compared = compared_tasks(comparison)
     for index, encoder in enumerate(comparison.encoders):
@@ -54,7 +63,21 @@ def draw_comparison(comparison: Comparison, metric: Metric, reference: str, imag
     right.set_ylim(max(1, len(rivals)) - 0.5, -0.5)
     right.set_xlabel(f"{reference} minus the other, percentage points, {name}", fontsize="small")
     right.grid(axis="x", alpha=0.3)
+    for axes in over_training:
+        draw_curves(comparison, axes)
     figure.savefig(image, dpi=120)
+
+
+def draw_curves(comparison: Comparison, axes: "Axes") -> None:
+    """Means over all tasks at each evaluation, against the step of it."""
+    steps = [sum(ends) / 2 for ends in curves.steps_of_evaluations(comparison)]
+    for index, encoder in enumerate(comparison.encoders):
+        means = [100 * estimate(curves.scores_at(comparison, encoder, at)).mean for at in range(len(steps))]
+        axes.plot(steps, means, marker="o", markersize=4, color=COLOURS[index % len(COLOURS)])
+    axes.set_xlim(0, 1.05 * steps[-1])
+    axes.set_ylim(-3, 103)
+    axes.set_xlabel("step of the training, all tasks", fontsize="small")
+    axes.grid(alpha=0.3)
 
 
 def compared_tasks(comparison: Comparison) -> tuple[str, list[str]]:

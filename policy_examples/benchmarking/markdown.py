@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from policy_examples.benchmarking import paper, tables
+from policy_examples.benchmarking import curves, paper, tables
 from policy_examples.benchmarking.comparison import BLIND, BLIND_FLOOR, BLIND_SHARE, Comparison, Metric
 from policy_examples.benchmarking.statistics import FEWEST_SPARE
 
@@ -42,6 +42,17 @@ def write_markdown(comparison: Comparison, metric: Metric, reference: str) -> st
             "Of fewer than five evaluations, the mean of the five best is that of all. These are means over all tasks, "
             f"those that `{BLIND}` solves among them.",
         ),
+    ]
+    if len(curves.steps_of_evaluations(comparison)) > 1:
+        sections += [
+            ("Over training", curves.over_training(comparison, reference)),
+            (
+                "",
+                "The policy at that step of its training, over all tasks. The learning rate falls to 0 only at the "
+                "end, so that an early policy is not what a shorter training would give.",
+            ),
+        ]
+    sections += [
         ("Task by task", tables.by_task(comparison, metric)),
         (
             "",

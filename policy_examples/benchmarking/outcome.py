@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from policy_examples.benchmarking.protocols import PROTOCOLS
-from policy_examples.benchmarking.results import Row
+from policy_examples.benchmarking.results import Row, curve_text
 from policy_examples.benchmarking.runfiles import describe_machine, spent_minutes
 from policy_examples.benchmarking.runs import EncoderChoice, Run
 from policy_examples.encoders import describe
@@ -39,6 +39,7 @@ def row_of_training(run: Run, suite: str, folder: Path, policy: DiffusionPolicy,
         best=max(rates),
         last=rates[-1],
         top5=mean_of_best(rates),
+        curve=curve_text((line["step"], line["success"]) for line in lines),
         evaluations=len(rates),
         episodes=lines[-1]["episodes"],
         shift="",
@@ -63,6 +64,7 @@ def row_of_shift(
         "best": None,
         "last": rate,
         "top5": None,
+        "curve": "",
         "evaluations": 1,
         "episodes": len(episodes),
     }

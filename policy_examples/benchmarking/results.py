@@ -1,7 +1,7 @@
 """The CSV in which every finished run has a row."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -33,6 +33,8 @@ class Row:
     """The evaluation of the finished policy."""
     top5: float | None
     """The mean of the five best evaluations, or of all where there are fewer; None under a shift."""
+    curve: str
+    """Each evaluation as "step:success", as `curve_text` writes it; empty under a shift."""
     evaluations: int
     """How many there were."""
     episodes: int
@@ -54,6 +56,26 @@ class Row:
     """Repeats this run."""
     commit: str
     """Empty outside a checkout; FIRST..LAST of a training that went on with other code."""
+
+
+def curve_text(evaluations: Iterable[tuple[int, float]]) -> str:
+    """(optimizer step, success in [0, 1]) of each evaluation -> "200:0.5 400:0.75"."""
+    return " ".join(f"{step}:{success}" for step, success in evaluations)
+
+
+def curve_of(row: Row) -> list[tuple[int, float]]:
+    """(optimizer step, success in [0, 1]) of each evaluation; none where the row does not tell.
+
+    Raises:
+        ValueError: the cell holds something else.
+    """
+    try:
+        return [(int(step), float(success)) for step, success in (part.split(":") for part in row.curve.split())]
+    except ValueError as error:
+        raise ValueError(
+            f'csv: expected a curve such as "200:0.5 400:0.75" for {row.encoder} on {row.task} with seed {row.seed}, '
+            f"got {row.curve!r}; mend the cell, or leave it empty."
+        ) from error
 
 
 COLUMNS = tuple(field.name for field in fields(Row))

@@ -20,6 +20,7 @@ PLAIN = Row(
     best=0.5,
     last=0.5,
     top5=0.5,
+    curve="",
     evaluations=3,
     episodes=20,
     shift="",

@@ -122,6 +122,23 @@ def test_a_task_that_blind_solves_is_marked_and_left_out_of_a_second_mean(drawn)
     assert compared_tasks(compare(rows)) == ("all without °", ["sweep"])
 
 
+def test_success_over_training_is_drawn_where_every_row_tells_it(drawn):
+    """A line an encoder, through a point an evaluation, that of scratch below."""
+    rows = [
+        row("xdistill", "reach", 0, 0.8, curve="200:0.4 400:0.6 600:0.8"),
+        row("resnet18-scratch", "reach", 0, 0.8, curve="200:0.1 400:0.2 600:0.8"),
+    ]
+    picture = drawn(rows)
+    assert "step of the training, all tasks" in texts(picture)
+    ours, theirs = (points(picture, "axes_3", colour) for colour in COLOURS[:2])
+    assert [x for x, _ in ours] == [x for x, _ in theirs]
+    heights, rates = [y for _, y in ours + theirs], [0.4, 0.6, 0.8, 0.1, 0.2, 0.8]
+    slope, foot = np.polyfit(rates, heights, 1)
+    assert slope < 0  # y is down
+    np.testing.assert_allclose(heights, slope * np.array(rates) + foot, atol=0.01)
+    assert "axes_3" not in drawn([rows[0], row("resnet18-scratch", "reach", 0, 0.8)])
+
+
 def test_groups_encoders_and_what_is_compared_are_named(drawn):
     rows = [row(encoder, task, 0, 1.0) for encoder in ("xdistill", "r3m", "blind") for task in ("reach", "sweep")]
     said = texts(drawn(rows, reference="r3m"))

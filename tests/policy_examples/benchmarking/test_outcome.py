@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from policy_examples.benchmarking.outcome import checkpoint_name, mean_of_best, row_of_shift, row_of_training
+from policy_examples.benchmarking.results import curve_of
 from policy_examples.benchmarking.runfiles import add_minutes, describe_machine
 from policy_examples.benchmarking.runs import EncoderChoice, Run
 from policy_examples.encoders import PolicyEncoder, load_encoder
@@ -40,6 +41,7 @@ def test_a_training_becomes_the_row_of_its_evaluations(folder):
     )  # fmt: skip
     assert (found.best, found.last, found.evaluations, found.episodes, found.steps) == (1.0, 0.5, 7, 20, 700)
     assert found.top5 == pytest.approx((1.0 + 0.8 + 0.6 + 0.5 + 0.4) / 5)
+    assert curve_of(found) == [(100 * n, rate) for n, rate in enumerate(RATES, 1)]
     assert found.precision == "fp32"
     assert (found.minutes, found.demonstrations, found.shift, found.commit) == (1.5, 7, "", "0123456789ab")
     assert (found.command, found.machine) == (run.command(), describe_machine())
@@ -61,10 +63,18 @@ def test_what_reads_images_has_its_latency_and_the_side_it_computes_on(folder):
 
 def test_a_shift_changes_the_evaluation_and_nothing_of_the_training():
     run = Run("drawer-open", EncoderChoice("xdistill"), seed=0, preset="cpu")
-    trained = replace(PLAIN, machine="the GPU that trained it", minutes=90.0)
+    trained = replace(PLAIN, curve="600:0.5", machine="the GPU that trained it", minutes=90.0)
     episodes = [Episode(seed, success=seed < 3, steps=100) for seed in range(4)]
     found = row_of_shift(trained, run, "adroit", "light", episodes, 1.234, None)
-    changed = {"suite": "adroit", "shift": "light", "best": None, "last": 0.75, "top5": None, "evaluations": 1}
+    changed = {
+        "suite": "adroit",
+        "shift": "light",
+        "best": None,
+        "last": 0.75,
+        "top5": None,
+        "curve": "",
+        "evaluations": 1,
+    }
     changed |= {"episodes": 4, "minutes": 1.23, "machine": describe_machine(), "commit": ""}
     assert found == replace(trained, command=f"{run.command()} --shifts light", **changed)  # type: ignore[arg-type]
 

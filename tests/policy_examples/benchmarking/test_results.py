@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from policy_examples.benchmarking.results import COLUMNS, adopt_rows, append_rows, read_rows
+from policy_examples.benchmarking.results import COLUMNS, adopt_rows, append_rows, curve_of, curve_text, read_rows
 from tests.policy_examples.benchmarking.rows import PLAIN
 
 SHIFTED = replace(PLAIN, shift="light", best=None, top5=None, ms_per_frame=None, image_size_px=None, command="other")
@@ -18,6 +18,19 @@ def test_rows_come_back_as_they_were_written(tmp_path):
 def test_the_columns_are_those_that_results_promise():
     promised = "suite task difficulty encoder checkpoint norm seed preset best last top5 episodes shift command commit"
     assert set(promised.split()) < set(COLUMNS)
+
+
+def test_a_curve_is_read_as_it_was_written():
+    evaluations = [(200, 0.05), (412, 1 / 3), (600, 1.0)]
+    assert curve_of(replace(PLAIN, curve=curve_text(evaluations))) == evaluations
+    assert curve_of(PLAIN) == []
+
+
+@pytest.mark.parametrize("curve", ["0.5 0.6", "200:half", "200:0.5:0.6", "0.5:200"])
+def test_another_text_than_a_curve_is_refused_with_its_run(curve):
+    expected = 'csv: expected a curve such as "200:0.5 400:0.75" for xdistill on drawer-open with seed 0, got'
+    with pytest.raises(ValueError, match=expected):
+        curve_of(replace(PLAIN, curve=curve))
 
 
 def test_rows_are_adopted_once(tmp_path):
@@ -50,8 +63,8 @@ def test_a_file_with_other_columns_is_refused_and_left_alone(tmp_path):
     [
         (",600,", ",many,", "expected a number for steps in .*results.csv:2, got 'many'"),
         (",0.5,", ",,", "expected a number for last|expected a number for best"),
-        ("paper34,", "", "expected 25 cells in .*results.csv:2, got another number"),
-        ("paper34,", "a,b,", "expected 25 cells in .*results.csv:2, got another number"),
+        ("paper34,", "", "expected 26 cells in .*results.csv:2, got another number"),
+        ("paper34,", "a,b,", "expected 26 cells in .*results.csv:2, got another number"),
     ],
 )
 def test_a_damaged_cell_is_named_with_its_line(tmp_path, before, after, message):
