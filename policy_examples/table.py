@@ -1,5 +1,6 @@
 """Sums up the results of a benchmark with intervals, beside the paper's numbers."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -7,9 +8,10 @@ from typing import Annotated, Literal
 import tyro
 
 from policy_examples.benchmarking.comparison import Comparison, Metric, compare
+from policy_examples.benchmarking.demonstration_counts import compare_counts, draw_counts, write_counts_markdown
 from policy_examples.benchmarking.figure import draw_comparison
 from policy_examples.benchmarking.markdown import write_markdown
-from policy_examples.benchmarking.results import read_rows
+from policy_examples.benchmarking.results import Row, read_rows
 from policy_examples.benchmarking.selection import Steps
 from policy_examples.benchmarking.suites import SuiteName, suite_tasks
 
@@ -32,33 +34,52 @@ class Config:
     """Only rows of so many optimizer steps; `preset`: of the preset's own length, without trials by --steps."""
     precision: Literal["bf16", "fp32"] | None = None
     """Only rows that were trained in it; needed where an encoder has both on one task and seed."""
+    over: Literal["demonstrations"] | None = None
+    """In place of all else: success over the number of demonstrations, where the files have several numbers."""
     metric: Metric = "best"
     """The evaluation of a run that counts: the paper's `best`, `last`, or `top5`, the mean of the five best."""
     reference: str = "xdistill"
     """The encoder that the others are compared with."""
     output: Path | None = None
-    """Base of the files .md and .png; None is the first CSV's name without its ending."""
+    """Base of the files .md and .png; None is the first CSV's name without its ending (with `_over_...`)."""
 
 
 def write_tables(config: Config) -> tuple[Path, Path]:
     """Write the Markdown and the PNG; returns their paths.
 
     Raises:
-        ValueError: see `compare` and `read_rows`, or no row of the reference encoder.
+        ValueError: see `compare`, `compare_counts` and `read_rows`; or no row of the reference encoder.
     """
     if not config.results:
         raise ValueError("results: expected at least one CSV, got none; `xdistill benchmark` writes one.")
     rows = [row for path in config.results for row in read_rows(path)]
     if config.suite is not None:
         rows = [row for row in rows if row.task in suite_tasks(config.suite)]
+    if config.over is not None:
+        return _write_over_demonstrations(config, rows)
     comparison = compare(rows, config.encoders, config.preset, config.demonstrations, config.steps, config.precision)
     reference = _reference(comparison, config.reference)
-    base = config.output or config.results[0].with_suffix("")
-    base.parent.mkdir(parents=True, exist_ok=True)
-    markdown, picture = Path(f"{base}.md"), Path(f"{base}.png")
+    markdown, picture = _files(config.output or config.results[0].with_suffix(""))
     markdown.write_text(write_markdown(comparison, config.metric, reference))
     draw_comparison(comparison, config.metric, reference, picture)
     return markdown, picture
+
+
+def _write_over_demonstrations(config: Config, rows: Sequence[Row]) -> tuple[Path, Path]:
+    if config.demonstrations is not None:
+        raise ValueError("demonstrations: expected no choice beside --over demonstrations, which shows all numbers.")
+    comparisons = compare_counts(rows, config.encoders, config.preset, config.steps, config.precision)
+    reference = _reference(next(iter(comparisons.values())), config.reference)
+    markdown, picture = _files(config.output or Path(f"{config.results[0].with_suffix('')}_over_demonstrations"))
+    markdown.write_text(write_counts_markdown(comparisons, config.metric, reference))
+    draw_counts(comparisons, config.metric, picture)
+    return markdown, picture
+
+
+def _files(base: Path) -> tuple[Path, Path]:
+    """base.md, base.png, in a folder that exists."""
+    base.parent.mkdir(parents=True, exist_ok=True)
+    return Path(f"{base}.md"), Path(f"{base}.png")
 
 
 def _reference(comparison: Comparison, name: str) -> str:

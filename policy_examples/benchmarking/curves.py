@@ -1,9 +1,11 @@
 """Success over the length of a training."""
 
+from functools import partial
+
 from policy_examples.benchmarking.comparison import Comparison
 from policy_examples.benchmarking.results import curve_of
-from policy_examples.benchmarking.statistics import Scores, differences
-from policy_examples.benchmarking.tables import percent, table
+from policy_examples.benchmarking.statistics import Scores
+from policy_examples.benchmarking.tables import over
 
 
 def steps_of_evaluations(comparison: Comparison) -> list[tuple[int, int]]:
@@ -27,17 +29,5 @@ def scores_at(comparison: Comparison, encoder: str, evaluation: int) -> Scores:
 
 def over_training(comparison: Comparison, reference: str) -> str:
     """A row an encoder: its mean at each evaluation; a row a rival: how far the reference is ahead of it."""
-    steps = steps_of_evaluations(comparison)
-    rivals = {f"{reference} minus {rival}": rival for rival in comparison.encoders if rival != reference}
-
-    def cells(line: str) -> list[str]:
-        def cell(evaluation: int) -> str:
-            if line not in rivals:
-                return percent(scores_at(comparison, line, evaluation))
-            its, theirs = (scores_at(comparison, encoder, evaluation) for encoder in (reference, rivals[line]))
-            return percent(differences(its, theirs), signed=True)
-
-        return [cell(evaluation) for evaluation in range(len(steps))]
-
-    header = [f"step {'-'.join(map(str, dict.fromkeys(ends)))}" for ends in steps]
-    return table(["", *header], [*comparison.encoders, *rivals], cells)
+    header = [f"step {'-'.join(map(str, dict.fromkeys(ends)))}" for ends in steps_of_evaluations(comparison)]
+    return over(header, comparison.encoders, reference, partial(scores_at, comparison))

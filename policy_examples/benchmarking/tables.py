@@ -124,6 +124,27 @@ def encoders(comparison: Comparison) -> str:
     return table(header, comparison.encoders, cells)
 
 
+def over(columns: Sequence[str], encoders: Sequence[str], reference: str, scores: Callable[[str, int], Scores]) -> str:
+    """A row an encoder: its mean in each column; a row a rival: how far the reference is ahead of it.
+
+    Args:
+        scores: (encoder, index of a column) -> {task: {seed: success}}.
+    """
+    rivals = {f"{reference} minus {rival}": rival for rival in encoders if rival != reference}
+
+    def cells(line: str) -> list[str]:
+        texts = []
+        for column in range(len(columns)):
+            if line in rivals:
+                gaps = differences(scores(reference, column), scores(rivals[line], column))
+                texts.append(percent(gaps, signed=True))
+            else:
+                texts.append(percent(scores(line, column)))
+        return texts
+
+    return table(["", *columns], [*encoders, *rivals], cells)
+
+
 def published() -> str:
     """The paper's table."""
     rows = paper.SUCCESS_PERCENT

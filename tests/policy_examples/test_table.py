@@ -1,4 +1,5 @@
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -62,6 +63,17 @@ def test_protocols_of_one_file_are_chosen_on_the_command_line(tmp_path, monkeypa
     assert "| xdistill | 0.0 |" in run("--demonstrations", "10", "--steps", "100")
     with pytest.raises(SystemExit, match="expected rows of --demonstrations 10 --precision fp32, got preset cpu"):
         run("--demonstrations", "10", "--precision", "fp32")
+
+
+def test_success_over_the_number_of_demonstrations_has_files_of_its_own(tmp_path):
+    rows = [row("xdistill", "reach", 0, 0.1 * count, demonstrations=count) for count in (5, 10)]
+    append_rows(tmp_path / "results.csv", rows)
+    config = table.Config((tmp_path / "results.csv",), over="demonstrations")
+    markdown, picture = table.write_tables(config)
+    assert (markdown.name, picture.name) == ("results_over_demonstrations.md", "results_over_demonstrations.png")
+    assert "| xdistill | 50.0 | 100.0 |" in markdown.read_text()
+    with pytest.raises(ValueError, match="demonstrations: expected no choice beside --over demonstrations"):
+        table.write_tables(replace(config, demonstrations=5))
 
 
 def test_a_reference_without_rows_lists_the_encoders(results, monkeypatch):
