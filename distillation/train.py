@@ -186,6 +186,11 @@ class Config:
                 f"batch_size: {self.batch_size} cannot be cut into {self.accumulation} equal parts (accumulation); "
                 f"take a multiple of {self.accumulation}"
             )
+        if self.head_norm and self.batch_size // self.accumulation < 2:
+            raise ValueError(
+                f"head_norm: a batch norm needs 2 images or more at once, got batch_size {self.batch_size} in "
+                f"{self.accumulation} parts (accumulation)"
+            )
         if self.first_image_size is not None and self.first_image_size > self.image_size:
             raise ValueError(f"first_image_size: expected at most image_size, got {self.first_image_size}")
         if self.ema is not None and not 0 < self.ema < 1:

@@ -1,16 +1,17 @@
 """Sums up the results of a benchmark with intervals, beside the paper's numbers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
-from policy_examples.benchmarking.comparison import Comparison, Metric, compare
-from policy_examples.benchmarking.demonstration_counts import compare_counts, draw_counts, write_counts_markdown
+from policy_examples.benchmarking.comparison import Identity, Metric, compare
+from policy_examples.benchmarking.demonstration_counts import compare_counts
 from policy_examples.benchmarking.figure import draw_comparison
 from policy_examples.benchmarking.markdown import write_markdown
+from policy_examples.benchmarking.over_demonstrations import draw_counts, write_counts_markdown
 from policy_examples.benchmarking.results import Row, read_rows
 from policy_examples.benchmarking.selection import Steps
 from policy_examples.benchmarking.suites import SuiteName, suite_tasks
@@ -58,7 +59,7 @@ def write_tables(config: Config) -> tuple[Path, Path]:
     if config.over is not None:
         return _write_over_demonstrations(config, rows)
     comparison = compare(rows, config.encoders, config.preset, config.demonstrations, config.steps, config.precision)
-    reference = _reference(comparison, config.reference)
+    reference = _reference(comparison.labels, config.reference)
     markdown, picture = _files(config.output or config.results[0].with_suffix(""))
     markdown.write_text(write_markdown(comparison, config.metric, reference))
     draw_comparison(comparison, config.metric, reference, picture)
@@ -68,11 +69,11 @@ def write_tables(config: Config) -> tuple[Path, Path]:
 def _write_over_demonstrations(config: Config, rows: Sequence[Row]) -> tuple[Path, Path]:
     if config.demonstrations is not None:
         raise ValueError("demonstrations: expected no choice beside --over demonstrations, which shows all numbers.")
-    comparisons = compare_counts(rows, config.encoders, config.preset, config.steps, config.precision)
-    reference = _reference(next(iter(comparisons.values())), config.reference)
+    comparison = compare_counts(rows, config.encoders, config.preset, config.steps, config.precision)
+    reference = _reference(comparison.labels, config.reference)
     markdown, picture = _files(config.output or Path(f"{config.results[0].with_suffix('')}_over_demonstrations"))
-    markdown.write_text(write_counts_markdown(comparisons, config.metric, reference))
-    draw_counts(comparisons, config.metric, picture)
+    markdown.write_text(write_counts_markdown(comparison, config.metric, reference))
+    draw_counts(comparison, config.metric, picture)
     return markdown, picture
 
 
@@ -82,12 +83,12 @@ def _files(base: Path) -> tuple[Path, Path]:
     return Path(f"{base}.md"), Path(f"{base}.png")
 
 
-def _reference(comparison: Comparison, name: str) -> str:
+def _reference(labels: Mapping[Identity, str], name: str) -> str:
     """The label of the first encoder that is called so."""
-    for identity, label in comparison.labels.items():
+    for identity, label in labels.items():
         if name in (identity[0], label):
             return label
-    raise ValueError(f"reference: expected one of {', '.join(comparison.encoders)}, got {name!r}.")
+    raise ValueError(f"reference: expected one of {', '.join(labels.values())}, got {name!r}.")
 
 
 def main() -> None:

@@ -8,6 +8,8 @@ from typing import Any, Protocol
 import torch
 
 CHECKPOINT_FILE = "checkpoint.pt"
+WITHOUT_THEM: dict[str, Any] = {"head_norm": False}
+"""What settings were, in effect, in runs of code that did not have them."""
 
 
 class Stateful(Protocol):
@@ -56,7 +58,8 @@ def load_checkpoint(folder: Path, facts: dict[str, str], parts: Mapping[str, Sta
     if not path.exists():
         return 0
     state = torch.load(path, map_location="cpu", weights_only=True)
-    found = state.get("facts", {})
+    without_them = {key: str(value) for key, value in WITHOUT_THEM.items()}
+    found, facts = without_them | state.get("facts", {}), without_them | facts
     differing = [
         f"{key} was {found.get(key)}, is {facts.get(key)}"
         for key in sorted(found.keys() | facts.keys())

@@ -58,7 +58,7 @@ class Comparison:
         return [row for row in self.rows if self.label(row) == encoder]
 
     def label(self, row: Row) -> str:
-        return self.labels[_identity(row)]
+        return self.labels[identity_of(row)]
 
 
 def compare(
@@ -80,13 +80,13 @@ def compare(
             seed that all encoders share, encoders that were trained or evaluated differently.
     """
     rows = choose_protocol(rows, preset, demonstrations, steps, precision)
-    labels = _labels(rows)
-    chosen = _chosen(labels, encoders)
-    _require_unique(rows)
+    labels = label_encoders(rows)
+    chosen = chosen_labels(labels, encoders)
+    require_unique(rows)
     unshifted = [row for row in rows if not row.shift]
-    of_chosen = [row for row in unshifted if labels[_identity(row)] in chosen]
-    under_shift = [row for row in rows if row.shift and labels[_identity(row)] in chosen]
-    runs = {label: {_run(row) for row in of_chosen if labels[_identity(row)] == label} for label in chosen}
+    of_chosen = [row for row in unshifted if labels[identity_of(row)] in chosen]
+    under_shift = [row for row in rows if row.shift and labels[identity_of(row)] in chosen]
+    runs = {label: {_run(row) for row in of_chosen if labels[identity_of(row)] == label} for label in chosen}
     shared = _shared_runs(runs)
     if not shared:
         counts = ", ".join(f"{label} has {len(found)}" for label, found in runs.items())
@@ -94,9 +94,9 @@ def compare(
             f"encoders: expected a task and seed that all of them have, got none ({counts}); choose fewer."
         )
     kept = [row for row in of_chosen if _run(row) in shared]
-    of_shared = [row for row in under_shift if _run(row) in shared & runs[labels[_identity(row)]]]
-    shifted = _shared_under_shifts(of_shared, lambda row: labels[_identity(row)])
-    require_equal_training([*kept, *shifted], lambda row: labels[_identity(row)])
+    of_shared = [row for row in under_shift if _run(row) in shared & runs[labels[identity_of(row)]]]
+    shifted = _shared_under_shifts(of_shared, lambda row: labels[identity_of(row)])
+    require_equal_training([*kept, *shifted], lambda row: labels[identity_of(row)])
     tasks, verdicts = {row.task for row in kept}, judge_blind(unshifted)
     return Comparison(
         rows=kept,
@@ -117,8 +117,8 @@ def judge_blind(rows: Sequence[Row], metric: Metric = "best") -> dict[str, bool]
     """
     verdicts: dict[str, bool] = {}
     blind = [row for row in rows if row.encoder == BLIND]
-    for identity in {_identity(row) for row in rows if row.encoder != BLIND}:
-        seeing = [row for row in rows if _identity(row) == identity]
+    for identity in {identity_of(row) for row in rows if row.encoder != BLIND}:
+        seeing = [row for row in rows if identity_of(row) == identity]
         both = set(map(_training, blind)) & set(map(_training, seeing))
         its, theirs = (
             task_means(collect_scores([row for row in each if _training(row) in both], metric))
@@ -167,32 +167,39 @@ def _training(row: Row) -> tuple[str, int, int, int, str]:
     return row.task, row.seed, row.steps, row.evaluations, row.precision
 
 
-def _identity(row: Row) -> Identity:
+def identity_of(row: Row) -> Identity:
+    """What tells its encoder from others."""
     return row.encoder, row.checkpoint, row.norm, row.readout
 
 
-def _labels(rows: Sequence[Row]) -> dict[Identity, str]:
+def label_encoders(rows: Sequence[Row]) -> dict[Identity, str]:
     """The encoder's name, with what tells it from others of that name."""
-    identities = list(dict.fromkeys(map(_identity, rows)))
+    identities = list(dict.fromkeys(map(identity_of, rows)))
     labels = {}
     for identity in identities:
         namesakes = [other for other in identities if other[0] == identity[0]]
-        differing = [identity[part] for part in (1, 2, 3) if len({other[part] for other in namesakes}) > 1]
+        differing = [identity[part] or "none" for part in (1, 2, 3) if len({other[part] for other in namesakes}) > 1]
         labels[identity] = f"{identity[0]} ({', '.join(differing)})" if differing else identity[0]
     return labels
 
 
-def _chosen(labels: dict[Identity, str], encoders: Sequence[str]) -> list[str]:
+def chosen_labels(labels: dict[Identity, str], encoders: Sequence[str]) -> list[str]:
+    """The labels that were asked for by themselves or by the encoder's name; all where none was.
+
+    Raises:
+        ValueError: one that no row has.
+    """
     for name in encoders:
         if name not in labels.values() and name not in {identity[0] for identity in labels}:
             raise ValueError(f"encoders: expected some of {', '.join(labels.values())}, got {name!r}.")
     return [label for identity, label in labels.items() if not encoders or {label, identity[0]} & set(encoders)]
 
 
-def _require_unique(rows: Sequence[Row]) -> None:
+def require_unique(rows: Sequence[Row]) -> None:
+    """Raise a ValueError where two rows are of one encoder, task, seed and shift."""
     seen: dict[tuple, Row] = {}
     for row in rows:
-        run = (_identity(row), row.task, row.seed, row.shift)
+        run = (identity_of(row), row.task, row.seed, row.shift)
         if run in seen:
             differing = [name for name in ("steps", "precision") if getattr(seen[run], name) != getattr(row, name)]
             found = " and ".join(f"{each.steps} steps in {each.precision}" for each in (seen[run], row))

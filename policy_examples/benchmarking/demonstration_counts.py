@@ -1,14 +1,52 @@
-"""Success over the number of demonstrations."""
+"""Rows of several numbers of demonstrations -> what may be compared with what."""
 
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass
 
-from policy_examples.benchmarking import markdown, tables
-from policy_examples.benchmarking.comparison import BLIND, Comparison, Metric, compare
-from policy_examples.benchmarking.figure import COLOURS
+from policy_examples.benchmarking.comparison import (
+    BLIND,
+    Identity,
+    Metric,
+    chosen_labels,
+    collect_scores,
+    identity_of,
+    label_encoders,
+    require_unique,
+)
 from policy_examples.benchmarking.results import Row
-from policy_examples.benchmarking.selection import Steps
-from policy_examples.benchmarking.statistics import Scores, estimate
+from policy_examples.benchmarking.selection import (
+    Steps,
+    choose_protocol,
+    has_preset_length,
+    require_equal_training,
+)
+from policy_examples.benchmarking.statistics import Scores
+
+Runs = set[tuple[str, int]]
+"""(task, seed)."""
+
+
+@dataclass(frozen=True)
+class CountComparison:
+    """Rows without shift of one protocol but for the number of demonstrations.
+
+    Encoders that see have the same tasks and seeds with each number; of these `blind` may lack seeds, the same with
+    each number, but no task.
+    """
+
+    counts: list[int]
+    """Numbers of demonstrations, from few to many."""
+    rows: dict[str, list[Row]]
+    """{label: rows of all numbers}, in the order of the file."""
+    labels: dict[Identity, str]
+    """{what tells encoders apart: how tables call it}, of those in `rows`."""
+    left_out: list[str]
+    """Labels of encoders that lack a number, or of `blind` where it lacks a task."""
+    rows_left_out: int
+    """Of the encoders that are not left out."""
+
+    def scores(self, encoder: str, count: int, metric: Metric) -> Scores:
+        return collect_scores([row for row in self.rows[encoder] if row.demonstrations == count], metric)
 
 
 def compare_counts(
@@ -17,78 +55,69 @@ def compare_counts(
     preset: str | None = None,
     steps: Steps | None = None,
     precision: str | None = None,
-) -> dict[int, Comparison]:
-    """{number of demonstrations: its comparison}, all of the same encoders, tasks and seeds, from few to many.
+) -> CountComparison:
+    """Choose the rows that may stand in one table over the number of demonstrations.
+
+    Args:
+        encoders: names or labels to keep; none: all.
+        preset, steps, precision: the protocol to keep; None where the rows have one alone.
 
     Raises:
-        ValueError: see `compare`, which chooses among the rows of each number; one number alone, or no task and seed
-            that all of them have.
+        ValueError: an encoder or protocol that no row has, rows of several protocols, two rows of one run; one number
+            of demonstrations alone; no encoder, or no task and seed, that all numbers have; encoders that were trained
+            or evaluated differently.
     """
-    counts = sorted({row.demonstrations for row in rows if preset in (None, row.preset)})
+    rows = choose_protocol(rows, preset, None, steps, precision, protocol=("preset", "episodes"))
+    labels = label_encoders(rows)
+    chosen = chosen_labels(labels, encoders)
+    rows = [row for row in rows if not row.shift and labels[identity_of(row)] in chosen]
+    counts = sorted({row.demonstrations for row in rows})
     if len(counts) < 2:
         raise ValueError(
-            f"over: expected rows of several numbers of demonstrations, got {', '.join(map(str, counts)) or 'none'}; "
+            f"over: expected rows of several numbers of demonstrations, got those of {', '.join(map(str, counts))}; "
             "run `xdistill benchmark --demonstrations NUMBER` for another one."
         )
-    kept: Sequence[Row] = rows
-    while True:  # what one number loses, all lose; after which `blind` may lack its only seed of a task
-        found = {count: compare(kept, encoders, preset, count, steps, precision) for count in counts}
-        first, *others = found.values()
-        encoders = [name for name in first.encoders if all(name in other.encoders for other in others)]
-        shared = set.intersection(*(_runs(comparison, encoders) for comparison in found.values()))
-        if not encoders or not shared:
-            raise ValueError(
-                "over: expected an encoder, a task and a seed that all numbers of demonstrations have, got none; "
-                "choose with --encoders, --suite or --preset."
-            )
-        if all(each.encoders == encoders and _runs(each, encoders) == shared for each in found.values()):
-            return found
-        kept = [row for row in kept if (row.task, row.seed) in shared]
-
-
-def _runs(comparison: Comparison, encoders: Sequence[str]) -> set[tuple[str, int]]:
-    """(task, seed) of those of these encoders that see, of whose seeds `blind` may lack some."""
-    seeing = [name for name in encoders if name != BLIND] or encoders
-    return {(row.task, row.seed) for name in seeing for row in comparison.rows_of(name)}
-
-
-def by_count(comparisons: dict[int, Comparison], metric: Metric, reference: str) -> str:
-    """A row an encoder: its mean with each number of demonstrations; a row a rival: how far the reference is ahead."""
-    each = list(comparisons.values())
-
-    def scores(encoder: str, column: int) -> Scores:
-        return each[column].scores(encoder, metric)
-
-    header = [f"{count} demonstrations" for count in comparisons]
-    return tables.over(header, each[0].encoders, reference, scores)
-
-
-def write_counts_markdown(comparisons: dict[int, Comparison], metric: Metric, reference: str) -> str:
-    """The table, what it rests on, how its intervals are made."""
-    rests = "\n".join(f"- {markdown.summary(comparison)}" for comparison in comparisons.values())
-    title = f"## Success over the number of demonstrations: {markdown.METRICS[metric]}"
-    return "\n\n".join((title, markdown.METHOD, rests, by_count(comparisons, metric, reference))) + "\n"
-
-
-def draw_counts(comparisons: dict[int, Comparison], metric: Metric, image: Path) -> None:
-    """Write a PNG: a line an encoder, its mean over all tasks against the number of demonstrations; bars are 95 %
-    intervals."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.subplots()
-    for index, encoder in enumerate(next(iter(comparisons.values())).encoders):
-        found = [estimate(comparison.scores(encoder, metric)) for comparison in comparisons.values()]
-        reach = [[100 * (each.mean - (each.mean if each.low is None else each.low)) for each in found]]
-        reach += [[100 * ((each.mean if each.high is None else each.high) - each.mean) for each in found]]
-        axes.errorbar(
-            list(comparisons), [100 * each.mean for each in found], yerr=reach, fmt="o-",
-            color=COLOURS[index % len(COLOURS)], capsize=2, label=encoder,
-        )  # fmt: skip
-    axes.set_xticks(list(comparisons))
-    axes.set_ylim(-3, 103)
-    axes.set_xlabel("demonstrations", fontsize="small")
-    axes.set_ylabel(f"success, %, {markdown.METRICS[metric]}", fontsize="small")
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize="small", frameon=False)
-    figure.savefig(image, dpi=120)
+    lengths = {"the preset's length" if has_preset_length(row) else row.steps for row in rows}
+    if len(lengths) > 1:
+        raise ValueError(
+            f"steps: expected trainings of one length, got {', '.join(map(str, lengths))}; choose with --steps."
+        )
+    runs: dict[str, list[Runs]] = {}
+    for label in chosen:
+        its = [row for row in rows if labels[identity_of(row)] == label]
+        runs[label] = [{(row.task, row.seed) for row in its if row.demonstrations == count} for count in counts]
+    kept = {label: set.intersection(*each) for label, each in runs.items() if all(each)}
+    seeing = [found for label, found in kept.items() if label != BLIND]
+    shared = set.intersection(*seeing or kept.values()) if kept else set()
+    if not shared:
+        said = "; ".join(
+            f"{label} has {', '.join(f'{len(found)} of {count}' for found, count in zip(each, counts, strict=True))}"
+            for label, each in runs.items()
+        )
+        raise ValueError(
+            "over: expected an encoder, a task and a seed with rows of every number of demonstrations, got none "
+            f"({said}); choose fewer with --encoders."
+        )
+    if BLIND in kept and {task for task, _ in kept[BLIND] & shared} != {task for task, _ in shared}:
+        kept.pop(BLIND)
+    found = {
+        label: [row for row in rows if labels[identity_of(row)] == label and (row.task, row.seed) in shared & each]
+        for label, each in kept.items()
+    }
+    remaining = [row for its in found.values() for row in its]
+    for count in counts:
+        of_count = [row for row in remaining if row.demonstrations == count]
+        require_unique(of_count)
+        require_equal_training(of_count, lambda row: labels[identity_of(row)])
+    require_equal_training(
+        remaining,
+        lambda row: f"{labels[identity_of(row)]} with {row.demonstrations} demonstrations",
+        ("precision", "evaluations"),
+    )
+    return CountComparison(
+        counts=counts,
+        rows=found,
+        labels={identity: label for identity, label in labels.items() if label in found},
+        left_out=[label for label in chosen if label not in found],
+        rows_left_out=sum(labels[identity_of(row)] in found for row in rows) - len(remaining),
+    )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from policy_examples.benchmarking import curves
 from policy_examples.benchmarking.comparison import Comparison, Metric
 from policy_examples.benchmarking.markdown import METRICS
-from policy_examples.benchmarking.statistics import Estimate, estimate
+from policy_examples.benchmarking.statistics import Estimate, estimate, task_means
 from policy_examples.benchmarking.tables import WITHOUT_BLIND, groups, paired_differences
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def draw_comparison(comparison: Comparison, metric: Metric, reference: str, imag
 
     shown = places(comparison)
     wide = max(8, 0.95 * len(shown))
-    several = len(curves.steps_of_evaluations(comparison)) > 1
+    several = len(curves.evaluations_of(comparison)) > 1
     widths = (wide, 4, 3) if several else (wide, 4)
     height = 1.5 + 0.3 * max(6, len(comparison.encoders)) + 1.5
     figure = Figure(figsize=(sum(widths), height), layout="constrained")
@@ -43,7 +43,7 @@ def draw_comparison(comparison: Comparison, metric: Metric, reference: str, imag
             scores = comparison.scores(encoder, metric, place.tasks)
             found = estimate(scores)
             left.errorbar(
-                x + offset, 100 * found.mean, yerr=None if place.seeds else _reach(found), fmt="o",
+                x + offset, 100 * found.mean, yerr=None if place.seeds else reach(found), fmt="o",
                 color=colour, capsize=2, label=encoder if x == 0 else None,
             )  # fmt: skip
             heights = [100 * score for score in scores[place.tasks[0]].values()]
@@ -52,7 +52,7 @@ def draw_comparison(comparison: Comparison, metric: Metric, reference: str, imag
         if encoder in rivals:
             gaps = paired_differences(comparison, metric, reference, encoder)
             gap = estimate({task: gaps[task] for task in compared if task in gaps}, limits=(-1, 1))
-            right.errorbar(100 * gap.mean, rivals.index(encoder), xerr=_reach(gap), fmt="o", color=colour, capsize=2)
+            right.errorbar(100 * gap.mean, rivals.index(encoder), xerr=reach(gap), fmt="o", color=colour, capsize=2)
     left.set_xticks(range(len(shown)), [place.label for place in shown], fontsize="small")
     left.set_ylim(-3, 103)
     left.set_ylabel(f"success, %, {METRICS[metric]}", fontsize="small")
@@ -69,14 +69,15 @@ def draw_comparison(comparison: Comparison, metric: Metric, reference: str, imag
 
 
 def draw_curves(comparison: Comparison, axes: "Axes") -> None:
-    """Means over all tasks at each evaluation, against the step of it."""
-    steps = [sum(ends) / 2 for ends in curves.steps_of_evaluations(comparison)]
+    """Means over all tasks at each evaluation, against the share of the training until then."""
+    shares = [100 * each.share for each in curves.evaluations_of(comparison)]
     for index, encoder in enumerate(comparison.encoders):
-        means = [100 * estimate(curves.scores_at(comparison, encoder, at)).mean for at in range(len(steps))]
-        axes.plot(steps, means, marker="o", markersize=4, color=COLOURS[index % len(COLOURS)])
-    axes.set_xlim(0, 1.05 * steps[-1])
+        scores = [task_means(curves.scores_at(comparison, encoder, at)) for at in range(len(shares))]
+        means = [100 * sum(each.values()) / len(each) for each in scores]
+        axes.plot(shares, means, marker="o", markersize=4, color=COLOURS[index % len(COLOURS)])
+    axes.set_xlim(0, 105)
     axes.set_ylim(-3, 103)
-    axes.set_xlabel("step of the training, all tasks", fontsize="small")
+    axes.set_xlabel("share of the training, %, all tasks", fontsize="small")
     axes.grid(alpha=0.3)
 
 
@@ -116,7 +117,7 @@ def places(comparison: Comparison) -> list[Place]:
     return [*(Place(label, [task], seeds=True) for task, label in labels.items()), *means]
 
 
-def _reach(found: Estimate) -> list[list[float]] | None:
+def reach(found: Estimate) -> list[list[float]] | None:
     """How far the interval reaches below and above the mean, in percent, as matplotlib takes it."""
     if found.low is None or found.high is None:
         return None

@@ -1,6 +1,7 @@
 """A comparison as a Markdown document."""
 
 from collections import Counter
+from collections.abc import Iterable
 
 from policy_examples.benchmarking import curves, paper, tables
 from policy_examples.benchmarking.comparison import BLIND, BLIND_FLOOR, BLIND_SHARE, Comparison, Metric
@@ -13,6 +14,7 @@ METHOD = (
     f"tasks have fewer than {FEWEST_SPARE} seeds beyond their first ones, or all seeds of each agree, so that too "
     "little tells the spread. All seeds meet the same episodes; which ones these happen to be is not in the interval."
 )
+PAIRED = "A difference is over the tasks and seeds that both have, a mean over all that the encoder itself has."
 METRICS: dict[Metric, str] = {
     "best": "the best evaluation of each seed",
     "last": "the last evaluation of each seed",
@@ -43,13 +45,15 @@ def write_markdown(comparison: Comparison, metric: Metric, reference: str) -> st
             f"those that `{BLIND}` solves among them.",
         ),
     ]
-    if len(curves.steps_of_evaluations(comparison)) > 1:
+    if curves.uneven(comparison):
+        sections.append(("", "Success over training is left out: not all rows tell of the same number of evaluations."))
+    if len(curves.evaluations_of(comparison)) > 1:
         sections += [
             ("Over training", curves.over_training(comparison, reference)),
             (
                 "",
                 "The policy at that step of its training, over all tasks. The learning rate falls to 0 only at the "
-                "end, so that an early policy is not what a shorter training would give.",
+                f"end, so that an early policy is not what a shorter training would give. {PAIRED}",
             ),
         ]
     sections += [
@@ -86,12 +90,12 @@ def write_markdown(comparison: Comparison, metric: Metric, reference: str) -> st
 def summary(comparison: Comparison) -> str:
     """What the numbers rest on."""
     rows = comparison.rows
-    precisions = " or ".join(sorted({row.precision for row in rows}))
-    evaluations, steps = sorted({row.evaluations for row in rows}), sorted({row.steps for row in rows})
+    steps = sorted({row.steps for row in rows})
     text = (
         f"Preset {rows[0].preset}: {rows[0].demonstrations} demonstrations, "
         f"{' to '.join(map(str, dict.fromkeys((steps[0], steps[-1]))))} steps, {rows[0].episodes} episodes an "
-        f"evaluation, {' or '.join(map(str, evaluations))} evaluations a run, {precisions}. "
+        f"evaluation, {join_kinds(row.evaluations for row in rows)} evaluations a run, "
+        f"{join_kinds(row.precision for row in rows)}. "
         f"{len(comparison.tasks)} tasks ({seeds_of_tasks(comparison)}), {len(rows)} runs."
     )
     if BLIND in comparison.encoders and (fewer := lacking(comparison)):
@@ -100,6 +104,11 @@ def summary(comparison: Comparison) -> str:
     for where, count in counts.items():
         text += f" Rows{where} left out, because not every encoder has their task and seed: {count}." if count else ""
     return text
+
+
+def join_kinds(values: Iterable[int | str]) -> str:
+    """ "600", "bf16 or fp32": all that there are."""
+    return " or ".join(map(str, sorted(set(values))))
 
 
 def lacking(comparison: Comparison) -> str:

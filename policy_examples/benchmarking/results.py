@@ -1,10 +1,11 @@
 """The CSV in which every finished run has a row."""
 
 import csv
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 
 @dataclass(frozen=True)
@@ -67,18 +68,31 @@ def curve_of(row: Row) -> list[tuple[int, float]]:
     """(optimizer step, success in [0, 1]) of each evaluation; none where the row does not tell.
 
     Raises:
-        ValueError: the cell holds something else.
+        ValueError: the cell holds something else, or disagrees with the row's other cells.
     """
+    if not row.curve:
+        return []
+    run = f"{row.encoder} on {row.task} with seed {row.seed}"
     try:
-        return [(int(step), float(success)) for step, success in (part.split(":") for part in row.curve.split())]
+        curve = [(int(step), float(success)) for step, success in (part.split(":") for part in row.curve.split())]
     except ValueError as error:
         raise ValueError(
-            f'csv: expected a curve such as "200:0.5 400:0.75" for {row.encoder} on {row.task} with seed {row.seed}, '
-            f"got {row.curve!r}; mend the cell, or leave it empty."
+            f'csv: expected a curve such as "200:0.5 400:0.75" for {run}, got {row.curve!r}; mend the cell, or '
+            "leave it empty."
         ) from error
+    steps, rates = zip(*curve, strict=True)
+    told = (row.evaluations, row.steps, row.best, row.last)
+    if (len(curve), steps[-1], max(rates), rates[-1]) != told or sorted(set(steps)) != list(steps):
+        raise ValueError(
+            f"csv: expected a curve of {row.evaluations} evaluations to step {row.steps}, the best {row.best}, the "
+            f"last {row.last}, for {run}, got {row.curve!r}; mend the cell, or leave it empty."
+        )
+    return curve
 
 
 COLUMNS = tuple(field.name for field in fields(Row))
+BEFORE_CURVES = tuple(name for name in COLUMNS if name != "curve")
+"""Those of files whose rows tell no curve."""
 OUTCOME = ("best", "last", "top5", "commit")
 """What tells two trainings of one run apart."""
 
@@ -86,22 +100,35 @@ OUTCOME = ("best", "last", "top5", "commit")
 def append_rows(path: Path, rows: Sequence[Row]) -> None:
     """Add rows to the file, which is created where it is missing; None is an empty cell.
 
+    A file from before the column `curve` gets it.
+
     Raises:
         ValueError: the file has other columns.
     """
-    exists = path.exists()
-    if exists:
-        read_rows(path)  # raises for another file
+    found = read_rows(path) if path.exists() else None  # raises for another file
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", newline="") as file:
+    if found is not None and _has_columns(path, BEFORE_CURVES):
+        partial = path.with_name(f".{path.name}.partial")
+        _write(partial, "w", found)
+        partial.replace(path)
+    _write(path, "a", rows, header=found is None)
+
+
+def _write(path: Path, mode: Literal["a", "w"], rows: Sequence[Row], header: bool = True) -> None:
+    with path.open(mode, newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        if not exists:
+        if header:
             writer.writeheader()
         writer.writerows(asdict(row) for row in rows)
 
 
+def _has_columns(path: Path, columns: Sequence[str]) -> bool:
+    with path.open(newline="") as file:
+        return tuple(csv.DictReader(file).fieldnames or ()) == tuple(columns)
+
+
 def read_rows(path: Path) -> list[Row]:
-    """All rows of the file.
+    """All rows of the file; `curve` is empty in one from before that column.
 
     Raises:
         ValueError: there is no such file, it has other columns, or a cell is not what its column holds.
@@ -110,7 +137,7 @@ def read_rows(path: Path) -> list[Row]:
         raise ValueError(f"csv: expected a file of results, got {path}; `xdistill benchmark` writes one.")
     with path.open(newline="") as file:
         reader = csv.DictReader(file)
-        if tuple(reader.fieldnames or ()) != COLUMNS:
+        if tuple(reader.fieldnames or ()) not in (COLUMNS, BEFORE_CURVES):
             raise ValueError(
                 f"csv: expected the columns {', '.join(COLUMNS)}, got {reader.fieldnames} in {path}; name another file."
             )
@@ -121,9 +148,15 @@ def adopt_rows(source: Path, target: Path) -> set[str]:
     """Add to `target` the rows of `source` whose commands it lacks; returns all commands that it has then.
 
     Raises:
-        ValueError: both have a row of one command, of two trainings.
+        ValueError: both have a row of one command, of two trainings; or `target` has two rows of one.
     """
-    known = {row.command: row for row in read_rows(target)} if target.exists() else {}
+    rows = read_rows(target) if target.exists() else []
+    known = {row.command: row for row in rows}
+    if len(known) < len(rows):
+        command, _ = Counter(row.command for row in rows).most_common(1)[0]
+        raise ValueError(
+            f"csv: expected each command once in {target}, got twice: {command}; take one of its rows out."
+        )
     found = read_rows(source) if source.exists() else []
     for row in found:
         differing = [name for name in OUTCOME if getattr(known.get(row.command, row), name) != getattr(row, name)]
@@ -140,9 +173,10 @@ def adopt_rows(source: Path, target: Path) -> set[str]:
 
 def _parse(cells: dict[Any, Any], place: str) -> Row:
     if None in cells or None in cells.values():
-        raise ValueError(f"csv: expected {len(COLUMNS)} cells in {place}, got another number; mend the line.")
+        count = len(cells.keys() - {None})
+        raise ValueError(f"csv: expected {count} cells in {place}, got another number; mend the line.")
     kinds: dict[str, Any] = get_type_hints(Row)
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {"curve": ""}
     for name, text in cells.items():
         kind = kinds[name]
         optional, number = kind in (float | None, int | None), int if kind in (int, int | None) else float

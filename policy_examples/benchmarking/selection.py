@@ -19,8 +19,12 @@ def choose_protocol(
     demonstrations: int | None = None,
     steps: Steps | None = None,
     precision: str | None = None,
+    protocol: Sequence[str] = PROTOCOL,
 ) -> list[Row]:
     """The rows that were asked for; what is None may be anything.
+
+    Args:
+        protocol: the columns in which they must be one.
 
     Raises:
         ValueError: there are none, or they are of several protocols.
@@ -37,7 +41,7 @@ def choose_protocol(
         wanted = zip(CHOICES, (preset, demonstrations, steps, precision), strict=True)
         asked = " ".join(f"--{name} {value}" for name, value in wanted if value is not None)
         raise ValueError(f"csv: expected rows{asked and f' of {asked}'}, got {_protocols(rows) or 'no rows'}.")
-    differing = [name for name in PROTOCOL if len({getattr(row, name) for row in kept}) > 1]
+    differing = [name for name in protocol if len({getattr(row, name) for row in kept}) > 1]
     if differing:
         options = [f"--{name}" for name in differing if name in CHOICES]
         remedy = f"choose with {' or '.join(options)}" if options else "name only files of one number of episodes"
@@ -50,7 +54,9 @@ def has_preset_length(row: Row) -> bool:
     return "--steps" not in shlex.split(row.command)
 
 
-def require_equal_training(rows: Sequence[Row], label: Callable[[Row], str]) -> None:
+def require_equal_training(
+    rows: Sequence[Row], label: Callable[[Row], str], columns: Sequence[str] = ("steps", "precision", "evaluations")
+) -> None:
     """Raise a ValueError where encoders were not trained as long, in one precision, or not evaluated as often.
 
     That is on one task with one seed.
@@ -58,7 +64,8 @@ def require_equal_training(rows: Sequence[Row], label: Callable[[Row], str]) -> 
     All encoders share the demonstrations of a task and seed, so that epochs are as many steps for each.
     """
     unshifted = [row for row in rows if not row.shift]  # under a shift there is one evaluation
-    for name, compared in (("steps", rows), ("precision", rows), ("evaluations", unshifted)):
+    for name in columns:
+        compared = unshifted if name == "evaluations" else rows
         first: dict[tuple[str, int], Row] = {}
         for row in compared:
             other = first.setdefault((row.task, row.seed), row)

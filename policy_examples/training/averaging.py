@@ -13,8 +13,10 @@ from policy_examples.policy import DiffusionPolicy
 class Average:
     """A copy of a policy, in eval mode, whose parameters follow the trained ones.
 
-    Update s = 0, 1, ... keeps min(1 - (1 + s) ** -power, max_decay) of the copy: DP3's rule. Parameters alone are
-    averaged, as there: buffers stay as they were copied, which `require_fixed_statistics` makes sure is right.
+    Update s = 0, 1, ... keeps min(1 - (1 + s) ** -power, max_decay) of the copy: DP3's rule, but for two details. There
+    the first two updates keep nothing, here the first alone; and there the scale and offset of batch norms are copied,
+    here averaged like all parameters. Buffers stay as they were when the copy was made, as there, which
+    `require_fixed_statistics` makes sure is right.
 
     Attributes:
         policy: the averaged policy.

@@ -445,6 +445,7 @@ def test_a_run_that_fails_says_why_in_a_line_and_ends_its_workers(config):
         ({"seed": 4096}, "seed: expected 0 to 4095, got 4096"),
         ({"score_every": 0}, "score_every: expected a number above 0, got 0"),
         ({"image_size": 32, "first_image_size": 64}, "first_image_size: expected at most image_size, got 64"),
+        ({"head_norm": True, "batch_size": 4, "accumulation": 4}, "head_norm: a batch norm needs 2 images or more"),
         ({"batch_size": 8, "accumulation": 16}, r"batch_size: 8 cannot be cut into 16 equal parts \(accumulation\)"),
         ({"batch_size": 100, "accumulation": 3}, r"batch_size: 100 cannot .* 3 equal .*; take a multiple of 3"),
     ],

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -7,7 +8,7 @@ from distillation.student_files import save_student
 from distillation.training.export import is_exported
 
 NAME = "test_vit-batch-vit_random-24"
-MADE = {"teacher": "vit_random", "steps": 90, "settings": {"image_size": 32, "loss": ["mse"]}}
+MADE: dict[str, Any] = {"teacher": "vit_random", "steps": 90, "settings": {"image_size": 32, "loss": ["mse"]}}
 
 
 @pytest.fixture
@@ -28,6 +29,12 @@ def test_an_encoder_is_known_by_its_name_and_by_what_made_it(folder):
 )
 def test_an_encoder_that_something_else_made_is_another(folder, changes):
     assert not is_exported(folder, NAME, MADE | changes)
+
+
+def test_an_encoder_of_code_without_a_setting_is_known_where_that_has_its_default(folder):
+    settings = MADE["settings"]
+    assert is_exported(folder, NAME, MADE | {"settings": {**settings, "head_norm": False}})
+    assert not is_exported(folder, NAME, MADE | {"settings": {**settings, "head_norm": True}})
 
 
 def test_what_made_it_is_compared_as_json_holds_it(folder):

@@ -129,7 +129,7 @@ def test_success_over_training_is_drawn_where_every_row_tells_it(drawn):
         row("resnet18-scratch", "reach", 0, 0.8, curve="200:0.1 400:0.2 600:0.8"),
     ]
     picture = drawn(rows)
-    assert "step of the training, all tasks" in texts(picture)
+    assert "share of the training, %, all tasks" in texts(picture)
     ours, theirs = (points(picture, "axes_3", colour) for colour in COLOURS[:2])
     assert [x for x, _ in ours] == [x for x, _ in theirs]
     heights, rates = [y for _, y in ours + theirs], [0.4, 0.6, 0.8, 0.1, 0.2, 0.8]

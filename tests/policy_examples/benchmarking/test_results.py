@@ -21,8 +21,8 @@ def test_the_columns_are_those_that_results_promise():
 
 
 def test_a_curve_is_read_as_it_was_written():
-    evaluations = [(200, 0.05), (412, 1 / 3), (600, 1.0)]
-    assert curve_of(replace(PLAIN, curve=curve_text(evaluations))) == evaluations
+    evaluations = [(200, 0.05), (412, 1 / 3), (600, 0.2)]
+    assert curve_of(replace(PLAIN, curve=curve_text(evaluations), best=1 / 3, last=0.2)) == evaluations
     assert curve_of(PLAIN) == []
 
 
@@ -31,6 +31,42 @@ def test_another_text_than_a_curve_is_refused_with_its_run(curve):
     expected = 'csv: expected a curve such as "200:0.5 400:0.75" for xdistill on drawer-open with seed 0, got'
     with pytest.raises(ValueError, match=expected):
         curve_of(replace(PLAIN, curve=curve))
+
+
+@pytest.mark.parametrize(
+    "curve",
+    [
+        "200:0.5 600:0.5",  # of three
+        "200:0.5 400:0.5 500:0.5",  # of 600 steps
+        "400:0.5 200:0.5 600:0.5",
+        "200:0.5 400:0.6 600:0.5",  # the best is 0.5
+        "200:0.5 400:0.5 600:0.4",
+    ],
+)
+def test_a_curve_that_disagrees_with_its_row_is_refused(curve):
+    expected = "csv: expected a curve of 3 evaluations to step 600, the best 0.5, the last 0.5, for xdistill"
+    with pytest.raises(ValueError, match=expected):
+        curve_of(replace(PLAIN, curve=curve))
+
+
+def test_a_file_from_before_curves_is_read_and_gets_the_column_with_its_next_row(tmp_path):
+    path = tmp_path / "results.csv"
+    append_rows(path, [PLAIN, SHIFTED])
+    lines = [line.split(",") for line in path.read_text().splitlines()]
+    place = COLUMNS.index("curve")
+    path.write_text("".join(f"{','.join(line[:place] + line[place + 1 :])}\n" for line in lines))
+    assert read_rows(path) == [PLAIN, SHIFTED]
+    later = replace(PLAIN, command="third", curve="200:0.5 400:0.5 600:0.5")
+    append_rows(path, [later])
+    assert read_rows(path) == [PLAIN, SHIFTED, later]
+    assert path.read_text().splitlines()[0].split(",") == list(COLUMNS)
+    assert [found.name for found in tmp_path.iterdir()] == ["results.csv"]
+
+
+def test_two_rows_of_one_command_are_refused_before_anything_runs(tmp_path):
+    append_rows(tmp_path / "all.csv", [PLAIN, PLAIN])
+    with pytest.raises(ValueError, match="expected each command once in .*all.csv, got twice: xdistill benchmark"):
+        adopt_rows(tmp_path / "run.csv", tmp_path / "all.csv")
 
 
 def test_rows_are_adopted_once(tmp_path):
