@@ -88,7 +88,7 @@ def save_checkpoint(
 
     Raises:
         ValueError: a name, provenance or folder that cannot be written, a weight that is not finite or, with half,
-            beyond float16's range.
+            beyond float16's range; a folder that holds another library's model.
     """
     folder = Path(folder).expanduser()
     stored = {key: _stored(key, value, half) for key, value in tensors.items()}
@@ -103,9 +103,38 @@ def save_checkpoint(
         ) from error
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"folder: {folder} is a file; name a folder")
+    require_no_other_model(folder)
     folder.mkdir(parents=True, exist_ok=True)
     _replace({folder / WEIGHTS_FILE: weights, folder / CONFIG_FILE: text.encode()})
     return folder
+
+
+def require_no_other_model(folder: Path) -> None:
+    """Raise a ValueError where a checkpoint would overwrite files of the same names that another library wrote."""
+    found = read_config(folder)
+    if found is not None and "teacher_features" not in found:
+        raise ValueError(
+            f"folder: {folder} holds another model ({CONFIG_FILE}); give the checkpoint a folder of its own"
+        )
+    if found is None and not (folder / CONFIG_FILE).exists() and (folder / WEIGHTS_FILE).is_file():
+        try:
+            with safetensors.safe_open(folder / WEIGHTS_FILE, framework="pt") as weights:
+                ours = any(key.startswith("trunk.") for key in weights.keys())  # noqa: SIM118, it is no dict
+        except (safetensors.SafetensorError, OSError):
+            ours = False
+        if not ours:
+            raise ValueError(
+                f"folder: {folder} holds another model ({WEIGHTS_FILE}); give the checkpoint a folder of its own"
+            )
+
+
+def read_config(folder: Path) -> dict[str, Any] | None:
+    """The object in a folder's config.json, whichever library's; None where there is none."""
+    try:
+        found = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _stored(key: str, value: Tensor, half: bool) -> Tensor:

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import get_args
+from typing import cast, get_args
 
 from torch import Tensor
 
@@ -137,7 +137,11 @@ def _local_folder(name_or_path: str | Path) -> Path | None:
         path = Path(name_or_path).expanduser()
     except RuntimeError as error:
         raise CheckpointError(f"no folder {str(name_or_path)!r}: {error}") from error
-    if path.is_file():
+    try:
+        is_file = path.is_file()
+    except OSError as error:  # a name that no file can have
+        raise CheckpointError(f"no checkpoint named {str(name_or_path)!r}: {error.strerror}") from error
+    if is_file:
         raise CheckpointError(
             f"{path} is a file; give the folder that holds {CONFIG_FILE} with {WEIGHTS_FILE}: {str(path.parent)!r}"
         )
@@ -161,7 +165,8 @@ def _hub_id(name_or_path: str | Path) -> str:
         raise CheckpointError(f"no folder {str(name_or_path)!r}; a name on the Hub is given as text, not as a Path")
     if name_or_path in get_args(Norm):
         raise CheckpointError(
-            f"no checkpoint named {name_or_path!r}; the norm is another argument: norm={name_or_path!r}"
+            f"no checkpoint named {name_or_path!r}; the norm is another argument: norm={name_or_path!r}, and "
+            f"{_default_name(cast(Norm, name_or_path))} the bundled checkpoint for it"
         )
     raise CheckpointError(
         f"no checkpoint named {str(name_or_path)!r}: bundled are {_list(_bundled_names())}; "

@@ -125,7 +125,9 @@ def _outputs(module: torch.nn.Module) -> Graph:
 def _file(file: str | Path, suffix: str) -> Path:
     file = Path(file).expanduser()
     if file.suffix != suffix:
-        raise ValueError(f"file: expected a name that ends in {suffix}, got {file.name!r}")
+        raise ValueError(
+            f"file: expected a name that ends in {suffix}, got {file.name!r} (.onnx: ONNX; .pt2: torch.export)"
+        )
     file.parent.mkdir(parents=True, exist_ok=True)
     return file
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from numbers import Real
 from typing import Any
 
 from torch import nn
@@ -29,7 +30,13 @@ def named_stages(names: Sequence[str], present: tuple[str, ...]) -> tuple[str, .
 
 def check_factors(lr: float, backbone_multiplier: float, layer_decay: float, weight_decay: float | None) -> None:
     """Refuse rates that no optimizer should see, NaN included; raises ValueError."""
-    for name, factor in {"lr": lr, "backbone_multiplier": backbone_multiplier, "layer_decay": layer_decay}.items():
+    given = {"lr": lr, "backbone_multiplier": backbone_multiplier, "layer_decay": layer_decay}
+    for name, factor in (given | {"weight_decay": 0.0 if weight_decay is None else weight_decay}).items():
+        if not isinstance(factor, Real):
+            raise ValueError(
+                f"{name}: expected a number, got {factor!r}; YAML reads 1e-4 as text, and 1.0e-4 as a number"
+            )
+    for name, factor in given.items():
         if not 0 < factor < math.inf:
             raise ValueError(f"{name}: expected a number above 0, got {factor}; freeze() stops a stage from learning")
     if layer_decay > 1:

@@ -9,6 +9,7 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 MIN_SIZE_PX = 32
 OVERSHOOT = 0.1  # bicubic and Lanczos resampling leave [0, 1] by a few per cent at sharp edges
+NOISE = 0.5  # augmentation that was not clamped stays within it; images in [-1, 1] do not
 FLOAT_DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 
 
@@ -36,8 +37,8 @@ class ImageNormalizer(nn.Module):
             ValueError: anything else. Inside a compiled or exported graph values out of range are a RuntimeError. On
                 CUDA they are a device-side assertion, so that no step waits for the device: the process must start
                 again, and the same batch on the CPU tells more. On ROCm they are a ValueError, and compiled graphs
-                there may check no values. A TorchScript trace (torch.jit.trace) keeps the layout checks of its
-                example alone.
+                there may check no values. A TorchScript trace (torch.jit.trace) keeps the example's dtype, rank and
+                scale, and checks no values: use torch.export.
         """
         check_layout(images)
         check_dtype(images, inputs_normalized=self.inputs_normalized)
@@ -89,6 +90,8 @@ def check_image_size(image_size: tuple[int, int]) -> None:
     """Refuse what is no (H, W) from 32 px up; raises ValueError."""
     if not isinstance(image_size, (tuple, list)) or len(image_size) != 2:
         raise ValueError(f"image_size: expected (H, W) in px, got {image_size!r}")
+    if not all(isinstance(side, int) for side in image_size):
+        raise ValueError(f"image_size: expected whole numbers of px, got {tuple(image_size)}")
     if min(image_size) < MIN_SIZE_PX:
         raise ValueError(f"image_size: height and width must be at least {MIN_SIZE_PX} px, got {tuple(image_size)}")
 
@@ -153,12 +156,17 @@ def _range_hint(lowest: float, highest: float, inputs_normalized: bool) -> str:
         return "NaN among the pixels: look at what produced them"
     if inputs_normalized:
         return "subtract the ImageNet mean and divide by its std from images in [0, 1], once"
-    if -1 - 2 * OVERSHOOT <= lowest < -OVERSHOOT and highest <= 1 + 2 * OVERSHOOT:
+    if lowest >= -NOISE and highest <= 1 + NOISE:
+        return (
+            "where these are [0, 1] with noise or overshoot, pass images.clamp(0, 1); where they are a dim part of "
+            "[-1, 1], (images + 1) / 2"
+        )
+    if -1 - 2 * OVERSHOOT <= lowest < -NOISE and highest <= 1 + 2 * OVERSHOOT:
         return "these look like [-1, 1]: pass (images + 1) / 2"
     if -4 <= lowest < -OVERSHOOT and highest <= 4:
         return (
             "these look normalised already: pass the raw image, or build the encoder with inputs_normalized=True "
-            "if the host applies ImageNet normalisation"
+            "if the host applies ImageNet normalisation; where they are [0, 1] with strong noise, clamp them"
         )
     if lowest >= -OVERSHOOT * highest and 4 < highest <= 255 * (1 + OVERSHOOT):
         return "these look like [0, 255]: divide by 255 or pass uint8"

@@ -16,6 +16,8 @@ from xdistill_encoder.norms import BatchNorm2d, Norm, norm_layer
 class XDistillResNet18(nn.Module):
     """ResNet-18 that a vision transformer's [CLS] embedding was distilled into (X-Distill, arXiv 2601.11269).
 
+    `from_pretrained` gives it with those weights; this constructor gives random ones, as for training from scratch.
+
     Every method that takes `images` accepts RGB, channels first, H and W from 32 px up, uint8 in [0, 255] or float16,
     bfloat16, float32 in [0, 1], with one or more leading axes: (B, 3, H, W), (B, T, 3, H, W), ... Normalisation is
     inside. Other input is refused (see `ImageNormalizer.forward`).
@@ -30,7 +32,8 @@ class XDistillResNet18(nn.Module):
         check_values: refuse values outside the accepted range. Layout and dtype are always checked.
 
     Attributes:
-        trunk: torchvision's ResNet-18 with the classifier replaced by an identity; exactly torchvision's keys.
+        trunk: torchvision's ResNet-18 with the classifier replaced by an identity; exactly torchvision's keys. The
+            methods here run its layers, not its `forward`: a hook on it, another `avgpool`, change `trunk(x)` alone.
         teacher_head: the linear layer to the teacher's width, or None.
         checkpoint: the `CheckpointConfig` it was loaded from (provenance, scores), or None.
 
@@ -121,7 +124,8 @@ class XDistillResNet18(nn.Module):
         return self._set_frozen(stages, frozen=True)
 
     def unfreeze(self, *stages: str) -> "XDistillResNet18":
-        """Let stages learn again; names as for `freeze`."""
+        """Let stages learn again; names as for `freeze`. An optimizer that was made without their parameters must get
+        them: `optimizer.add_param_group`, or a new one."""
         return self._set_frozen(stages, frozen=False)
 
     @property
@@ -287,11 +291,28 @@ class XDistillResNet18(nn.Module):
     def _maps(self, images: Tensor) -> Iterator[Tensor]:
         """(..., 3, H, W) -> the four stages' maps (B, C, h, w), leading axes flattened."""
         trunk = self.trunk
+        if not isinstance(trunk.fc, nn.Identity):
+            raise ValueError(
+                f"trunk.fc: expected the identity, got {type(trunk.fc).__name__}, which this encoder would not run; "
+                "put your layer behind the encoder, or run encoder.trunk by itself"
+            )
         pixels = self.normalizer(images, trunk.conv1.weight.dtype)
         x = trunk.maxpool(trunk.relu(trunk.bn1(trunk.conv1(pixels))))
         for stage in (trunk.layer1, trunk.layer2, trunk.layer3, trunk.layer4):
             x = stage(x)
             yield x
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *arguments: Any) -> None:
+        """Refuse weights of the other kind of norm even where the caller asks for strict=False."""
+        *_, error_msgs = arguments
+        if f"{prefix}trunk.bn1.weight" in state_dict:
+            theirs = "batch" if f"{prefix}trunk.bn1.running_mean" in state_dict else "group"
+            if theirs != ("group" if self.norm == "group" else "batch"):
+                error_msgs.append(
+                    f"these weights were trained with {theirs} norm, this encoder has {self.norm} norm, and a swap "
+                    f"ruins the weights: build it with norm={theirs!r}"
+                )
+        super()._load_from_state_dict(state_dict, prefix, *arguments)
 
     def _features(self, images: Tensor) -> Tensor:
         *_, features = self._maps(images)
@@ -316,6 +337,8 @@ class XDistillResNet18(nn.Module):
         for stage in stages:
             for module in finetuning.stage_modules(self.trunk, self.teacher_head, stage):
                 module.requires_grad_(not frozen)
+                if frozen:
+                    module.zero_grad()  # else an optimizer takes one more step with it
                 for layer in module.modules():
                     if isinstance(layer, BatchNorm2d):
                         layer.hold(frozen)

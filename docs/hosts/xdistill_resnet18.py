@@ -36,6 +36,8 @@ class HostResNet18(ResNet):
         self.register_buffer("shift", (-offset / factor - MEAN) / STD, persistent=False)
 
     def forward(self, x):
+        if x.shape[1] != 3:
+            raise ValueError(f"images: expected (B, 3, H, W), got shape {tuple(x.shape)}; this encoder takes RGB")
         return super().forward(torch.addcmul(self.shift, x, self.scale))
 
 
@@ -54,6 +56,9 @@ def resnet18(folder, norm="frozen", images="minus_one_to_one", freeze=()):
     weights = load_file(os.path.join(folder, "model.safetensors"))
     trunk = {key[len("trunk.") :]: tensor.float() for key, tensor in weights.items() if key.startswith("trunk.")}
     model.load_state_dict(trunk, strict=True)
+    unknown = [child for child in freeze if child not in dict(model.named_children())]
+    if isinstance(freeze, str) or unknown:
+        raise ValueError(f"freeze: expected a list of conv1, bn1, layer1 to layer4, got {freeze!r}")
     for child in freeze:
         getattr(model, child).requires_grad_(False)
     return model

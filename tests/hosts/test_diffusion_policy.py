@@ -219,3 +219,17 @@ def test_the_one_file_is_python_3_8_and_imports_nothing_of_this_package():
     imported = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     imported |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     assert {name.partition(".")[0] for name in imported} == {"os", "torch", "torchvision", "safetensors"}
+
+
+def test_one_channel_is_refused_where_it_would_be_broadcast():
+    depth = torch.rand(2, 1, 64, 64)
+    with pytest.raises(ValueError, match=r"images: expected \(B, 3, H, W\), got shape \(2, 1, 64, 64\)"):
+        resnet18()(depth)
+    with pytest.raises(ValueError, match=r"images: expected \(B, 3, H, W\), got shape \(2, 1, 64, 64\)"):
+        one_file().resnet18(BUNDLED)(depth)
+
+
+@pytest.mark.parametrize("freeze", ["layer1", ["stem"]])
+def test_the_one_file_refuses_to_freeze_what_it_does_not_have(freeze):
+    with pytest.raises(ValueError, match="freeze: expected a list of conv1, bn1, layer1 to layer4, got"):
+        one_file().resnet18(BUNDLED, freeze=freeze)

@@ -1,9 +1,12 @@
+import multiprocessing
+
 import gymnasium
 import numpy as np
 import pytest
 import torch
 from gymnasium.spaces import Box, Dict
 
+from xdistill_encoder import XDistillResNet18
 from xdistill_encoder.hosts.gymnasium import XDistillObservation, XDistillVectorObservation
 
 CAMERA = Box(0, 255, (48, 64, 3), np.uint8)
@@ -95,3 +98,31 @@ def test_a_vector_environment_gives_what_single_ones_give(encoder):
 def test_an_observation_without_such_an_image_is_refused(encoder, space, key, told):
     with pytest.raises(ValueError, match=told):
         XDistillObservation(Pixels(space), encoder, key)
+
+
+def test_an_encoder_for_normalised_images_is_refused():
+    with pytest.raises(ValueError, match="encoder: expected one for pixels .* got one .* inputs_normalized=True"):
+        XDistillObservation(Pixels(), XDistillResNet18("frozen", inputs_normalized=True))
+
+
+def wrap(threads: int, told) -> None:
+    """What becomes of the wrapper in a process with so many threads."""
+    torch.set_num_threads(threads)
+    try:
+        told.send(XDistillObservation(Pixels()).reset(seed=0)[0].shape)
+    except ValueError as error:
+        told.send(str(error))
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_process_is_refused_in_which_threads_would_hang(encoder):
+    encoder(torch.rand(1, 3, 64, 64))  # torch has started its threads here
+    context = multiprocessing.get_context("fork")
+    for threads, expected_answer in ((2, "forked from one that had loaded torch"), (1, (512,))):
+        here, there = context.Pipe()
+        process = context.Process(target=wrap, args=(threads, there))
+        process.start()
+        assert here.poll(60), threads
+        answer = here.recv()
+        process.join(60)
+        assert expected_answer in answer if threads > 1 else answer == expected_answer

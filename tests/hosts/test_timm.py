@@ -89,3 +89,11 @@ def test_an_export_does_not_overwrite_a_checkpoint_and_replaces_an_export(encode
     XDistillResNet18.from_pretrained(own)
     export_timm(encoder, folder)
     assert sorted(file.name for file in folder.iterdir()) == ["config.json", "model.safetensors"]
+
+
+def test_an_export_and_a_checkpoint_do_not_overwrite_another_model(encoder, folder, tmp_path):
+    (tmp_path / "config.json").write_text('{"type": "diffusion"}')
+    with pytest.raises(ValueError, match="holds another model; give the export a folder of its own"):
+        export_timm(encoder, tmp_path)
+    with pytest.raises(ValueError, match="holds another model .* give the checkpoint a folder of its own"):
+        encoder.save_pretrained(folder)

@@ -7,6 +7,7 @@ from tensordict import TensorDict
 from torchrl.envs import GymWrapper, SerialEnv, TransformedEnv
 from torchrl.envs.utils import check_env_specs
 
+from xdistill_encoder import XDistillResNet18
 from xdistill_encoder.hosts.torchrl import XDistillTransform
 
 
@@ -99,3 +100,13 @@ def test_what_is_no_image_and_keys_without_partners_are_refused(encoder):
     env = TransformedEnv(GymWrapper(Pixels()), XDistillTransform(in_keys=("joints",), encoder=encoder))
     with pytest.raises(ValueError, match="'joints' must be images"):
         env.observation_spec  # noqa: B018
+
+
+def test_features_are_float32_whatever_the_encoder_computes_in(random_encoder, pixels):
+    transform = XDistillTransform(encoder=random_encoder().half())
+    assert transform(TensorDict({"pixels": pixels}, len(pixels)))["xdistill_features"].dtype == torch.float32
+
+
+def test_an_encoder_for_normalised_images_is_refused():
+    with pytest.raises(ValueError, match="encoder: expected one for raw pixels, got one .* inputs_normalized=True"):
+        XDistillTransform(encoder=XDistillResNet18("frozen", inputs_normalized=True))

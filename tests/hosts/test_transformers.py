@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from transformers import AutoBackbone, AutoImageProcessor, AutoModel, PretrainedConfig, PreTrainedModel, ResNetBackbone
 
 from tests.xdistill_encoder.hub_server import serving
@@ -66,3 +67,12 @@ def test_group_norm_is_refused_with_the_way_that_there_is(random_encoder, tmp_pa
     with pytest.raises(ValueError, match="transformers' ResNet has batch norm alone.*timm folder"):
         export_transformers(random_encoder("group"), tmp_path / "transformers")
     assert not (tmp_path / "transformers").exists()
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "L", "P"])
+def test_pictures_of_other_modes_become_rgb(folder, mode):
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)).convert(mode)
+    processor = AutoImageProcessor.from_pretrained(folder)
+    inputs = processor(picture, return_tensors="pt")["pixel_values"]
+    torch.testing.assert_close(inputs, processor(picture.convert("RGB"), return_tensors="pt")["pixel_values"])
+    assert inputs.shape == (1, 3, 48, 64)

@@ -195,7 +195,8 @@ def test_a_bundled_name_loads_from_within_the_folder_of_the_weights(monkeypatch)
 
 
 def test_a_norm_in_place_of_a_name_says_which_argument_it_is():
-    assert message_of("group").endswith("the norm is another argument: norm='group'")
+    told = "norm='group', and resnet18-gn-vit-ti16-augreg-97k the bundled checkpoint for it"
+    assert message_of("group").endswith(told)
 
 
 @pytest.mark.parametrize("name", ["resnet-18", "", "a/b/c", "no such name"])
@@ -471,3 +472,30 @@ def test_provenance_that_json_cannot_hold_is_refused_before_anything_is_written(
     with pytest.raises(ValueError, match="provenance: expected what JSON holds"):
         random_encoder().save_pretrained(tmp_path / "encoder", provenance={"loss": value}, half=True)
     assert not (tmp_path / "encoder").exists()
+
+
+@pytest.mark.parametrize("file", ["config.json", "model.safetensors"])
+def test_a_checkpoint_does_not_overwrite_another_librarys_model(tmp_path, file):
+    """LeRobot, transformers and timm give their files the same names."""
+    if file == "config.json":
+        (tmp_path / file).write_text(json.dumps({"type": "diffusion"}))
+    else:
+        safetensors.torch.save_file({"unet.weight": torch.ones(3)}, tmp_path / file)
+    before = (tmp_path / file).read_bytes()
+    with pytest.raises(ValueError, match="holds another model .* give the checkpoint a folder of its own"):
+        XDistillResNet18("frozen").save_pretrained(tmp_path)
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [before]
+
+
+def test_a_checkpoint_replaces_one_of_ours_and_what_is_left_of_one(tmp_path):
+    for left in ("model.safetensors", "config.json"):
+        XDistillResNet18("frozen").save_pretrained(tmp_path)
+        (tmp_path / left).unlink()
+        encoder = XDistillResNet18("group")
+        encoder.save_pretrained(tmp_path)
+        assert XDistillResNet18.from_pretrained(tmp_path).norm == "group"
+
+
+def test_a_name_that_no_file_can_have_is_refused_like_other_unknown_ones():
+    with pytest.raises(CheckpointError, match="no checkpoint named 'xxx.*: File name too long"):
+        XDistillResNet18.from_pretrained("x" * 300)

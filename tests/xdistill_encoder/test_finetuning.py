@@ -1,5 +1,5 @@
 import copy
-from typing import cast
+from typing import Any, cast
 
 import pytest
 import torch
@@ -127,6 +127,16 @@ def test_unfreezing_an_encoder_in_eval_mode_leaves_it_in_eval_mode(encoder):
     assert not any(module.training for module in encoder.modules())
 
 
+def test_a_stage_that_is_frozen_after_a_backward_pass_takes_no_step_with_it(encoder):
+    encoder.unfreeze("trunk")
+    encoder(torch.rand(2, 3, 32, 32)).sum().backward()
+    before = encoder.trunk.conv1.weight.clone()
+    optimizer = torch.optim.SGD(encoder.parameters(), lr=1.0)
+    encoder.freeze("stem")
+    optimizer.step()
+    assert torch.equal(encoder.trunk.conv1.weight, before)
+
+
 def test_an_unknown_stage_lists_the_known_ones(encoder):
     with pytest.raises(ValueError, match="one or more of stem, layer1, .*, teacher_head, got 'layer5'"):
         encoder.freeze("layer5")
@@ -184,6 +194,13 @@ def test_without_weight_decay_the_optimizers_own_holds_for_matrices(encoder):
 def test_a_rate_that_is_not_above_zero_is_refused(encoder, argument, value):
     with pytest.raises(ValueError, match=rf"{argument}: expected a number above 0, got {value}.*freeze\(\)"):
         encoder.param_groups(**({"lr": 1e-3} | {argument: value}))
+
+
+@pytest.mark.parametrize("argument", ["lr", "backbone_multiplier", "layer_decay", "weight_decay"])
+def test_a_rate_that_yaml_read_as_text_is_refused_by_name(encoder, argument):
+    factors: dict[str, Any] = {"lr": 1e-3, argument: "1e-4"}
+    with pytest.raises(ValueError, match=f"{argument}: expected a number, got '1e-4'; YAML reads 1e-4 as text"):
+        encoder.param_groups(**factors)
 
 
 def test_factors_that_turn_their_purpose_round_are_refused(encoder):

@@ -82,6 +82,8 @@ REFUSED = {
     "ImageNet-normalised": (torch.randn(2, 3, 64, 64).clamp(-2, 2), r"look normalised already.*inputs_normalized=True"),
     "Gaussian noise": (torch.linspace(-4.5, 4.5, 2 * 3 * 64 * 64).view(2, 3, 64, 64), r"neither .* nor .*: rescale"),
     "in [-1, 1]": (torch.rand(2, 3, 64, 64) * 2 - 1, r"look like \[-1, 1\]: pass \(images \+ 1\) / 2"),
+    "in [0, 1] with noise": (torch.rand(2, 3, 64, 64) * 1.4 - 0.2, r"noise or overshoot, pass images.clamp\(0, 1\)"),
+    "in [0, 1] with strong noise": (torch.rand(2, 3, 64, 64) * 3 - 1, r"look normalised already.*strong noise, clamp"),
     "one image, channels last": (torch.zeros(64, 64, 3), r"images.movedim\(-1, -3\)\[None\]"),
     "16 bits": (torch.zeros(2, 3, 64, 64, dtype=torch.int32), r"16-bit ones as images.float\(\) / 65535"),
     "NaN": (torch.full((2, 3, 64, 64), float("nan")), r"NaN among the pixels"),

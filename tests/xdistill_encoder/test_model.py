@@ -191,3 +191,34 @@ def test_importing_the_product_imports_only_its_four_dependencies():
     )
     added = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     assert set(added) <= {"xdistill_encoder", "safetensors", "huggingface_hub", "torch", "torchvision"}
+
+
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize(("norm", "other"), [("frozen", "group"), ("batch", "group"), ("group", "batch")])
+def test_a_state_of_the_other_kind_of_norm_is_refused_in_a_policy_too(norm, other, strict):
+    policy, foreign = nn.ModuleDict({"eye": XDistillResNet18(norm)}), nn.ModuleDict({"eye": XDistillResNet18(other)})
+    with pytest.raises(
+        RuntimeError, match=f"trained with {other} norm, this encoder has {norm} norm, and a swap ruins"
+    ):
+        policy.load_state_dict(foreign.state_dict(), strict=strict)
+
+
+def test_states_of_batch_and_frozen_norm_and_parts_of_one_are_exchanged():
+    frozen, batch = XDistillResNet18("frozen"), XDistillResNet18("batch")
+    frozen.load_state_dict(batch.state_dict())
+    torch.testing.assert_close(frozen.trunk.conv1.weight, batch.trunk.conv1.weight)
+    frozen.load_state_dict({"trunk.conv1.weight": torch.zeros_like(frozen.trunk.conv1.weight)}, strict=False)
+    assert not frozen.trunk.conv1.weight.any()
+
+
+def test_a_layer_that_the_encoder_would_not_run_is_refused():
+    encoder = XDistillResNet18("frozen")
+    encoder.trunk.fc = nn.Linear(512, 8)
+    with pytest.raises(ValueError, match="trunk.fc: expected the identity, got Linear, .* put your layer behind"):
+        encoder(torch.rand(1, 3, 32, 32))
+
+
+@pytest.mark.parametrize("size", [(96.5, 96), (96.0, 96)])
+def test_a_size_that_is_no_whole_number_of_pixels_is_refused(size):
+    with pytest.raises(ValueError, match=r"image_size: expected whole numbers of px, got \(96"):
+        XDistillResNet18("frozen").output_shape(size)

@@ -65,6 +65,8 @@ class HostResNet18(ResNet):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) floats in the host's range -> (B, 512)."""
+        if x.shape[1] != 3:
+            raise ValueError(f"images: expected (B, 3, H, W), got shape {tuple(x.shape)}; this encoder takes RGB")
         if not self._checked and not torch.compiler.is_compiling():
             self._check(x)
         return super().forward(torch.addcmul(per_channel(self.shift, x), x, per_channel(self.scale, x)))

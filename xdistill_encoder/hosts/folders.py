@@ -8,23 +8,23 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import Tensor
 
+from xdistill_encoder.checkpoint_weights import read_config
 from xdistill_encoder.images import IMAGENET_MEAN, IMAGENET_STD
 from xdistill_encoder.model import XDistillResNet18
-
-OURS = '"teacher_features"'
-"""Stands in the config.json of our own checkpoints alone."""
 
 
 def write_folder(folder: str | Path, configs: dict[str, dict[str, Any]], tensors: dict[str, Tensor]) -> Path:
     """Write JSON files by name beside model.safetensors; what another export left there is replaced.
 
     Raises:
-        ValueError: the folder holds a checkpoint of this package, which an export would overwrite.
+        ValueError: the folder holds a checkpoint of this package, or another library's model, which an export would
+            overwrite.
     """
     folder = Path(folder).expanduser()
-    config = folder / "config.json"
-    if config.is_file() and OURS in config.read_text():
-        raise ValueError(f"folder: {folder} holds a checkpoint of this package; give the export a folder of its own")
+    config = read_config(folder)
+    if config is not None and "xdistill" not in config:
+        whose = "a checkpoint of this package" if "teacher_features" in config else "another model"
+        raise ValueError(f"folder: {folder} holds {whose}; give the export a folder of its own")
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder, prefix=".partial-") as partial:
         whole = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}

@@ -1,5 +1,6 @@
 """Observation wrappers that turn pixels into features."""
 
+import os
 from typing import Any
 
 import torch
@@ -18,6 +19,9 @@ from gymnasium.utils import RecordConstructorArgs  # noqa: E402
 from gymnasium.vector import VectorEnv, VectorObservationWrapper  # noqa: E402
 from gymnasium.vector.utils import batch_space  # noqa: E402
 
+IMPORTED_IN = os.getpid()
+"""The process that imported torch; one that was forked from it has another number."""
+
 
 class XDistillObservation(gymnasium.ObservationWrapper, RecordConstructorArgs):
     """Pixels (H, W, 3) uint8 -> features (512,) float32.
@@ -31,13 +35,15 @@ class XDistillObservation(gymnasium.ObservationWrapper, RecordConstructorArgs):
         key: of the image in a Dict; None: the observation is the image.
 
     Raises:
-        ValueError: an observation that holds no such image.
+        ValueError: an observation that holds no such image; an encoder that takes normalised images; a process that was
+            forked, as `AsyncVectorEnv` does by default, where torch's threads would hang.
     """
 
     def __init__(self, env: gymnasium.Env, encoder: XDistillResNet18 | None = None, key: str | None = None):
         RecordConstructorArgs.__init__(self, encoder=encoder, key=key, _disable_deepcopy=True)  # one encoder for all
         gymnasium.ObservationWrapper.__init__(self, env)
-        self.encoder = XDistillResNet18.from_pretrained() if encoder is None else encoder
+        require_threads()
+        self.encoder = raw_encoder(encoder)
         self.key = key
         self.observation_space = features_space(env.observation_space, key, self.encoder.num_features)
 
@@ -56,7 +62,7 @@ class XDistillVectorObservation(VectorObservationWrapper):
 
     def __init__(self, env: VectorEnv, encoder: XDistillResNet18 | None = None, key: str | None = None):
         super().__init__(env)
-        self.encoder = XDistillResNet18.from_pretrained() if encoder is None else encoder
+        self.encoder = raw_encoder(encoder)
         self.key = key
         self.single_observation_space = features_space(env.single_observation_space, key, self.encoder.num_features)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
@@ -66,6 +72,27 @@ class XDistillVectorObservation(VectorObservationWrapper):
         if self.key is None:
             return encode(self.encoder, observations)
         return {**observations, self.key: encode(self.encoder, observations[self.key])}
+
+
+def raw_encoder(encoder: XDistillResNet18 | None) -> XDistillResNet18:
+    """The encoder, or the bundled one; raises ValueError for one that does not take pixels as they are."""
+    if encoder is None:
+        return XDistillResNet18.from_pretrained()
+    if encoder.normalizer.inputs_normalized:
+        raise ValueError(
+            "encoder: expected one for pixels in [0, 255], got one that was built with inputs_normalized=True"
+        )
+    return encoder
+
+
+def require_threads() -> None:
+    """Raise a ValueError where a forward pass may wait for ever: in a forked process with several threads of torch."""
+    if os.getpid() != IMPORTED_IN and torch.get_num_threads() > 1:
+        raise ValueError(
+            "env: this process was forked from one that had loaded torch, so that a forward pass by several threads "
+            "hangs; wrap the vector environment instead (XDistillVectorObservation), or give AsyncVectorEnv "
+            "context='spawn', or call torch.set_num_threads(1) in this process first"
+        )
 
 
 def features_space(space: Space, key: str | None, num_features: int) -> Space:

@@ -47,6 +47,8 @@ class XDistillTransform(Transform):
             raise ValueError(f"out_keys: expected one for each of {list(in_keys)}, got {list(out_keys)}")
         super().__init__(in_keys=list(in_keys), out_keys=list(out_keys))
         self.encoder = XDistillResNet18.from_pretrained() if encoder is None else encoder
+        if self.encoder.normalizer.inputs_normalized:
+            raise ValueError("encoder: expected one for raw pixels, got one that was built with inputs_normalized=True")
         self.del_keys = del_keys
         self.requires_grad = requires_grad
         if encoder is None and not requires_grad:
@@ -63,6 +65,7 @@ class XDistillTransform(Transform):
         gradient = self.requires_grad and torch.is_grad_enabled()
         with torch.set_grad_enabled(gradient), in_eval_mode(self.encoder):
             features = self.encoder(images[None] if single else images)
+        features = features.float()  # as the spec says, whatever the encoder computes in
         return features[0] if single else features
 
     def _call(self, next_tensordict: TensorDictBase) -> TensorDictBase:

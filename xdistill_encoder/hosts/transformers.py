@@ -44,6 +44,7 @@ def export_transformers(encoder: XDistillResNet18, folder: str | Path) -> Path:
     }
     processor = {
         "image_processor_type": "ViTImageProcessor",  # the one that ResNet has by default crops
+        "do_convert_rgb": True,
         "do_resize": False,
         "size": {"height": 224, "width": 224},
         "resample": 2,
