@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from policy_examples.benchmarking.results import curve_of, read_rows
 from xdistill_encoder.checkpoints import DEFAULT_CHECKPOINTS
 
 ROOT = Path(__file__).parents[1]
@@ -68,6 +69,17 @@ def test_the_success_rates_are_those_of_the_benchmarks_table():
     )
     stated_early = f"a third of the training it solves {ours[1]} against {scratch[1]} %, after two thirds "
     assert f"{stated_early}{ours[2]} against {scratch[2]};" in " ".join(README.split())
+
+
+def test_the_table_of_norm_layers_is_that_of_its_rows():
+    rows = {row.norm: row for row in read_rows(ROOT / "policy_examples" / "results" / "benchmark_norms.csv")}
+    table = README[README.index("| solved, % | after 45 steps") : README.index("With live batch norm the weights")]
+    steps = re.findall(r"after (\d+)", table)
+    stated = {cells[0].split("`")[1]: cells[1:] for cells in map(cells_of, re.findall(r"^\| `.*", table, re.MULTILINE))}
+    assert stated.keys() == rows.keys() == {"frozen", "group", "batch"}
+    for norm, row in rows.items():
+        assert [str(step) for step, _ in curve_of(row)] == steps
+        assert [f"{100 * success:.0f}" for _, success in curve_of(row)] == stated[norm]
 
 
 def test_the_scores_of_the_checkpoints_are_those_of_the_scorecards():
