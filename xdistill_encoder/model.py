@@ -306,11 +306,16 @@ class XDistillResNet18(nn.Module):
         """Refuse weights of the other kind of norm even where the caller asks for strict=False."""
         *_, error_msgs = arguments
         if f"{prefix}trunk.bn1.weight" in state_dict:
-            theirs = "batch" if f"{prefix}trunk.bn1.running_mean" in state_dict else "group"
-            if theirs != ("group" if self.norm == "group" else "batch"):
+            has_statistics = f"{prefix}trunk.bn1.running_mean" in state_dict
+            if self.norm == "group" and has_statistics:
                 error_msgs.append(
-                    f"these weights were trained with {theirs} norm, this encoder has {self.norm} norm, and a swap "
-                    f"ruins the weights: build it with norm={theirs!r}"
+                    "these weights were trained with batch norm, this encoder has group norm, and a swap ruins the "
+                    "weights: build it with norm='frozen'"
+                )
+            elif self.norm != "group" and not has_statistics:
+                error_msgs.append(
+                    f"these weights have no batch statistics, which this encoder's {self.norm} norm needs: of group "
+                    "norm build it with norm='group'; of parameters alone load {**encoder.state_dict(), **parameters}"
                 )
         super()._load_from_state_dict(state_dict, prefix, *arguments)
 

@@ -194,13 +194,28 @@ def test_importing_the_product_imports_only_its_four_dependencies():
 
 
 @pytest.mark.parametrize("strict", [True, False])
-@pytest.mark.parametrize(("norm", "other"), [("frozen", "group"), ("batch", "group"), ("group", "batch")])
-def test_a_state_of_the_other_kind_of_norm_is_refused_in_a_policy_too(norm, other, strict):
+@pytest.mark.parametrize(
+    ("norm", "other", "message"),
+    [
+        ("frozen", "group", "no batch statistics, which this encoder's frozen norm needs: of group norm build it with"),
+        ("batch", "group", "no batch statistics, which this encoder's batch norm needs"),
+        ("group", "batch", "trained with batch norm, this encoder has group norm, and a swap ruins the weights"),
+    ],
+)
+def test_a_state_of_the_other_kind_of_norm_is_refused_in_a_policy_too(norm, other, message, strict):
     policy, foreign = nn.ModuleDict({"eye": XDistillResNet18(norm)}), nn.ModuleDict({"eye": XDistillResNet18(other)})
-    with pytest.raises(
-        RuntimeError, match=f"trained with {other} norm, this encoder has {norm} norm, and a swap ruins"
-    ):
+    with pytest.raises(RuntimeError, match=message):
         policy.load_state_dict(foreign.state_dict(), strict=strict)
+
+
+def test_parameters_alone_load_over_a_state_as_the_refusal_says():
+    source, encoder = XDistillResNet18("frozen"), XDistillResNet18("frozen")
+    parameters = dict(source.named_parameters())
+    with pytest.raises(RuntimeError, match="of parameters alone load"):
+        encoder.load_state_dict(parameters, strict=False)
+    encoder.load_state_dict({**encoder.state_dict(), **parameters})
+    name = "trunk.layer4.1.bn2.weight"
+    torch.testing.assert_close(encoder.get_parameter(name), source.get_parameter(name))
 
 
 def test_states_of_batch_and_frozen_norm_and_parts_of_one_are_exchanged():
