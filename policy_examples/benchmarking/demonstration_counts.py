@@ -1,6 +1,6 @@
 """Rows of several numbers of demonstrations -> what may be compared with what."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from policy_examples.benchmarking.comparison import (
@@ -77,15 +77,32 @@ def compare_counts(
             f"over: expected rows of several numbers of demonstrations, got those of {', '.join(map(str, counts))}; "
             "run `xdistill benchmark --demonstrations NUMBER` for another one."
         )
-    lengths = {"the preset's length" if has_preset_length(row) else row.steps for row in rows}
-    if len(lengths) > 1:
-        raise ValueError(
-            f"steps: expected trainings of one length, got {', '.join(map(str, lengths))}; choose with --steps."
-        )
     runs: dict[str, list[Runs]] = {}
     for label in chosen:
         its = [row for row in rows if labels[identity_of(row)] == label]
         runs[label] = [{(row.task, row.seed) for row in its if row.demonstrations == count} for count in counts]
+    kept = _runs_to_compare(runs, counts)
+    found = {
+        label: [row for row in rows if labels[identity_of(row)] == label and (row.task, row.seed) in its]
+        for label, its in kept.items()
+    }
+    remaining = [row for its in found.values() for row in its]
+    _require_comparable(remaining, labels)
+    return CountComparison(
+        counts=counts,
+        rows=found,
+        labels={identity: label for identity, label in labels.items() if label in found},
+        left_out=[label for label in chosen if label not in found],
+        rows_left_out=sum(labels[identity_of(row)] in found for row in rows) - len(remaining),
+    )
+
+
+def _runs_to_compare(runs: Mapping[str, Sequence[Runs]], counts: Sequence[int]) -> dict[str, Runs]:
+    """{label: its runs with each number} -> {label: those that count}; `blind` costs the others none.
+
+    Raises:
+        ValueError: no encoder, or no task and seed, that all numbers have.
+    """
     kept = {label: set.intersection(*each) for label, each in runs.items() if all(each)}
     seeing = [found for label, found in kept.items() if label != BLIND]
     shared = set.intersection(*seeing or kept.values()) if kept else set()
@@ -99,25 +116,26 @@ def compare_counts(
             f"({said}); choose fewer with --encoders."
         )
     if BLIND in kept and {task for task, _ in kept[BLIND] & shared} != {task for task, _ in shared}:
-        kept.pop(BLIND)
-    found = {
-        label: [row for row in rows if labels[identity_of(row)] == label and (row.task, row.seed) in shared & each]
-        for label, each in kept.items()
-    }
-    remaining = [row for its in found.values() for row in its]
-    for count in counts:
-        of_count = [row for row in remaining if row.demonstrations == count]
+        kept.pop(BLIND)  # else its mean were over other tasks
+    return {label: shared & its for label, its in kept.items()}
+
+
+def _require_comparable(rows: Sequence[Row], labels: Mapping[Identity, str]) -> None:
+    """Raise a ValueError where two rows are of one run, or runs were trained or evaluated differently.
+
+    Steps may differ between numbers of demonstrations alone: a length in epochs is longer with more of them.
+    """
+    lengths = {"the preset's length" if has_preset_length(row) else row.steps for row in rows}
+    if len(lengths) > 1:
+        raise ValueError(
+            f"steps: expected trainings of one length, got {', '.join(map(str, lengths))}; choose with --steps."
+        )
+    for count in {row.demonstrations for row in rows}:
+        of_count = [row for row in rows if row.demonstrations == count]
         require_unique(of_count)
         require_equal_training(of_count, lambda row: labels[identity_of(row)])
     require_equal_training(
-        remaining,
+        rows,
         lambda row: f"{labels[identity_of(row)]} with {row.demonstrations} demonstrations",
         ("precision", "evaluations"),
-    )
-    return CountComparison(
-        counts=counts,
-        rows=found,
-        labels={identity: label for identity, label in labels.items() if label in found},
-        left_out=[label for label in chosen if label not in found],
-        rows_left_out=sum(labels[identity_of(row)] in found for row in rows) - len(remaining),
     )
