@@ -25,6 +25,8 @@ VIEW_SETTINGS = ("augmentation", "min_scale", "seed")
 """Settings of the views, which the cache and the student's run must share."""
 RUN_SETTINGS = ("image_size", "first_image_size", "batch_size", "accumulation", "weight_decay", "warmup_share", "clip")
 RUN_SETTINGS += ("ema", "max_steps")
+SWITCHES = ("standardize", "head_norm")
+"""Settings of a run that an option switches on, with any preset."""
 PLACES = ("shard_cache", "shard_cache_gb", "decoded")
 """Where images at URLs are fetched to, and pixels are kept."""
 
@@ -68,6 +70,8 @@ class Config:
     """As in `xdistill distill`."""
     standardize: bool = False
     """Standardise embeddings with any preset; `best` does."""
+    head_norm: bool = False
+    """As in `xdistill distill`."""
     views_per_image: int | None = 4
     """Views whose embeddings are computed beforehand; None: the teacher runs along with each student."""
     teacher_image_size: int | None = 224
@@ -235,7 +239,7 @@ def steps(config: Config) -> Iterator[Step]:
         inputs += option("targets", targets)
     settings = [part for name in RUN_SETTINGS for part in given(name, getattr(config, name))]
     settings += option("loss", *config.loss) if config.loss else []
-    settings += ["--standardize"] if config.standardize else []
+    settings += [f"--{name.replace('_', '-')}" for name in SWITCHES if getattr(config, name)]
     if config.score_every is not None:
         bank, queries = config.scored[0]
         settings += [*option("score-bank", bank), *option("score-queries", queries)]

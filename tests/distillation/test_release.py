@@ -91,6 +91,7 @@ def test_the_commands_that_are_printed_are_understood_by_their_parsers(config):
     others |= {"compared": ("held-out.parquet",), "score_every": 3, "embedding": "avg", "datasets": ("a/b", "c/d")}
     others |= {"shard_cache": Path("/fast"), "shard_cache_gb": 300.0, "seed": 5, "patch_grid": 7, "clip": 2.0}
     others |= {"weight_decay": 0.3, "warmup_share": 0.1, "csv": Path("scores.csv"), "decoded": Path("/pixels")}
+    others |= {"standardize": True, "head_norm": True}
     made = list(steps(Config(**vars(config) | others)))
     parsed = []
     for step in made:
@@ -116,6 +117,8 @@ def test_the_commands_that_are_printed_are_understood_by_their_parsers(config):
         "shard_cache",
         "shard_cache_gb",
         "decoded",
+        "standardize",
+        "head_norm",
     )
     for name in (*same, "augmentation"):
         assert getattr(batch, name) == getattr(group, name) == others[name]
