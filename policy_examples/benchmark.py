@@ -18,6 +18,7 @@ from policy_examples.benchmarking.results import adopt_rows, read_rows
 from policy_examples.benchmarking.runfiles import write_run
 from policy_examples.benchmarking.runs import READ_POINTS, Run, plan_runs
 from policy_examples.benchmarking.suites import NOTES, SuiteName, suite_tasks
+from policy_examples.benchmarking.weights import require_weights_of_rows
 from policy_examples.envs.camera import RenderingError
 from policy_examples.envs.shifts import ShiftName
 from policy_examples.envs.tasks import require_known
@@ -94,6 +95,7 @@ def run_benchmark(config: Config) -> Outcome:
     runs = planned_runs(config)
     csv = results_path(config)
     pending = {str(run.folder(config.output).absolute()): run for run in runs if not is_finished(run, config)}
+    require_weights_of_rows(runs, csv)
     outcome = Outcome(len(runs), finished=len(runs) - len(pending))
     print(f"{len(runs)} runs, {outcome.finished} finished; rows: {csv}", flush=True)
     failures = config.output / "failed.jsonl"
@@ -221,6 +223,7 @@ def main() -> None:
         if config.plan:
             processes = config.processes or processes_of(config)
             runs, csv = planned_runs(config), results_path(config)
+            require_weights_of_rows(runs, csv)
             for line in describe_plan(runs, csv, config.jobs, processes, config.experts):
                 print(line, flush=True)
             return

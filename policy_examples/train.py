@@ -196,7 +196,9 @@ def train(config: Config) -> bool:
     windows = Windows(demonstrations, shape.horizon, shape.observation_steps, shape.action_steps, policy.reads)
     settings = {name: value for name, value in asdict(config).items() if name not in MAY_DIFFER}
     settings |= {"windows": windows.fingerprint(), "draws": DRAWING_RULE}
-    settings |= {"weights": [policy.encoder_of(index).saved["origin"] for index in range(max(1, len(shape.cameras)))]}
+    started_from = [policy.encoder_of(index).saved for index in range(max(1, len(shape.cameras)))]
+    settings |= {"weights": [saved["origin"] for saved in started_from]}
+    settings |= {"weights_sha256": [saved.get("weights_sha256") for saved in started_from]}
     an_epoch = steps_per_epoch(len(windows), config.batch_size)
     steps = config.steps or (config.epochs or 0) * an_epoch
     accelerator.print(describe_work(config, device, windows, steps), flush=True)

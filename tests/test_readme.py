@@ -6,10 +6,14 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from statistics import mean
 
 import pytest
 
+from policy_examples.benchmarking.comparison import collect_scores
 from policy_examples.benchmarking.results import curve_of, read_rows
+from policy_examples.benchmarking.statistics import task_means
+from xdistill_encoder import bundled_checkpoints
 from xdistill_encoder.checkpoints import DEFAULT_CHECKPOINTS
 
 ROOT = Path(__file__).parents[1]
@@ -69,6 +73,30 @@ def test_the_success_rates_are_those_of_the_benchmarks_table():
     )
     stated_early = f"a third of the training it solves {ours[1]} against {scratch[1]} %, after two thirds "
     assert f"{stated_early}{ours[2]} against {scratch[2]};" in " ".join(README.split())
+
+
+def test_what_the_bundled_weights_reached_is_told_from_what_others_of_their_name_did():
+    rows = read_rows(ROOT / "policy_examples" / "results" / "benchmark.csv")
+    distilled = [row for row in rows if row.encoder == "xdistill"]
+    bundled = bundled_checkpoints()[DEFAULT_CHECKPOINTS["batch"]].weights_sha256
+    runs = {weights: {(r.task, r.seed) for r in distilled if r.weights == weights} for weights in ("", bundled[:12])}
+    assert [len(found) for found in runs.values()] == [9, 9]
+    assert sum(map(len, runs.values())) == len(distilled)
+    means = {
+        (encoder, weights): 100
+        * mean(
+            task_means(
+                collect_scores([r for r in rows if r.encoder == encoder and (r.task, r.seed) in its], "best")
+            ).values()
+        )
+        for encoder in ("xdistill", "resnet18-scratch")
+        for weights, its in runs.items()
+    }
+    others, ours = ([f"{means[name, key]:.1f}" for name in ("xdistill", "resnet18-scratch")] for key in runs)
+    told = (
+        f"bundled ones are {ours[0]} %, and {ours[1]} % from scratch; of the other nine {others[0]} and {others[1]} %."
+    )
+    assert told in " ".join(README.split())
 
 
 def test_the_table_of_norm_layers_is_that_of_its_rows():

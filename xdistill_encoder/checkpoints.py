@@ -26,6 +26,7 @@ __all__ = [
     "bundled_checkpoints",
     "fill",
     "load_checkpoint",
+    "local_config",
     "plain_card",
     "read_config",
     "require_same_tensors",
@@ -109,6 +110,20 @@ def _read_folder(folder: Path, norm: Norm | None) -> tuple[CheckpointConfig, dic
             raise
     _check_norm(replaced, norm)
     return replaced, read_weights(folder / WEIGHTS_FILE, replaced, _remedy(folder))
+
+
+def local_config(name_or_path: str | Path | None, norm: Norm = DEFAULT_NORM) -> CheckpointConfig | None:
+    """config.json of a bundled name (None: the default for this norm) or of a folder; None of a name on the Hub.
+
+    Raises:
+        CheckpointError: no name, folder or Hub id; a damaged or foreign config.json.
+    """
+    folder = _local_folder(_default_name(norm) if name_or_path is None else name_or_path)
+    if folder is None:
+        assert name_or_path is not None  # the default is bundled
+        _hub_id(name_or_path)  # raises where it is none
+        return None
+    return read_config(folder / CONFIG_FILE, _remedy(folder))
 
 
 def temporary_folder() -> AbstractContextManager[str]:

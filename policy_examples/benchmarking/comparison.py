@@ -202,7 +202,10 @@ def require_unique(rows: Sequence[Row]) -> None:
         run = (identity_of(row), row.task, row.seed, row.shift)
         if run in seen:
             differing = [name for name in ("steps", "precision") if getattr(seen[run], name) != getattr(row, name)]
-            found = " and ".join(f"{each.steps} steps in {each.precision}" for each in (seen[run], row))
+            found = " and ".join(
+                f"{each.steps} steps in {each.precision}{each.weights and f' from weights {each.weights}'}"
+                for each in (seen[run], row)
+            )
             choice = f"choose with {' or '.join(f'--{name}' for name in differing)}, or " if differing else ""
             raise ValueError(
                 f"csv: expected one row for {row.encoder} on {row.task} with seed {row.seed}, got two, of {found}; "

@@ -1,10 +1,11 @@
 """A comparison as a Markdown document."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from policy_examples.benchmarking import curves, paper, tables
 from policy_examples.benchmarking.comparison import BLIND, BLIND_FLOOR, BLIND_SHARE, Comparison, Metric
+from policy_examples.benchmarking.results import Row
 from policy_examples.benchmarking.statistics import FEWEST_SPARE
 
 METHOD = (
@@ -103,7 +104,17 @@ def summary(comparison: Comparison) -> str:
     counts = {"": comparison.left_out, " under a shift": comparison.left_out_shifted}
     for where, count in counts.items():
         text += f" Rows{where} left out, because not every encoder has their task and seed: {count}." if count else ""
-    return text
+    notes = (weights_note(encoder, comparison.rows_of(encoder)) for encoder in comparison.encoders)
+    return " ".join(filter(None, [text, *notes]))
+
+
+def weights_note(encoder: str, rows: Sequence[Row]) -> str:
+    """A sentence where an encoder's runs did not all start from the same weights; else empty."""
+    kinds = Counter(row.weights for row in rows)
+    if len(kinds) < 2:
+        return ""
+    parts = [f"{count} from {f'weights {kind}' if kind else 'weights not on record'}" for kind, count in kinds.items()]
+    return f"Of `{encoder}`'s {len(rows)} runs started {', '.join(parts)}."
 
 
 def join_kinds(values: Iterable[int | str]) -> str:

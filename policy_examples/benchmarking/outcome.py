@@ -9,6 +9,7 @@ from policy_examples.benchmarking.protocols import PROTOCOLS
 from policy_examples.benchmarking.results import Row, curve_text
 from policy_examples.benchmarking.runfiles import describe_machine, spent_minutes
 from policy_examples.benchmarking.runs import EncoderChoice, Run
+from policy_examples.benchmarking.weights import shorten
 from policy_examples.encoders import describe
 from policy_examples.envs.tasks import difficulty
 from policy_examples.policy import DiffusionPolicy
@@ -30,6 +31,7 @@ def row_of_training(run: Run, suite: str, folder: Path, policy: DiffusionPolicy,
         difficulty=difficulty(run.task),
         encoder=run.encoder.name,
         checkpoint=checkpoint_name(run.encoder, encoder.saved["origin"]),
+        weights=shorten(encoder.saved.get("weights_sha256")),
         norm=encoder.norm or "",
         readout=run.encoder.readout,
         seed=run.seed,

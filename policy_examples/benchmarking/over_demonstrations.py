@@ -7,7 +7,7 @@ from policy_examples.benchmarking import tables
 from policy_examples.benchmarking.comparison import BLIND, Metric
 from policy_examples.benchmarking.demonstration_counts import CountComparison
 from policy_examples.benchmarking.figure import COLOURS, reach
-from policy_examples.benchmarking.markdown import METHOD, METRICS, PAIRED, join_kinds
+from policy_examples.benchmarking.markdown import METHOD, METRICS, PAIRED, join_kinds, weights_note
 from policy_examples.benchmarking.statistics import Scores, estimate
 
 
@@ -46,6 +46,8 @@ def summary(comparison: CountComparison) -> str:
         details = [its[0].checkpoint, its[0].norm and f"{its[0].norm} norm", f"{its[0].readout} readout"]
         text += f"\n- `{label}`: {', '.join(filter(None, details))}"
         text += f"; of these runs it has {len({(row.task, row.seed) for row in its})}." if label == BLIND else ""
+        note = weights_note(label, its)
+        text += f". {note}" if note else ""
     if comparison.left_out:
         text += f"\n\nLeft out, because rows with some of these numbers lack: {', '.join(comparison.left_out)}."
     if comparison.rows_left_out:

@@ -20,6 +20,8 @@ class Row:
     encoder: str
     checkpoint: str
     """Empty for encoders without one."""
+    weights: str
+    """The checkpoint's sha256 as training began, its first 12 digits; empty where there is none on record."""
     norm: str
     """Empty for encoders without a choice."""
     readout: str
@@ -91,8 +93,8 @@ def curve_of(row: Row) -> list[tuple[int, float]]:
 
 
 COLUMNS = tuple(field.name for field in fields(Row))
-BEFORE_CURVES = tuple(name for name in COLUMNS if name != "curve")
-"""Those of files whose rows tell no curve."""
+EARLIER = tuple(tuple(name for name in COLUMNS if name not in later) for later in ({"weights"}, {"weights", "curve"}))
+"""Those of files of earlier versions, whose rows have empty cells in the columns that came later."""
 OUTCOME = ("best", "last", "top5", "commit")
 """What tells two trainings of one run apart."""
 
@@ -100,14 +102,14 @@ OUTCOME = ("best", "last", "top5", "commit")
 def append_rows(path: Path, rows: Sequence[Row]) -> None:
     """Add rows to the file, which is created where it is missing; None is an empty cell.
 
-    A file from before the column `curve` gets it.
+    A file of an earlier version gets the columns that it lacks.
 
     Raises:
         ValueError: the file has other columns.
     """
     found = read_rows(path) if path.exists() else None  # raises for another file
     path.parent.mkdir(parents=True, exist_ok=True)
-    if found is not None and _has_columns(path, BEFORE_CURVES):
+    if found is not None and _columns_of(path) in EARLIER:
         partial = path.with_name(f".{path.name}.partial")
         _write(partial, "w", found)
         partial.replace(path)
@@ -122,13 +124,13 @@ def _write(path: Path, mode: Literal["a", "w"], rows: Sequence[Row], header: boo
         writer.writerows(asdict(row) for row in rows)
 
 
-def _has_columns(path: Path, columns: Sequence[str]) -> bool:
+def _columns_of(path: Path) -> tuple[str, ...]:
     with path.open(newline="") as file:
-        return tuple(csv.DictReader(file).fieldnames or ()) == tuple(columns)
+        return tuple(csv.DictReader(file).fieldnames or ())
 
 
 def read_rows(path: Path) -> list[Row]:
-    """All rows of the file; `curve` is empty in one from before that column.
+    """All rows of the file; columns that an earlier version lacks are empty.
 
     Raises:
         ValueError: there is no such file, it has other columns, or a cell is not what its column holds.
@@ -137,7 +139,7 @@ def read_rows(path: Path) -> list[Row]:
         raise ValueError(f"csv: expected a file of results, got {path}; `xdistill benchmark` writes one.")
     with path.open(newline="") as file:
         reader = csv.DictReader(file)
-        if tuple(reader.fieldnames or ()) not in (COLUMNS, BEFORE_CURVES):
+        if tuple(reader.fieldnames or ()) not in (COLUMNS, *EARLIER):
             raise ValueError(
                 f"csv: expected the columns {', '.join(COLUMNS)}, got {reader.fieldnames} in {path}; name another file."
             )
@@ -176,7 +178,7 @@ def _parse(cells: dict[Any, Any], place: str) -> Row:
         count = len(cells.keys() - {None})
         raise ValueError(f"csv: expected {count} cells in {place}, got another number; mend the line.")
     kinds: dict[str, Any] = get_type_hints(Row)
-    values: dict[str, Any] = {"curve": ""}
+    values: dict[str, Any] = {"weights": "", "curve": ""}
     for name, text in cells.items():
         kind = kinds[name]
         optional, number = kind in (float | None, int | None), int if kind in (int, int | None) else float

@@ -93,7 +93,8 @@ def by_shift(comparison: Comparison) -> str:
 
 
 def encoders(comparison: Comparison) -> str:
-    """A row an encoder: checkpoint, norm, readout, parameters, image size, latency."""
+    """A row an encoder: checkpoint, the weights that its runs started from, norm, readout, parameters, image size,
+    latency."""
 
     def cells(encoder: str) -> list[str]:
         rows = comparison.rows_of(encoder)
@@ -101,6 +102,7 @@ def encoders(comparison: Comparison) -> str:
         sizes = sorted({row.image_size_px for row in rows if row.image_size_px is not None})
         return [
             rows[0].checkpoint,
+            ", ".join(dict.fromkeys(row.weights or "not on record" for row in rows)) if rows[0].checkpoint else "",
             rows[0].norm,
             rows[0].readout,
             f"{rows[0].parameters / 1e6:.2f}",
@@ -113,6 +115,7 @@ def encoders(comparison: Comparison) -> str:
     header = [
         "encoder",
         "checkpoint",
+        "weights, sha256",
         "norm",
         "readout",
         "parameters, million",

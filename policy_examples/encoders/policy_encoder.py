@@ -21,7 +21,7 @@ class PolicyEncoder(nn.Module):
         network: (B, ...) -> (B, num_features), with the attribute num_features; None is blind.
         reads: the kind of observation that the network takes; None: none, there are no features.
         saved: JSON-able description from which `empty_encoder` rebuilds the architecture; "origin" says where its first
-            weights came from, None of random ones.
+            weights came from, None of random ones; "weights_sha256" which ones they were, where their checkpoint does.
         image_size_px: side in px to which the network resizes its images; None: as they come.
 
     Attributes:

@@ -61,7 +61,8 @@ def load_xdistill(
     options = input_options(image_size_px)
     resnet = XDistillResNet18.from_pretrained(checkpoint, norm=norm or "frozen", **options)  # type: ignore[arg-type]
     assert resnet.checkpoint is not None
-    return wrap("xdistill", resnet, readout, image_size_px, resnet.checkpoint.name)
+    found = resnet.checkpoint
+    return wrap("xdistill", resnet, readout, image_size_px, found.name, found.weights_sha256)
 
 
 def load_scratch(
@@ -109,7 +110,8 @@ def empty_resnet(saved: dict[str, Any]) -> PolicyEncoder:
     """The architecture of one of the three, with random weights."""
     options = input_options(saved["image_size_px"])
     resnet = XDistillResNet18(saved["norm"], teacher_features=saved["teacher_features"], **options)
-    return wrap(saved["name"], resnet, saved["readout"], saved["image_size_px"], saved["origin"])
+    made = (saved["origin"], saved.get("weights_sha256"))
+    return wrap(saved["name"], resnet, saved["readout"], saved["image_size_px"], *made)
 
 
 def input_options(image_size_px: int | None) -> dict[str, bool]:
@@ -118,7 +120,12 @@ def input_options(image_size_px: int | None) -> dict[str, bool]:
 
 
 def wrap(
-    name: str, resnet: XDistillResNet18, readout: str, image_size_px: int | None, origin: str | None
+    name: str,
+    resnet: XDistillResNet18,
+    readout: str,
+    image_size_px: int | None,
+    origin: str | None,
+    weights_sha256: str | None = None,
 ) -> PolicyEncoder:
     """The policy's encoder around a ResNet-18; raises ValueError for a readout that it does not have."""
     head = resnet.teacher_head
@@ -130,5 +137,6 @@ def wrap(
         "image_size_px": image_size_px,
         "teacher_features": head.out_features if head is not None and readout == "teacher_embedding" else None,
         "origin": origin,
+        "weights_sha256": weights_sha256,
     }
     return PolicyEncoder(ResNetReadout(resnet, readout, image_size_px), "image", saved, image_size_px)

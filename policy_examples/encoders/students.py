@@ -38,6 +38,7 @@ def load_student(
         "architecture": config.architecture,
         "teacher_features": config.teacher_features,
         "origin": config.name,
+        "weights_sha256": config.weights_sha256,
     }
     network = build_network(saved)
     if image_size_px is None and network.patch_px > 1:

@@ -128,6 +128,12 @@ def encoder_before(folder: Path, saved: dict[str, Any], origin: dict[str, Any]) 
             f"policies: {folder} started from {saved['origin']!r}, its checkpoint holds {encoder.saved['origin']!r} "
             "now, so that what it was before fine-tuning cannot be shown."
         )
+    then, now = (each.get("weights_sha256") for each in (saved, encoder.saved))
+    if then and now and then != now:
+        raise ValueError(
+            f"policies: {folder} started from {saved['origin']!r} with sha256 {then[:12]}..., whose weights are others "
+            f"now, {now[:12]}..., so that what it was before fine-tuning cannot be shown."
+        )
     return encoder
 
 

@@ -9,6 +9,9 @@ from typing import Any, Protocol
 
 import torch
 
+WITHOUT_THEM = ("weights_sha256",)
+"""Settings that checkpoints of earlier versions lack; those go on as they are."""
+
 
 class Stateful(Protocol):
     """What has a state that a checkpoint keeps."""
@@ -45,7 +48,8 @@ def load_checkpoint(path: Path, settings: dict[str, Any], parts: dict[str, State
         found, asked = json.loads(state["settings"]), json.loads(json.dumps(settings))
     except Exception as error:  # torch, pickle and zipfile each raise their own on damaged bytes
         raise ValueError(f"output: {path} cannot be read ({error!r}); name another folder to begin again.") from error
-    differing = [name for name in {**found, **asked} if found.get(name) != asked.get(name)]
+    known = {name: value for name, value in asked.items() if name in found or name not in WITHOUT_THEM}
+    differing = [name for name in {**found, **known} if found.get(name) != known.get(name)]
     if differing:
         changes = ", ".join(f"{name} {found.get(name)!r} -> {asked.get(name)!r}" for name in differing)
         precision = found.get("bf16")  # which the machine decides where nobody does

@@ -139,12 +139,25 @@ def test_a_run_whose_checkpoint_was_replaced_meanwhile_is_not_continued(config, 
     config = replace(
         config, **SEEING | {"encoder": "xdistill", "checkpoint": str(tmp_path / "encoder"), "norm": "group"}, steps=1
     )
-    XDistillResNet18(norm="group").save_pretrained(tmp_path / "encoder", name="first")
+    XDistillResNet18(norm="group").save_pretrained(tmp_path / "encoder", name="mine")
     assert train(config)
     assert train(config)  # with the same weights
-    XDistillResNet18(norm="group").save_pretrained(tmp_path / "encoder", name="second")
-    with pytest.raises(ValueError, match=r"began otherwise \(weights \['first'\] -> \['second'\]\)"):
+    XDistillResNet18(norm="group").save_pretrained(tmp_path / "encoder", name="mine")  # other random ones
+    with pytest.raises(ValueError, match=r"began otherwise \(weights_sha256 \['\w{64}'\] -> \['\w{64}'\]\)"):
         train(config)
+    XDistillResNet18(norm="group").save_pretrained(tmp_path / "encoder", name="theirs")
+    with pytest.raises(ValueError, match=r"began otherwise \(weights \['mine'\] -> \['theirs'\], weights_sha256"):
+        train(config)
+
+
+def test_a_run_of_an_earlier_version_whose_checkpoint_lacks_a_setting_goes_on(config):
+    train(replace(config, steps=2))
+    path = config.output / "checkpoint.pt"
+    state = torch.load(path, weights_only=True)
+    settings = json.loads(state["settings"])
+    assert settings.pop("weights_sha256") == [None]
+    torch.save({**state, "settings": json.dumps(settings)}, path)
+    assert train(replace(config, steps=2))
 
 
 def test_a_run_on_other_demonstrations_is_not_continued(config, demonstrations):

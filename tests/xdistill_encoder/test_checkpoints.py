@@ -166,6 +166,20 @@ def test_every_default_is_bundled_and_was_trained_with_its_norm():
     }
 
 
+@pytest.mark.parametrize("norm", ["batch", "frozen", "group"])
+def test_what_a_local_checkpoint_is_can_be_asked_without_its_weights(saved, norm):
+    loaded = XDistillResNet18.from_pretrained(norm=norm).checkpoint
+    assert checkpoints.local_config(None, norm) == checkpoints.local_config(loaded.name) == loaded
+    folder = saved("group" if norm == "group" else "batch")
+    assert checkpoints.local_config(folder) == XDistillResNet18.from_pretrained(folder, norm=norm).checkpoint
+
+
+def test_a_checkpoint_on_the_hub_is_no_local_one():
+    assert checkpoints.local_config("org/name") is None
+    with pytest.raises(CheckpointError, match="no checkpoint named 'nowhere'"):
+        checkpoints.local_config("nowhere")
+
+
 def test_a_home_folder_of_nobody_is_an_error_about_the_folder():
     assert "no folder '~nobody-at-all/encoder'" in message_of("~nobody-at-all/encoder")
 

@@ -11,6 +11,7 @@ PLAIN = Row(
     difficulty="easy",
     encoder="xdistill",
     checkpoint="bundled",
+    weights="",
     norm="frozen",
     readout="pooled",
     seed=0,

@@ -145,6 +145,9 @@ def test_two_rows_of_one_run_are_refused():
     assert compare([rows[0], other], precision="fp32").rows == [other]
     with pytest.raises(ValueError, match="got two, of 600 steps in bf16 and 600 steps in bf16; remove one"):
         compare([rows[0], rows[0]])
+    both = [replace(rows[0], weights=weights) for weights in ("aaa", "bbb")]
+    with pytest.raises(ValueError, match="in bf16 from weights aaa and 600 steps in bf16 from weights bbb; remove one"):
+        compare(both)
     shifted = replace(rows[0], shift="light", best=None, top5=None)
     assert compare([rows[0], shifted]).shifted == [shifted]
 

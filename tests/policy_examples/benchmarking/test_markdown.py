@@ -75,6 +75,16 @@ def test_the_summary_says_what_the_numbers_rest_on():
     )
 
 
+def test_an_encoder_whose_runs_started_from_several_weights_says_so():
+    """Else a mean over two checkpoints of one name would read as that of one."""
+    one = [replace(row, weights="aaa") if row.encoder == "xdistill" else row for row in ROWS]
+    assert "started" not in summary(compare(one))
+    several = [replace(row, weights="") if row.task == "sweep" else row for row in one]
+    text = write_markdown(compare(several), "best", "xdistill")
+    assert "Of `xdistill`'s 4 runs started 2 from weights aaa, 2 from weights not on record." in text
+    assert "| xdistill | bundled | aaa, not on record | frozen |" in text
+
+
 def test_rows_that_some_encoder_lacks_are_counted_with_and_without_a_shift():
     """xdistill is ahead by a task with its shift; of the shift on sweep resnet18-scratch lacks a seed."""
     trained = [*ROWS, *(row("xdistill", "assembly", seed, 0.1) for seed in (0, 1))]

@@ -55,6 +55,7 @@ def test_what_reads_images_has_its_latency_and_the_side_it_computes_on(folder):
     policy = policy_of(load_encoder("resnet18-scratch", norm="group"))
     found = row_of_training(run, "paper34", folder, policy, None)
     assert (found.norm, found.image_size_px, found.commit) == ("group", 32, "")
+    assert found.weights == ""  # random ones
     assert found.demonstrations == 2  # of the preset
     assert found.parameters == policy.encoder_of(0).parameter_count > 11_000_000
     assert found.ms_per_frame is not None

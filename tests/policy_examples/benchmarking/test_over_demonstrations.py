@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from policy_examples.benchmarking.demonstration_counts import compare_counts
 from policy_examples.benchmarking.over_demonstrations import by_count, draw_counts, write_counts_markdown
 from tests.policy_examples.benchmarking.rows import row
@@ -28,6 +30,12 @@ def test_the_document_says_what_it_rests_on_and_what_it_leaves_out():
     assert "- `blind`: pooled readout; of these runs it has 2." in text
     assert "Left out, because rows with some of these numbers lack: dinov2-s." in text
     assert "Rows left out, because their task and seed lack elsewhere: 1." in text
+
+
+def test_an_encoder_whose_runs_started_from_several_weights_says_so():
+    rows = [replace(each, weights="aaa") if each.demonstrations == 5 else each for each in ROWS[:4]]
+    text = write_counts_markdown(compare_counts(rows), "best", "xdistill")
+    assert "- `xdistill`: bundled, frozen norm, pooled readout. Of `xdistill`'s 4 runs started 2 from" in text
 
 
 def test_the_picture_has_a_line_an_encoder_through_its_means(tmp_path):

@@ -49,14 +49,15 @@ def test_a_curve_that_disagrees_with_its_row_is_refused(curve):
         curve_of(replace(PLAIN, curve=curve))
 
 
-def test_a_file_from_before_curves_is_read_and_gets_the_column_with_its_next_row(tmp_path):
+@pytest.mark.parametrize("later", [("weights",), ("weights", "curve")])
+def test_a_file_of_an_earlier_version_is_read_and_gets_its_columns_with_its_next_row(tmp_path, later):
     path = tmp_path / "results.csv"
     append_rows(path, [PLAIN, SHIFTED])
     lines = [line.split(",") for line in path.read_text().splitlines()]
-    place = COLUMNS.index("curve")
-    path.write_text("".join(f"{','.join(line[:place] + line[place + 1 :])}\n" for line in lines))
+    kept = [place for place, name in enumerate(COLUMNS) if name not in later]
+    path.write_text("".join(f"{','.join(line[place] for place in kept)}\n" for line in lines))
     assert read_rows(path) == [PLAIN, SHIFTED]
-    later = replace(PLAIN, command="third", curve="200:0.5 400:0.5 600:0.5")
+    later = replace(PLAIN, command="third", weights="0123456789ab", curve="200:0.5 400:0.5 600:0.5")
     append_rows(path, [later])
     assert read_rows(path) == [PLAIN, SHIFTED, later]
     assert path.read_text().splitlines()[0].split(",") == list(COLUMNS)
@@ -99,8 +100,8 @@ def test_a_file_with_other_columns_is_refused_and_left_alone(tmp_path):
     [
         (",600,", ",many,", "expected a number for steps in .*results.csv:2, got 'many'"),
         (",0.5,", ",,", "expected a number for last|expected a number for best"),
-        ("paper34,", "", "expected 26 cells in .*results.csv:2, got another number"),
-        ("paper34,", "a,b,", "expected 26 cells in .*results.csv:2, got another number"),
+        ("paper34,", "", "expected 27 cells in .*results.csv:2, got another number"),
+        ("paper34,", "a,b,", "expected 27 cells in .*results.csv:2, got another number"),
     ],
 )
 def test_a_damaged_cell_is_named_with_its_line(tmp_path, before, after, message):

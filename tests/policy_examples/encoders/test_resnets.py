@@ -1,3 +1,6 @@
+import hashlib
+from pathlib import Path
+
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -6,6 +9,7 @@ from timm.models import save_for_hf
 
 from policy_examples.encoders import empty_encoder, load_encoder
 from xdistill_encoder import XDistillResNet18
+from xdistill_encoder.checkpoint_weights import WEIGHTS_FILE
 
 RESNET18 = 11_176_512  # torchvision's count, 11,689,512, without the classifier of 512 * 1000 + 1000
 
@@ -50,6 +54,7 @@ def test_a_checkpoint_folder_loads_with_frozen_statistics_and_without_the_teache
     assert not any("teacher_head" in name for name in loaded.state_dict())
     assert torch.equal(loaded.network.resnet.trunk.conv1.weight, saved.trunk.conv1.weight)
     assert loaded.saved["origin"] == "distilled"
+    assert loaded.saved["weights_sha256"] == hashlib.sha256((Path(folder) / WEIGHTS_FILE).read_bytes()).hexdigest()
 
 
 def test_the_bundled_checkpoint_is_the_default():

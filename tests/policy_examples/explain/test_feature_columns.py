@@ -134,6 +134,16 @@ def test_another_start_than_the_policy_had_is_not_shown_as_it(tmp_path, shown):
         before.features(shown)
 
 
+def test_weights_that_replaced_those_of_a_policy_are_not_shown_as_its_start(tmp_path, shown):
+    encoder = load_encoder("xdistill")
+    now = encoder.saved["weights_sha256"]
+    encoder.saved["weights_sha256"] = "0" * 64
+    DiffusionPolicy(PolicyShape(9, 4, **SIZES), [encoder]).save(tmp_path / "policy", {"checkpoint": None})
+    before, _ = columns([], [tmp_path / "policy"], seed=0)
+    with pytest.raises(ValueError, match=f"sha256 000000000000..., whose weights are others now, {now[:12]}"):
+        before.features(shown)
+
+
 def test_frames_of_another_size_than_a_policy_learned_from_are_refused(run, shown):
     with pytest.raises(ValueError, match=r"learned from frames of 64 px, got \(32, 32\); .* --image-size-px 64"):
         columns([], [run / "policy"], seed=0)[1].features(shown[..., :32, :32])
