@@ -122,13 +122,15 @@ def gather(episodes: Episodes) -> Demonstrations:
             if name not in arrays:
                 arrays[name] = np.empty((steps, *values.shape[1:]), values.dtype)
             arrays[name][taken] = values
-    images = arrays.pop("img")
+    images, origin = arrays.pop("img"), dict(episodes.origin)
+    if "point_cloud" in arrays:
+        origin["points"] = arrays["point_cloud"].shape[1]
     return Demonstrations(
         images=images,
         agent_pos=arrays.pop("state"),
         actions=arrays.pop("action"),
         episode_ends=np.cumsum(episodes.lengths, dtype=np.int64),
-        origin=with_image_size(episodes.origin, images.shape[1:]),
+        origin=with_image_size(origin, images.shape[1:]),
         point_clouds=arrays.pop("point_cloud", None),
         cameras={name.removeprefix("img_"): images for name, images in arrays.items()},
     )

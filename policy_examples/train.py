@@ -4,6 +4,7 @@ import argparse
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
@@ -195,6 +196,7 @@ def train(config: Config) -> bool:
     shape = policy.shape
     windows = Windows(demonstrations, shape.horizon, shape.observation_steps, shape.action_steps, policy.reads)
     settings = {name: value for name, value in asdict(config).items() if name not in MAY_DIFFER}
+    settings["selection"].pop("skip_episodes")  # the windows tell, also of runs that are older than this setting
     settings |= {"windows": windows.fingerprint(), "draws": DRAWING_RULE}
     started_from = [policy.encoder_of(index).saved for index in range(max(1, len(shape.cameras)))]
     settings |= {"weights": [saved["origin"] for saved in started_from]}
@@ -278,13 +280,18 @@ def train(config: Config) -> bool:
 
 
 def build_policy(config: Config, demonstrations: Demonstrations) -> DiffusionPolicy:
-    """The policy before its first step, its normalisers fitted to all demonstrations."""
+    """The policy before its first step, its normalisers fitted to all demonstrations.
+
+    Raises:
+        ValueError: settings that do not fit the demonstrations or the encoder, or that it would not use.
+    """
     first = pretrained(config)
     cameras = {"image": ("image",), "point_cloud": ("point_cloud",), None: ()}[first.reads]
     if config.cameras is not None:
         cameras = config.cameras
     elif first.reads == "image":
         require_one_camera(demonstrations)
+    require_use(config, cameras)
     others = len(cameras) - 1 if config.separate_encoders else 0
     encoders = [first, *(pretrained(config) for _ in range(others))]
     shape = PolicyShape(
@@ -309,14 +316,29 @@ def build_policy(config: Config, demonstrations: Demonstrations) -> DiffusionPol
     return policy
 
 
+def require_use(config: Config, cameras: Sequence[str]) -> None:
+    """Raise a ValueError for a setting that a policy of these cameras with this encoder would not use."""
+    images = sum(map(is_camera, cameras))
+    learns = bool(cameras) and not config.freeze_encoder
+    unused = {
+        "crop_px": (config.crop_px is not None and not images, "the policy reads no image"),
+        "colour": (config.colour != 0 and not images, "the policy reads no image"),
+        "separate_encoders": (config.separate_encoders and len(cameras) < 2, "the policy has one camera at most"),
+        "freeze_encoder": (config.freeze_encoder and not cameras, f"{config.encoder} has nothing to freeze"),
+        "encoder_multiplier": (config.encoder_multiplier != 1 and not learns, "the encoder does not learn"),
+    }
+    for name, (given, reason) in unused.items():
+        if given:
+            raise ValueError(f"{name}: {reason}; leave it out.")
+
+
 def require_one_camera(demonstrations: Demonstrations) -> None:
     """Raise a ValueError where a policy that nobody told which cameras to read would overlook some."""
     if not demonstrations.cameras:
         return
-    keys = ["image", *(f"image_{name}" for name in demonstrations.cameras)]
-    called = demonstrations.origin.get("cameras", [])
-    if len(called) == len(keys):
-        keys = [f"{key} ({name})" for key, name in zip(keys, called, strict=True)]
+    arrays = {"image": "img", **{f"image_{name}": f"img_{name}" for name in demonstrations.cameras}}
+    called = demonstrations.origin.get("cameras", {})
+    keys = [f"{key} ({called[array]})" if called.get(array, array) != array else key for key, array in arrays.items()]
     raise ValueError(f"cameras: these demonstrations have several, {', '.join(keys)}; name those to read.")
 
 
@@ -360,7 +382,7 @@ def describe_policy(config: Config, demonstrations: Demonstrations) -> dict[str,
 def describe_work(config: Config, device: torch.device, windows: Windows, steps: int) -> str:
     """Where a run computes, on how much, for how long, in a line."""
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
-    size = f"{len(windows):,} windows of {windows.nbytes / 1e9:.2g} GB of demonstrations"
+    size = f"{len(windows):,} windows of demonstrations ({windows.nbytes / 1e6:,.1f} MB)"
     return f"{where}, {'bfloat16' if config.bf16 else 'float32'}: {size}, {steps:,} steps of {config.batch_size}"
 
 

@@ -103,7 +103,8 @@ def window_rows(episode_ends: np.ndarray, horizon: int, pad_before: int, pad_aft
         if end - start + pad_before + pad_after < horizon:
             raise ValueError(
                 f"horizon: episode {number} has {end - start} steps, a window of {horizon} needs "
-                f"{horizon - pad_before - pad_after}; take a shorter horizon, or leave the episode out."
+                f"{horizon - pad_before - pad_after}; take a shorter --horizon, or leave the "
+                f"episode out: --selection.skip-episodes {number}."
             )
         firsts = np.arange(start - pad_before, end - horizon + pad_after + 1)
         windows.append(np.clip(firsts[:, None] + np.arange(horizon), start, end - 1))

@@ -22,25 +22,27 @@ class Config:
     output: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
     """Store or folder to write."""
     format: Literal["zarr", "lerobot"] = "zarr"
-    """zarr is what `xdistill finetune` learns from."""
+    """zarr is what `xdistill finetune` learns from. LeRobot has no feature for point clouds, which are left out."""
     selection: Annotated[Selection, tyro.conf.arg(name="")] = field(default_factory=Selection)
     fps: int | None = None
-    """For lerobot: steps a second; None is what the input says."""
+    """For lerobot: whole steps a second; None is what the input says."""
     instruction: str | None = None
     """For lerobot: the task in words; None is what the input calls it."""
 
 
-def convert(config: Config) -> None:
-    """Read and write one episode at a time.
+def convert(config: Config) -> str:
+    """Read and write one episode at a time; returns what was written, in a line.
 
     Raises:
         ValueError: the input cannot be read, the output is taken, or the input does not say what LeRobot needs.
     """
     episodes = open_episodes(config.input, config.selection)
+    arrays: Episode = {}
     with tqdm(total=len(episodes.lengths), desc=f"{config.input.name} -> {config.format}", unit="episode") as progress:
 
         def read(index: int) -> Episode:
             episode = episodes.read(index)
+            arrays.update(episode)
             progress.update()
             return episode
 
@@ -49,18 +51,26 @@ def convert(config: Config) -> None:
             write_zarr(counted, config.output)
         else:
             write_lerobot(counted, config.output, _fps(config, episodes), _instruction(config, episodes))
+    cameras = [name.replace("img", "image", 1) for name in arrays if name == "img" or name.startswith("img_")]
+    numbers = f"agent_pos {arrays['state'].shape[1:]}, action {arrays['action'].shape[1:]}"
+    size = f"{len(episodes.lengths)} episodes, {sum(episodes.lengths)} steps"
+    return f"{config.output}: {size}; cameras {', '.join(cameras)}; {numbers}"
 
 
 def _fps(config: Config, episodes: Episodes) -> int:
     fps = config.fps or episodes.origin.get("fps")
     if fps is None:
         raise ValueError(f"fps: {config.input} does not say how many steps a second it has; give --fps.")
+    if fps != int(fps) or fps < 1:
+        raise ValueError(f"fps: a LeRobotDataset counts whole steps a second, {config.input} has {fps}; give --fps.")
     return int(fps)
 
 
 def _instruction(config: Config, episodes: Episodes) -> str:
     if config.instruction is not None:
         return config.instruction
+    if "instruction" in episodes.origin:  # of the LeRobotDataset that it is, or comes from
+        return str(episodes.origin["instruction"])
     if "task" in episodes.origin:
         return str(episodes.origin["task"]).replace("-", " ")
     if episodes.origin.get("recorded_task") is None:
@@ -72,10 +82,10 @@ def main() -> None:
     """`xdistill convert`."""
     try:
         config = tyro.cli(Config, prog="xdistill convert", description="Convert demonstrations between formats.")
-        convert(config)
+        written = convert(config)
     except ValueError as error:
         raise SystemExit(f"xdistill convert: {error}") from error
-    print(f"{config.format}: {config.output}")
+    print(f"{config.format}: {written}")
 
 
 if __name__ == "__main__":

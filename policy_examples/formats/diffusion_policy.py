@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from policy_examples.formats import arrays
-from policy_examples.formats.episodes import Episode, Episodes, Selection, camera_keys, option
+from policy_examples.formats.episodes import Episode, Episodes, Selection, camera_keys, option, with_cameras
 
 LAYOUT = "data/img, data/state, data/action, meta/episode_ends"
 _STATES, _ACTIONS = ("state", "agent_pos"), ("action", "actions")
@@ -57,8 +57,10 @@ def open_zarr(path: Path, selection: Selection) -> Episodes:
         return episode | {name: arrays.as_points(part(name), f"{name} {where}") for name in points}
 
     lengths = tuple(int(end) - start for start, end in zip(starts, ends, strict=True))
-    attributes: dict[str, Any] = dict(root.attrs)
-    return Episodes(lengths, read, dict(attributes.get("origin", {})))
+    origin: Any = root.attrs.get("origin")
+    if not isinstance(origin, dict):  # other people's, who may call anything so
+        origin = {}
+    return Episodes(lengths, read, with_cameras(origin, cameras))
 
 
 def _open_group(path: Path) -> Any:
@@ -113,21 +115,28 @@ def _arrays_of_data(root: Any, path: Path) -> dict[str, Any]:
 def _cameras(found: dict[str, Any], selection: Selection, path: Path) -> list[str]:
     if selection.cameras:
         return list(selection.cameras)
-    if "img" in found:
-        return ["img", *sorted(name for name in found if name.startswith("img_"))]
     images = [name for name, array in found.items() if array.ndim == 4 and 3 in (array.shape[1], array.shape[3])]
-    if len(images) != 1:
-        raise ValueError(
-            f"demonstrations: {path} has no array 'data/img', and {len(images)} others look like images; "
-            f"name them ({option('cameras')}). In data/: {_listing(found)}."
-        )
-    return images
+    ours = ["img", *sorted(name for name in found if name.startswith("img_"))] if "img" in found else []
+    others = [name for name in images if name not in ours]
+    if ours and not others:
+        return ours
+    if len(others) == 1 and not ours:
+        return others
+    there = "the array 'data/img'" if ours else "no array 'data/img'"
+    hint = "; frames are needed also where a policy reads the point clouds alone" if "point_cloud" in found else ""
+    raise ValueError(
+        f"demonstrations: {path} has {there}, and {len(others)} others look like images; name those to take, the main "
+        f"camera first ({option('cameras')}){hint if not images else ''}. In data/: {_listing(found)}."
+    )
 
 
 def _guess(found: dict[str, Any], names: tuple[str, ...], field: str, path: Path) -> str:
-    for name in names:
-        if name in found:
-            return name
+    there = [name for name in names if name in found]
+    if len(there) == 1:
+        return there[0]
+    if there:
+        shapes = " and ".join(f"data/{name} {found[name].shape}" for name in there)
+        raise ValueError(f"demonstrations: {path} has {shapes}; name the one to take ({option(field)}).")
     raise ValueError(
         f"demonstrations: {path} has no array {' or '.join(f'data/{name}' for name in names)}; "
         f"name what it has instead ({option(field)}). In data/: {_listing(found)}."

@@ -1,6 +1,6 @@
 """What every format gives: episodes that are read one at a time."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +35,8 @@ class Selection:
     """Name of the actions, columns as above."""
     filter: str | None = None
     """robomimic: a list of demonstrations under mask/, such as train; LeRobot: a task in words."""
+    skip_episodes: tuple[int, ...] = ()
+    """Numbers of episodes to leave out, such as one that was stopped at once; the first that the filter leaves is 0."""
     image_size_px: int | tuple[int, int] | None = None
     """Size to which frames are resized: one number for squares, whatever their aspect, or height and width, such as
     `112 149` for frames of 480 x 640; None keeps them. All that is taken lies in memory while a policy learns, 0.9 MB a
@@ -51,6 +53,40 @@ def with_selection(origin: dict[str, Any], selection: Selection) -> dict[str, An
     named: dict[str, Any] = {"state": list(selection.state)} if selection.state else {}
     named |= {"action": selection.action} if selection.action else {}
     return {**origin, "selection": {**origin.get("selection", {}), **named}} if named else origin
+
+
+def with_cameras(origin: dict[str, Any], cameras: Mapping[str, str]) -> dict[str, Any]:
+    """The origin with what people call each camera, {array of an episode: name}, where that is not what we call it.
+
+    Args:
+        origin: of the data set; one of ours says what its arrays were called where they came from.
+        cameras: {array there: array of an episode}, as `camera_keys` gives it.
+    """
+    before = origin.get("cameras")
+    called = before if isinstance(before, dict) else {}  # earlier versions wrote a list, in another order than arrays
+    names = {key: called.get(name, name) for name, key in cameras.items()}
+    rest = {name: value for name, value in origin.items() if name != "cameras"}
+    return rest if all(key == name for key, name in names.items()) else {**rest, "cameras": names}
+
+
+def without(episodes: Episodes, skipped: Sequence[int]) -> Episodes:
+    """All but the episodes of these numbers.
+
+    Raises:
+        ValueError: there is no such episode, or none is left.
+    """
+    count = len(episodes.lengths)
+    strangers = sorted(set(skipped) - set(range(count)))
+    kept = [number for number in range(count) if number not in skipped]
+    if strangers or not kept:
+        raise ValueError(
+            f"skip_episodes: expected some of 0 to {count - 1}, and not all, got {', '.join(map(str, skipped))}."
+        )
+    origin, seeds = dict(episodes.origin), episodes.origin.get("seeds", [])
+    if len(seeds) == count:  # one an episode
+        origin["seeds"] = [seeds[number] for number in kept]
+    lengths = tuple(episodes.lengths[number] for number in kept)
+    return Episodes(lengths, lambda index: episodes.read(kept[index]), origin)
 
 
 def option(name: str) -> str:

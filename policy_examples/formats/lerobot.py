@@ -10,13 +10,16 @@ from typing import Any
 import numpy as np
 
 from policy_examples.formats import arrays
-from policy_examples.formats.episodes import Episode, Episodes, Selection, camera_keys, option
+from policy_examples.formats.episodes import Episode, Episodes, Selection, camera_keys, option, with_cameras
 from policy_examples.formats.lerobot_rows import Rows
 from policy_examples.formats.lerobot_tasks import choose_episodes, episode_tasks
 from policy_examples.formats.lerobot_video import VideoPart, read_frames, require_av
 
 ORIGIN = "meta/xdistill_origin.json"
 """Where demonstrations of ours come from; LeRobot does not read it."""
+VECTORS = ("state", "action")
+MAIN_CAMERA = "observation.image"
+"""As we write it."""
 _STATE, _ACTION, _CAMERA = "observation.state", "action", "observation.images."
 
 
@@ -64,14 +67,45 @@ def open_lerobot(root: Path, selection: Selection) -> Episodes:
         return episode
 
     lengths = tuple(table[number]["length"] for number in chosen)
-    return Episodes(lengths, read, {**_origin(root, list(cameras), task), "fps": info["fps"]})
+    said = {"fps": info["fps"], "robot_type": info.get("robot_type")}
+    said |= {"state_names": _names(features, states), "action_names": _names(features, actions)}
+    known = {name: value for name, value in said.items() if value is not None}
+    return Episodes(lengths, read, _origin(root, cameras, task) | known)
 
 
-def _origin(root: Path, cameras: list[str], task: str | None) -> dict[str, Any]:
-    """What we wrote there ourselves, where that is so; in any case the task, if anything names it."""
+def _origin(root: Path, cameras: dict[str, str], task: str | None) -> dict[str, Any]:
+    """What we wrote there ourselves, where that is so; in any case the task, if anything names it, and its words."""
     ours = root / ORIGIN
-    origin = json.loads(ours.read_text()) if ours.is_file() else {"format": "lerobot", "cameras": cameras}
-    return origin if task is None or "task" in origin else {"recorded_task": task, **origin}
+    if ours.is_file():
+        origin = json.loads(ours.read_text())
+        cameras = {"img" if name == MAIN_CAMERA else f"img_{_short(name)}": key for name, key in cameras.items()}
+    else:
+        origin = {"format": "lerobot"}
+    origin = with_cameras(origin, cameras)
+    if task is None:
+        return origin
+    origin["instruction"] = task
+    return origin if "task" in origin else {"recorded_task": task, **origin}
+
+
+def made_up_names(kind: str, count: int) -> list[str]:
+    """What we call the numbers of a "state" or an "action" that nobody has named."""
+    return [f"{kind}_{number}" for number in range(count)]
+
+
+def _names(features: dict[str, Any], parts: Sequence[str]) -> list[str] | None:
+    """What each number of these vectors is called; None where some have no names."""
+    names: list[str] = []
+    for part in parts:
+        feature, columns = arrays.split_columns(part)
+        found: Any = features[feature].get("names")
+        if isinstance(found, dict) and len(found) == 1:  # {"motors": [...]}
+            (found,) = found.values()
+        if not isinstance(found, list) or [len(found)] != list(features[feature]["shape"]):
+            return None
+        names += map(str, found[columns])
+    generated = (made_up_names(kind, len(names)) for kind in VECTORS)
+    return None if names in generated else names
 
 
 def _info(root: Path) -> dict[str, Any]:
@@ -126,7 +160,11 @@ def _cameras(features: dict[str, Any], selection: Selection, root: Path) -> dict
             f"demonstrations: {root} has no {' and no '.join(missing) or 'camera'} ({option('cameras')}); its cameras: "
             f"{', '.join(there) or 'none'}."
         )
-    return camera_keys(chosen, short=lambda name: name.rpartition(".")[2])
+    return camera_keys(chosen, short=_short)
+
+
+def _short(name: str) -> str:
+    return name.rpartition(".")[2]
 
 
 def _is_depth(feature: dict[str, Any]) -> bool:

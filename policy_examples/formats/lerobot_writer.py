@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from policy_examples.formats.episodes import Episode, Episodes, each_episode, with_image_size
-from policy_examples.formats.lerobot import ORIGIN
+from policy_examples.formats.lerobot import MAIN_CAMERA, ORIGIN, made_up_names
 from policy_examples.formats.lerobot_stats import Stats, histogram, image_stats, vector_stats
 from policy_examples.store import require_free
 
@@ -40,7 +40,7 @@ def write_lerobot(episodes: Episodes, path: Path, fps: int, instruction: str) ->
     features: dict[str, Any] = {}
     for index, (rows, episode) in enumerate(each_episode(episodes)):
         named = {_feature_name(name): values for name, values in episode.items() if name != "point_cloud"}
-        features = features or _features(named)
+        features = features or _features(named, episodes.origin)
         steps = np.arange(rows.stop - rows.start)
         counters = {
             "timestamp": (steps / fps).astype(np.float32),
@@ -56,24 +56,27 @@ def write_lerobot(episodes: Episodes, path: Path, fps: int, instruction: str) ->
         table.append(facts)
     writer.close()
     _write_meta(partial, _info(episodes, features, fps), totals.stats(), table, instruction)
-    origin = with_image_size(episodes.origin, features["observation.image"]["shape"])
+    origin = with_image_size(episodes.origin, features[MAIN_CAMERA]["shape"])
     (partial / ORIGIN).write_text(json.dumps(origin, indent=4))
     partial.rename(path)
 
 
 def _feature_name(name: str) -> str:
-    names = {"img": "observation.image", "state": "observation.state", "action": "action"}
+    names = {"img": MAIN_CAMERA, "state": "observation.state", "action": "action"}
     return names.get(name) or "observation.images." + name.removeprefix("img_")
 
 
-def _features(named: Episode) -> dict[str, Any]:
-    """What meta/info.json says of each column."""
+def _features(named: Episode, origin: dict[str, Any]) -> dict[str, Any]:
+    """What meta/info.json says of each column; numbers that had names keep them."""
     features: dict[str, Any] = {}
     for name, values in named.items():
         if _is_image(name):
             features[name] = {"dtype": "image", "shape": values.shape[1:], "names": ["height", "width", "channels"]}
         else:
-            names = [f"{name.rpartition('.')[2]}_{number}" for number in range(values.shape[1])]
+            kind = name.rpartition(".")[2]
+            names = origin.get(f"{kind}_names") or []
+            if len(names) != values.shape[1]:
+                names = made_up_names(kind, values.shape[1])
             features[name] = {"dtype": "float32", "shape": values.shape[1:], "names": names}
     counters = {**_COUNTERS, "task_index": "int64"}
     return features | {name: {"dtype": kind, "shape": (1,), "names": None} for name, kind in counters.items()}
@@ -174,7 +177,7 @@ class _Totals:
 def _info(episodes: Episodes, features: dict[str, Any], fps: int) -> dict[str, Any]:
     return {
         "codebase_version": "v3.0",
-        "robot_type": episodes.origin.get("env"),
+        "robot_type": episodes.origin.get("robot_type") or episodes.origin.get("env"),
         "total_episodes": len(episodes.lengths),
         "total_frames": sum(episodes.lengths),
         "total_tasks": 1,

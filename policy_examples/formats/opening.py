@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from policy_examples.formats.episodes import Episodes, Selection, with_selection
+from policy_examples.formats.episodes import Episodes, Selection, with_selection, without
 
 ACCEPTED = (
     "accepted are zarr stores of `xdistill demos`, Diffusion Policy or DP3 (folder or .zarr.zip), robomimic HDF5 files "
@@ -18,6 +18,8 @@ def open_episodes(path: Path, selection: Selection) -> Episodes:
         ValueError: nothing there, none of the formats, or what the format's own reader finds wrong.
     """
     episodes = _open(path, selection)
+    if selection.skip_episodes:
+        episodes = without(episodes, selection.skip_episodes)
     return replace(episodes, origin=with_selection(episodes.origin, selection))
 
 

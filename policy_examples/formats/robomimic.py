@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from policy_examples.formats import arrays
-from policy_examples.formats.episodes import Episode, Episodes, Selection, camera_keys, option
+from policy_examples.formats.episodes import Episode, Episodes, Selection, camera_keys, option, with_cameras
 
 _PROPRIOCEPTION = ("eef_pos", "eef_quat", "gripper_qpos")
 """What robomimic's own image policies read of each robot."""
@@ -59,11 +59,10 @@ def open_robomimic(path: Path, selection: Selection) -> Episodes:
     origin = {
         "format": "robomimic",
         "recorded_task": task,
-        "cameras": list(cameras),
         "state": list(states),
         "filter": selection.filter,
     }
-    return Episodes(lengths, read, origin)
+    return Episodes(lengths, read, with_cameras(origin, cameras))
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from policy_examples import rollout
 from policy_examples.formats.episodes import Selection
 from policy_examples.policy import DiffusionPolicy
 from policy_examples.store import save_demonstrations
-from policy_examples.train import PRESETS, Config, build_policy, main, preset_for, train
+from policy_examples.train import PRESETS, Config, build_policy, main, preset_for, require_one_camera, train
 from policy_examples.training.checkpointing import sole_run
 from policy_examples.training.evaluations import learned_task
 from xdistill_encoder import XDistillResNet18
@@ -270,6 +270,34 @@ def test_of_several_cameras_those_to_read_must_be_named(config):
         train(replace(config, encoder="resnet18-scratch"))
 
 
+def test_cameras_are_listed_by_the_names_they_came_with(demonstrations):
+    images = demonstrations.images
+    called = {"img": "front", "img_a": "left", "img_b": "right"}
+    several = replace(demonstrations, cameras={"b": images, "a": images}, origin={"cameras": called})
+    with pytest.raises(ValueError, match=r"several, image \(front\), image_b \(right\), image_a \(left\); name those"):
+        require_one_camera(several)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"crop_px": 32}, "crop_px: the policy reads no image; leave it out"),
+        ({"colour": 0.3}, "colour: the policy reads no image"),
+        ({"separate_encoders": True}, "separate_encoders: the policy has one camera at most"),
+        ({"freeze_encoder": True}, "freeze_encoder: blind has nothing to freeze"),
+        ({"encoder_multiplier": 0.3}, "encoder_multiplier: the encoder does not learn"),
+        (SEEING | {"separate_encoders": True}, "separate_encoders: the policy has one camera at most"),
+        (
+            SEEING | {"freeze_encoder": True, "encoder_multiplier": 0.3},
+            "encoder_multiplier: the encoder does not learn",
+        ),
+    ],
+)
+def test_a_setting_that_would_not_be_used_is_refused(config, changes, message):
+    with pytest.raises(ValueError, match=message):
+        train(replace(config, **changes))
+
+
 def test_the_best_policy_is_not_played_on_the_episodes_that_chose_it(config):
     origin = {"selected_by_seeds": [1_000_000, 1_000_001]}
     with pytest.raises(ValueError, match="are the episodes by which this policy was chosen.*start at 1000002"):
@@ -408,7 +436,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_before_it_is_saved(config, log_
 def test_a_run_says_where_it_computes_on_how_much_and_how_long(config, capsys):
     train(replace(config, steps=2, bf16=False))
     assert re.fullmatch(
-        rf"cpu, float32: \d+ windows of [\d.e-]+ GB of demonstrations, 2 steps of {config.batch_size}",
+        rf"cpu, float32: \d+ windows of demonstrations \([\d.]+ MB\), 2 steps of {config.batch_size}",
         capsys.readouterr().out.splitlines()[0],
     )
 

@@ -1,5 +1,6 @@
 import json
 import sys
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,19 @@ def test_a_store_goes_to_lerobot_and_back(ours, tmp_path, monkeypatch, demonstra
     back = open_demonstrations(tmp_path / "back.zarr")
     for name in ("images", "agent_pos", "actions", "episode_ends"):
         assert np.array_equal(getattr(back, name), getattr(demonstrations, name))
-    assert back.origin == {**demonstrations.origin, "fps": 80}
+    task = demonstrations.origin["task"].replace("-", " ")
+    assert back.origin == {**demonstrations.origin, "fps": 80, "robot_type": "metaworld", "instruction": task}
+
+
+def test_what_was_written_is_told_by_the_names_that_training_takes(tmp_path, monkeypatch, demonstrations, capsys):
+    several = replace(demonstrations, cameras={"wrist": demonstrations.images})
+    save_demonstrations(several, tmp_path / "ours.zarr")
+    run(monkeypatch, tmp_path / "ours.zarr", tmp_path / "out.zarr")
+    states, actions = several.agent_pos.shape[1], several.actions.shape[1]
+    assert capsys.readouterr().out == (
+        f"zarr: {tmp_path}/out.zarr: 2 episodes, 21 steps; cameras image, image_wrist; "
+        f"agent_pos ({states},), action ({actions},)\n"
+    )
 
 
 def test_arrays_can_be_named_on_the_command_line(ours, tmp_path, monkeypatch, demonstrations):
@@ -71,6 +84,36 @@ def test_what_lerobot_needs_and_the_input_does_not_say_is_asked_for(ours, tmp_pa
     with pytest.raises(SystemExit, match="instruction: .* does not name its task; give --instruction"):
         run(monkeypatch, ours, tmp_path / "lerobot", "--format", "lerobot", "--fps", 80)
     assert not (tmp_path / "lerobot").exists()
+
+
+def test_words_that_were_given_stay_with_the_demonstrations(ours, tmp_path, monkeypatch):
+    given = ("--format", "lerobot", "--fps", 80, "--instruction", "lift the red cube")
+    run(monkeypatch, ours, tmp_path / "first", *given)
+    run(monkeypatch, tmp_path / "first", tmp_path / "between.zarr")
+    run(monkeypatch, tmp_path / "between.zarr", tmp_path / "second", "--format", "lerobot", "--image-size-px", 8)
+    assert pq.read_table(tmp_path / "second/meta/episodes")["tasks"].to_pylist() == [["lift the red cube"]] * 2
+
+
+def test_a_robot_and_the_names_of_its_joints_stay_with_the_demonstrations(ours, tmp_path, monkeypatch):
+    run(monkeypatch, ours, tmp_path / "first", "--format", "lerobot", "--fps", 80)
+    path = tmp_path / "first/meta/info.json"
+    info = json.loads(path.read_text())
+    joints = [f"joint {number}" for number in range(info["features"]["observation.state"]["shape"][0])]
+    info["features"]["observation.state"]["names"] = {"motors": joints}
+    path.write_text(json.dumps(info | {"robot_type": "so100"}))
+    run(monkeypatch, tmp_path / "first", tmp_path / "second", "--format", "lerobot", "--state", "observation.state[:2]")
+    info = json.loads((tmp_path / "second/meta/info.json").read_text())
+    assert info["robot_type"] == "so100"
+    assert info["features"]["observation.state"]["names"] == joints[:2]
+    assert info["features"]["action"]["names"][0] == "action_0"  # nobody named them
+
+
+def test_a_rate_that_lerobot_cannot_count_is_not_rounded(ours, tmp_path, monkeypatch):
+    run(monkeypatch, ours, tmp_path / "first", "--format", "lerobot", "--fps", 80)
+    path = tmp_path / "first/meta/info.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"fps": 12.5}))
+    with pytest.raises(SystemExit, match="fps: a LeRobotDataset counts whole steps a second, .* has 12.5; give --fps"):
+        run(monkeypatch, tmp_path / "first", tmp_path / "second", "--format", "lerobot")
 
 
 def test_one_task_of_several_is_converted_with_its_own_words(tmp_path, monkeypatch):

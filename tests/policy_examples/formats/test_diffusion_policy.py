@@ -92,7 +92,8 @@ def test_a_state_of_other_columns_is_taken_beside_key_points_too(write, images, 
 def test_point_clouds_of_dp3_lose_their_colours(write, images, random):
     clouds = random.normal(size=(STEPS, 4, 6))
     depth = random.normal(size=(STEPS, 8, 8))
-    loaded = open_demonstrations(write(img=images, point_cloud=clouds, depth=depth, compliant_img=images[::-1]))
+    path = write(img=images, point_cloud=clouds, depth=depth, compliant_img=images[::-1])
+    loaded = open_demonstrations(path, Selection(cameras=("img",)))
     assert loaded.point_clouds is not None
     assert loaded.point_clouds.dtype == np.float32
     assert np.array_equal(loaded.point_clouds, clouds[..., :3].astype(np.float32))
@@ -103,13 +104,49 @@ def test_point_clouds_of_dp3_lose_their_colours(write, images, random):
 def test_one_camera_of_any_name_is_found_and_several_must_be_named(write, images):
     assert np.array_equal(open_demonstrations(write(camera_0=images)).images, images)
     path = write(camera_0=images, camera_1=images[::-1])
-    with pytest.raises(ValueError, match=r"2 others look like images; name them .*--selection.cameras .*camera_1"):
+    with pytest.raises(
+        ValueError, match=r"2 others look like images; name those .*--selection.cameras .*camera_1"
+    ):
         open_demonstrations(path)
     with pytest.raises(ValueError, match="the cameras camera_0 and camera_0 would both be called 'camera_0'"):
         open_demonstrations(path, Selection(cameras=("camera_0", "camera_0")))
     loaded = open_demonstrations(path, Selection(cameras=("camera_1", "camera_0")))
     assert np.array_equal(loaded.images, images[::-1])
     assert np.array_equal(loaded.cameras["camera_0"], images)
+
+
+def test_cameras_beside_img_that_have_other_names_are_not_lost_in_silence(write, images):
+    path = write(img=images, wrist_img=images[::-1], depth=images[..., 0])
+    with pytest.raises(ValueError, match=r"has the array 'data/img', and 1 others look like images; name those"):
+        open_demonstrations(path)
+    assert open_demonstrations(path, Selection(cameras=("img",))).cameras == {}
+    assert list(open_demonstrations(path, Selection(cameras=("img", "wrist_img"))).cameras) == ["wrist_img"]
+
+
+def test_point_clouds_without_frames_are_told_that_frames_are_needed(write, random):
+    path = write(point_cloud=random.normal(size=(STEPS, 16, 6)))
+    with pytest.raises(ValueError, match="frames are needed also where a policy reads the point clouds alone"):
+        open_demonstrations(path)
+
+
+def test_a_store_tells_how_many_points_its_clouds_have(write, images, random):
+    path = write(img=images, point_cloud=random.normal(size=(STEPS, 1024, 6)))
+    assert open_demonstrations(path).origin["points"] == 1024
+
+
+def test_of_two_states_or_actions_one_must_be_named(write, images, random):
+    """`state` beside `agent_pos` may be the simulator's, with what no camera policy may read."""
+    path = write(img=images, agent_pos=random.normal(size=(STEPS, 9)))
+    with pytest.raises(ValueError, match=r"has data/state \(21, 5\) and data/agent_pos \(21, 9\); name the one to"):
+        open_demonstrations(path)
+    assert open_demonstrations(path, Selection(state=("agent_pos",))).agent_pos.shape == (21, 9)
+
+
+@pytest.mark.parametrize("origin", ["a lab", ["a", "lab"], 3])
+def test_what_others_call_origin_is_not_taken_for_ours(write, images, origin):
+    path = write(img=images)
+    zarr.open_group(str(path), mode="a").attrs["origin"] = origin
+    assert open_demonstrations(path).origin == {"image_size_px": 8}
 
 
 def test_frames_are_resized_on_request(write):
@@ -194,7 +231,7 @@ def test_chunks_are_counted_where_they_lie_in_shards(tmp_path, images, random):
     [
         ({"state": None}, "no array data/state or data/agent_pos; name what .*--state .*--selection.state .*action"),
         ({"action": None}, "no array data/action or data/actions; name what .*--action .*--selection.action .*state"),
-        ({"img": None}, "no array 'data/img', and 0 others look like images; name them"),
+        ({"img": None}, "no array 'data/img', and 0 others look like images; name those"),
         ({"action": np.zeros((20, 2))}, r"different lengths: \{'data/action': 20\}, .* ends at 21"),
         ({"state": np.full((21, 5), np.nan)}, r"state in data/ of .* \(N, D\) finite numbers, got .* with 60 others"),
         ({"state": np.zeros((21, 2, 2))}, r"state in data/ of .* \(N, D\) finite numbers, got \(12, 2, 2\)"),

@@ -37,7 +37,8 @@ def test_what_is_written_is_read_back_without_loss(root, episodes):
     assert np.array_equal(loaded.agent_pos, np.concatenate([first["state"], second["state"]]))
     assert np.array_equal(loaded.actions, np.concatenate([first["action"], second["action"]]))
     assert loaded.point_clouds is None
-    assert loaded.origin == {**episodes.origin, "fps": 80}
+    said = {"fps": 80, "robot_type": "metaworld", "instruction": "reach the goal"}
+    assert loaded.origin == {**episodes.origin, **said}
 
 
 def test_the_words_of_a_task_that_the_origin_does_not_name_are_read_back(tmp_path, episodes):

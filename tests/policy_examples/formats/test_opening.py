@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from policy_examples.formats.episodes import Selection
@@ -31,6 +32,23 @@ def test_a_zip_of_something_else_is_refused(tmp_path):
     path.write_bytes(b"PK\x03\x04 and then nothing")
     with pytest.raises(ValueError, match="is not a zarr group .*`xdistill demos` writes one"):
         open_demonstrations(path)
+
+
+def test_episodes_are_left_out_by_their_numbers(tmp_path, demonstrations):
+    save_demonstrations(demonstrations, tmp_path / "ours.zarr")
+    second = open_demonstrations(tmp_path / "ours.zarr", Selection(skip_episodes=(0,)))
+    start = demonstrations.episode_ends[0]
+    assert second.episode_ends.tolist() == [len(demonstrations.actions) - start]
+    assert np.array_equal(second.images, demonstrations.images[start:])
+    assert np.array_equal(second.actions, demonstrations.actions[start:])
+    assert second.origin["seeds"] == demonstrations.origin["seeds"][1:]
+
+
+@pytest.mark.parametrize("numbers", [(2,), (-1,), (0, 1)])
+def test_episodes_that_are_not_there_and_all_of_them_cannot_be_left_out(tmp_path, demonstrations, numbers):
+    save_demonstrations(demonstrations, tmp_path / "ours.zarr")
+    with pytest.raises(ValueError, match="skip_episodes: expected some of 0 to 1, and not all, got"):
+        open_demonstrations(tmp_path / "ours.zarr", Selection(skip_episodes=numbers))
 
 
 def test_a_filter_is_refused_where_there_are_neither_lists_of_demonstrations_nor_tasks(tmp_path, demonstrations):

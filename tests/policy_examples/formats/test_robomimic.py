@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from policy_examples.formats.episodes import Selection
-from policy_examples.store import open_demonstrations
+from policy_examples.formats.lerobot_writer import write_lerobot
+from policy_examples.formats.opening import open_episodes
+from policy_examples.store import open_demonstrations, write_zarr
 
 LENGTHS = {"demo_0": 3, "demo_10": 5, "demo_2": 4}
 """HDF5 lists them in this order."""
@@ -74,6 +76,22 @@ def test_cameras_and_states_can_be_named(path):
     assert np.array_equal(loaded.images[:3], first["robot0_eye_in_hand_image"])
     assert loaded.cameras == {}
     assert np.allclose(loaded.agent_pos[:3], np.concatenate([first["object"][:, :3], first["robot0_eef_pos"]], axis=1))
+
+
+def test_each_camera_keeps_the_name_it_came_with_wherever_it_goes(path, tmp_path):
+    """`finetune` shows these names to whoever chooses cameras."""
+    before = open_episodes(path, Selection(cameras=("robot0_eye_in_hand_image", "agentview_image")))
+    called = {"img": "robot0_eye_in_hand_image", "img_agentview": "agentview_image"}
+    assert before.origin["cameras"] == called
+    write_zarr(before, tmp_path / "out.zarr")
+    assert open_episodes(tmp_path / "out.zarr", Selection()).origin["cameras"] == called
+    turned = open_episodes(tmp_path / "out.zarr", Selection(cameras=("img_agentview", "img")))
+    assert turned.origin["cameras"] == {"img": "agentview_image", "img_img": "robot0_eye_in_hand_image"}
+    write_lerobot(turned, tmp_path / "lerobot", fps=20, instruction="lift")
+    assert open_episodes(tmp_path / "lerobot", Selection()).origin["cameras"] == turned.origin["cameras"]
+    alone = open_episodes(tmp_path / "lerobot", Selection(cameras=("img",)))
+    assert alone.origin["cameras"] == {"img": "robot0_eye_in_hand_image"}
+    assert np.array_equal(alone.read(0)["img"], before.read(0)["img"])
 
 
 def test_a_filter_takes_the_demonstrations_of_a_list(path):
