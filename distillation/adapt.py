@@ -105,7 +105,8 @@ def adapt(config: Config, device: torch.device) -> dict[str, Any]:
     if (count := this_process().count) > 1:
         raise ValueError(f"an adaptation is one process on one GPU, the launcher started {count}; leave torchrun out")
     name = config.encoder or DEFAULT_CHECKPOINTS[DEFAULT_NORM]
-    old = XDistillResNet18.from_pretrained(name)
+    norm = "group" if XDistillResNet18.from_pretrained(name).norm == "group" else "batch"
+    old = XDistillResNet18.from_pretrained(name, norm=norm)
     assert old.checkpoint
     known = load_encoder(name, config.image_size)
     teachers = load_compared(known, config.teacher, None, None)
@@ -125,7 +126,7 @@ def adapt(config: Config, device: torch.device) -> dict[str, Any]:
     shown = learned[0] if len(learned) == 1 else ConcatenatedImages(learned)
     print(f"{len(learned_frames):,} frames, {len(shown) - len(learned_frames):,} general images at {size} px")
 
-    new = XDistillResNet18.from_pretrained(distil(config, name, old.norm, teachers, shown, size))
+    new = XDistillResNet18.from_pretrained(distil(config, name, norm, teachers, shown, size), norm=norm)
     students = {f"{share:g}": between(old, new, share) for share in (0.0, *SHARES)}
     measured, counted = {}, {}
     for kind, images in held.items():

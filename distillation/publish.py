@@ -181,7 +181,7 @@ def check_repository(config: Config, repo: str, files: Mapping[str, bytes]) -> N
 
 
 def listing(files: Mapping[str, bytes], verdicts: Mapping[str, str]) -> str:
-    """One line a file: what happens to it, path, size."""
+    """One line per file: what happens to it, path, size."""
     lines = []
     for path in dict.fromkeys((*files, *verdicts)):
         size = f"{len(files[path]) / 1e6:.3f} MB" if path in files else ""

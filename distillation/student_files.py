@@ -5,7 +5,7 @@ import json
 import os
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import safetensors.torch
 
@@ -14,6 +14,7 @@ from xdistill_encoder import XDistillResNet18
 from xdistill_encoder.checkpoint_config import CONFIG_FILE, FORMAT_VERSION, CheckpointConfig
 from xdistill_encoder.checkpoint_weights import WEIGHTS_FILE
 from xdistill_encoder.checkpoints import fill
+from xdistill_encoder.norms import Norm
 
 
 def save_student(
@@ -73,7 +74,8 @@ def load_student(folder: str | Path) -> XDistillResNet18 | AblationEncoder:
     if not isinstance(entries, dict) or set(entries) != names:
         raise ValueError(f"{path}: expected the entries {', '.join(sorted(names))}, so a distillation did not write it")
     if entries["architecture"] == "resnet18":
-        return XDistillResNet18.from_pretrained(folder)
+        trained = entries["norm"] if entries["norm"] in get_args(Norm) else None  # None: refused with what is wrong
+        return XDistillResNet18.from_pretrained(folder, norm=trained)
     if entries["format_version"] != FORMAT_VERSION:
         raise ValueError(
             f"{path}: format version {entries['format_version']!r}, this xdistill-encoder reads {FORMAT_VERSION}; "

@@ -81,7 +81,7 @@ class Config:
     shard_cache_gb: float = SHARD_CACHE_GB
     """Limit of that folder in 10^9 bytes; where it is less than all shards take, old ones are deleted."""
     decoded: Path | None = None
-    """Folder on a local disk for all images decoded once, 3 bytes a pixel; None: decode at every view."""
+    """Folder on a local disk for all images decoded once, 3 bytes per pixel; None: decode at every view."""
     output: Path = Path("runs/distill")
     """Folder for the checkpoint, the log and the encoder; an unfinished run in it is resumed."""
     backbone: str = "resnet18"

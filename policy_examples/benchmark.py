@@ -42,7 +42,7 @@ class Config:
     """Each has demonstrations of its own, which all encoders share."""
     preset: PresetName = "dp3"
     """dp3 (T / To / Ta 16 / 2 / 8), dp3-paper (4 / 2 / 3): GPUs. cpu: a quarter of an hour to
-    four hours a run on two cores. smoke: seconds."""
+    four hours per run on two cores. smoke: seconds."""
     shifts: tuple[ShiftName, ...] = ()
     """Evaluate each finished policy under these shifts too, a row each; names as in `xdistill rollout --shift`."""
     demonstrations: int | None = None

@@ -92,7 +92,7 @@ def run(config: Config) -> float | None:
 
 
 def evaluate(policy: DiffusionPolicy, task: TaskConfig, seeds: range, folder: Path) -> list[Episode]:
-    """An episode a seed, but for those that the folder has already; its policy is this one.
+    """An episode per seed, but for those that the folder has already; its policy is this one.
 
     Raises:
         ValueError: episodes of another policy lie there.

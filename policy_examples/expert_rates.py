@@ -34,7 +34,7 @@ class Config:
     processes: int = 2
     """Tasks played at a time."""
     csv: Path = Path("policy_examples/results/experts.csv")
-    """Takes a row a task; tasks whose rows it holds are not played again."""
+    """Takes a row per task; tasks whose rows it holds are not played again."""
 
 
 def rate(task: str, seeds: range, experts: Path | None) -> dict[str, object]:

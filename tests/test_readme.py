@@ -67,12 +67,22 @@ def test_the_success_rates_are_those_of_the_benchmarks_table():
     (gap,) = re.findall(r"^\| resnet18-scratch \| \+([\d.]+) \[\+([\d.]+), \+([\d.]+)\] \|", table, re.MULTILINE)
     assert "differ by {} points, with a 95 % interval from {} to {}".format(*gap) in " ".join(first_screen.split())
     curves = table[table.index("## Over training") : table.index("## Task by task")]
-    scratch, ours = (
-        [cell.partition(" ")[0] for cell in cells_of(re.findall(rf"^\| {encoder} \| .*", curves, re.MULTILINE)[0])]
-        for encoder in ("resnet18-scratch", "xdistill")
+    scratch, ours, gaps = (
+        cells_of(re.findall(rf"^\| {line} \| .*", curves, re.MULTILINE)[0])[1:]
+        for line in ("resnet18-scratch", "xdistill", "xdistill minus resnet18-scratch")
     )
-    stated_early = f"a third of the training it solves {ours[1]} against {scratch[1]} %, after two thirds "
-    assert f"{stated_early}{ours[2]} against {scratch[2]};" in " ".join(README.split())
+    (early, two_thirds, last), (its_early, its_two_thirds, its_last) = (
+        [cell.partition(" ")[0] for cell in cells] for cells in (ours, scratch)
+    )
+    details = " ".join((ROOT / "docs" / "results.md").read_text().split())
+    stated_early = f"after a third of the training it solves {early} against {its_early} %, after two thirds "
+    assert f"{stated_early}{two_thirds} against {its_two_thirds};" in details
+    gap, low, high = re.findall(r"\+([\d.]+)", gaps[-1])
+    assert f"its last ones {gap} points more, {low} to {high}." in details
+    finished = (
+        f"{last} % with distilled weights, {its_last} % from scratch (ResNet-18 with group norm), a difference of "
+    )
+    assert f"{finished}of {gap} points, 95 % interval {low} to {high}." in " ".join(first_screen.split())
 
 
 def test_what_the_bundled_weights_reached_is_told_from_what_others_of_their_name_did():
@@ -101,7 +111,7 @@ def test_what_the_bundled_weights_reached_is_told_from_what_others_of_their_name
 
 def test_the_table_of_norm_layers_is_that_of_its_rows():
     rows = {row.norm: row for row in read_rows(ROOT / "policy_examples" / "results" / "benchmark_norms.csv")}
-    table = README[README.index("| solved, % | after 45 steps") : README.index("With live batch norm the weights")]
+    table = README[README.index("| success, % | after 45 steps") : README.index("With live batch norm the weights")]
     steps = re.findall(r"after (\d+)", table)
     stated = {cells[0].split("`")[1]: cells[1:] for cells in map(cells_of, re.findall(r"^\| `.*", table, re.MULTILINE))}
     assert stated.keys() == rows.keys() == {"frozen", "group", "batch"}

@@ -18,14 +18,14 @@ COMMANDS = {  # command: (module, what it does)
     "adapt": ("distillation.adapt", "encoder + a robot's frames -> encoder that knows them, and has not forgotten"),
     "scorecard": ("distillation.scorecard", "k-NN, linear probe, agreement with the teacher, robustness of an encoder"),
     "publish": ("distillation.publish", "encoder checkpoint -> Hub folder with model card; upload"),
-    "release": ("distillation.release", "all of this in one command: targets, both norms, scores, folders for the Hub"),
+    "release": ("distillation.release", "targets, distill, scorecard, publish for both norms in one command"),
     "demos": ("policy_examples.demos", "a task's expert -> demonstrations"),
     "convert": ("policy_examples.formats.convert", "demonstrations of other projects -> zarr or LeRobotDataset"),
     "finetune": ("policy_examples.train", "encoder + demonstrations -> diffusion policy"),
     "rollout": ("policy_examples.rollout", "policy -> success rate, video"),
-    "latency": ("policy_examples.latency", "policy -> ms an action chunk, Hz of control on this machine"),
+    "latency": ("policy_examples.latency", "policy -> ms per action chunk, Hz of control on this machine"),
     "export-policy": ("policy_examples.export", "policy -> ONNX: observation and noise in, next actions out"),
-    "benchmark": ("policy_examples.benchmark", "encoders x tasks x seeds -> success rates, one row a run"),
+    "benchmark": ("policy_examples.benchmark", "encoders x tasks x seeds -> success rates, one row per run"),
     "table": ("policy_examples.table", "rows of a benchmark -> Markdown and figure with confidence intervals"),
     "explain saliency": ("policy_examples.explain.saliency", "where policies look, on which task objects, as pictures"),
     "explain embedding": ("policy_examples.explain.embedding", "features along demonstrations, by stage of the task"),
@@ -36,6 +36,13 @@ COMMANDS = {  # command: (module, what it does)
     ),
     "space": ("distillation.space.serve", "a page in the browser: what an encoder sees in your own image"),
     "report": ("policy_examples.explain.report", "runs -> one HTML page: success, curves, videos, explanations"),
+}
+GROUPS = {  # title: commands, in the order of `xdistill --help`
+    "the encoder": ("info", "export", "copy"),
+    "distillation": ("targets", "distill", "scorecard", "publish", "release", "adapt"),
+    "policies": ("demos", "convert", "finetune", "rollout", "latency", "export-policy", "demo"),
+    "benchmark": ("benchmark", "table", "report"),
+    "what an encoder sees": ("explain saliency", "explain embedding", "explain features", "explain classes", "space"),
 }
 SIMULATING = ("policy_examples.demo", "policy_examples.demos", "policy_examples.rollout", "policy_examples.benchmark")
 """Commands that play tasks; the others of the recipes need no simulator."""
@@ -63,12 +70,16 @@ def recipes_folder() -> Path:
     return inside if inside.is_dir() else PACKAGE.parent
 
 
-def usage(names: Iterable[str] = COMMANDS) -> str:
+def usage(names: Iterable[str] | None = None) -> str:
     """The text of `xdistill --help`, or that of some commands."""
     width = max(map(len, COMMANDS))
-    rows = "\n".join(f"  {name:{width}}  {COMMANDS[name][1]}" for name in names)
-    hint = "`xdistill <command> --help` shows the options of a command."
-    return f"usage: xdistill <command> [options]\n\n{rows}\n\n{hint}"
+
+    def rows(names: Iterable[str]) -> str:
+        return "\n".join(f"  {name:{width}}  {COMMANDS[name][1]}" for name in names)
+
+    listed = "\n\n".join(f"{title}:\n{rows(its)}" for title, its in GROUPS.items()) if names is None else rows(names)
+    hint = "`xdistill <command> --help` shows the options of a command, `xdistill --version` the version."
+    return f"usage: xdistill <command> [options]\n\n{listed}\n\n{hint}"
 
 
 def main() -> None:

@@ -89,7 +89,7 @@ def main() -> None:
     """Read the command line and print."""
     parser = argparse.ArgumentParser(prog="xdistill info", description=__doc__)
     parser.add_argument("name", nargs="?", help="a bundled name, folder or Hub id; default: every bundled checkpoint")
-    parser.add_argument("--image-size", type=_image_size_px, default=224, metavar="PX", help="default 224")
+    parser.add_argument("--image-size", type=_image_size_px, default=112, metavar="PX", help="default 112")
     default_device = "cuda" if torch.cuda.is_available() else "cpu"
     parser.add_argument("--device", type=_device, default=default_device, help=f"default {default_device}")
     arguments = parser.parse_args()

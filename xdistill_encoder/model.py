@@ -10,7 +10,7 @@ from torchvision.models import resnet18
 
 from xdistill_encoder import checkpoints, finetuning, readouts
 from xdistill_encoder.images import ImageNormalizer
-from xdistill_encoder.norms import BatchNorm2d, Norm, norm_layer
+from xdistill_encoder.norms import BatchNorm2d, Norm, default_norm, norm_layer
 
 
 class XDistillResNet18(nn.Module):
@@ -24,7 +24,7 @@ class XDistillResNet18(nn.Module):
 
     Args:
         norm: "batch"; "frozen", batch norm with fixed statistics, for small batches and for policies that keep an
-            exponential moving average; "group", 16 channels a group.
+            exponential moving average; "group", 16 channels per group.
         teacher_features: width of the teacher's embedding; adds the linear layer 512 -> width that
             `teacher_embedding` reads. It starts frozen, because a policy does not use it.
         inputs_normalized: the host applies the ImageNet normalisation, the encoder does not repeat it. That the host
@@ -84,7 +84,7 @@ class XDistillResNet18(nn.Module):
         return _restore(images, readouts.spatial_softmax(self._features(images), temperature))
 
     def forward_tokens(self, images: Tensor) -> Tensor:
-        """(..., 3, H, W) -> (..., ceil(H / 32) * ceil(W / 32), 512), one token a position of the last map."""
+        """(..., 3, H, W) -> (..., ceil(H / 32) * ceil(W / 32), 512), one token per position of the last map."""
         return _restore(images, readouts.tokens(self._features(images)))
 
     def teacher_embedding(self, images: Tensor) -> Tensor:
@@ -192,7 +192,8 @@ class XDistillResNet18(nn.Module):
             name_or_path: a bundled name (`xdistill info` lists them), a folder written by `save_pretrained`, or
                 "org/name" on the Hugging Face Hub, looked for in this order; a `Path` is a folder. None is the bundled
                 checkpoint for `norm`, offline.
-            norm: None takes the checkpoint's. "batch" and "frozen" share weights; "group" has its own.
+            norm: None is what policies need: "frozen", batch norm with fixed statistics, where the checkpoint has batch
+                norm; "group" where it has group norm. "batch", live statistics, shares the weights of "frozen".
             inputs_normalized, check_values: as in the constructor.
             revision, cache_dir, token, local_files_only: for the Hub, as in `huggingface_hub.hf_hub_download`.
 
@@ -209,7 +210,7 @@ class XDistillResNet18(nn.Module):
             local_files_only=local_files_only,
         )
         encoder = cls(
-            norm or config.norm,
+            norm or default_norm(config.norm),
             teacher_features=config.teacher_features,
             inputs_normalized=inputs_normalized,
             check_values=check_values,

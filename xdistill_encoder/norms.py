@@ -63,8 +63,13 @@ class FrozenBatchNorm2d(nn.Module):
         return f"{self.weight.numel()}, eps={self.eps}"
 
 
+def default_norm(trained: Norm) -> Norm:
+    """What a policy needs of weights that were trained with these layers: batch statistics that stay as they are."""
+    return "group" if trained == "group" else "frozen"
+
+
 def group_norm(num_channels: int) -> nn.GroupNorm:
-    """Group norm with 16 channels a group."""
+    """Group norm with 16 channels per group."""
     return nn.GroupNorm(num_channels // CHANNELS_PER_GROUP, num_channels)
 
 

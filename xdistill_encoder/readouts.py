@@ -15,7 +15,7 @@ def pool(features: Tensor) -> Tensor:
 
 
 def tokens(features: Tensor) -> Tensor:
-    """(B, C, H, W) -> (B, H * W, C), one token a position, rows first."""
+    """(B, C, H, W) -> (B, H * W, C), one token per position, rows first."""
     return features.flatten(-2).transpose(-2, -1)
 
 

@@ -67,7 +67,7 @@ class ShardBatches(Sampler[list[Key]]):
     Args:
         cache: whose shards.
         shards: (view, shard).
-        batch_size: rows a batch.
+        batch_size: rows per batch.
     """
 
     def __init__(self, cache: TargetCache, shards: Sequence[tuple[int, int]], batch_size: int):

@@ -18,7 +18,7 @@ class DamageLog:
     An image counts once, however many processes meet it and however often the run is interrupted.
 
     Args:
-        path: the file: a line an image, "<index> <where it lies> <reason>" with tabs between. One that exists is
+        path: the file: a line per image, "<index> <where it lies> <reason>" with tabs between. One that exists is
             continued, without the images that can be read meanwhile (those of remote shards are not fetched to see).
             The lists of the other processes lie beside it.
         images: the collection.

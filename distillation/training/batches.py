@@ -20,7 +20,7 @@ class Curriculum:
 
     Args:
         images: number of images.
-        batch_size: images a step, over all processes.
+        batch_size: images per step, over all processes.
         epochs: passes over the images; what does not fill a batch is left out of an epoch.
         max_steps: end after so many steps, whatever the epochs are; None: no such end.
         views_per_image: views that are used in turn, epoch after epoch; None: other views every epoch.

@@ -22,7 +22,7 @@ class RunLog:
     Args:
         path: the file.
         accelerator: says which process is the main one, and holds the trackers.
-        batch_size: images a step.
+        batch_size: images per step.
         start, steps: steps already taken, and those of the whole run.
     """
 

@@ -26,7 +26,7 @@ class Comparison:
     """Rows of one protocol, each encoder on the same tasks with the same seeds; of these `blind` may lack some."""
 
     rows: list[Row]
-    """Without shift; only tasks and seeds that all encoders have. `blind`, a control, has one seed a task or more."""
+    """Without shift; only tasks and seeds that all encoders have. `blind`, a control, has one seed per task or more."""
     shifted: list[Row]
     """Under a shift; only tasks and seeds of `rows` that every encoder has under it, but for those that have none."""
     labels: dict[Identity, str]

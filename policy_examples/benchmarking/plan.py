@@ -68,7 +68,7 @@ def cost_from_rows(run: Run, rows: Sequence[Row]) -> Cost | None:
 
 
 def measure(run: Run, processes: int, experts: Path | None) -> Cost:
-    """Three demonstrations, six steps, one episode a process: what the whole run takes if every episode fails.
+    """Three demonstrations, six steps, one episode per process: what the whole run takes if every episode fails.
 
     Raises:
         ValueError, CheckpointError: what would stop the run itself.

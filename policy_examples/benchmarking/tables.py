@@ -20,7 +20,7 @@ def groups(comparison: Comparison) -> dict[str, list[str]]:
 
 
 def by_difficulty(comparison: Comparison, metric: Metric) -> str:
-    """A row an encoder: mean and interval over each group of tasks."""
+    """A row per encoder: mean and interval over each group of tasks."""
 
     def cells(encoder: str) -> list[str]:
         return [percent(comparison.scores(encoder, metric, tasks)) for tasks in groups(comparison).values()]
@@ -30,7 +30,7 @@ def by_difficulty(comparison: Comparison, metric: Metric) -> str:
 
 
 def by_metric(comparison: Comparison) -> str:
-    """A row an encoder: best, mean of the five best, last, over all tasks."""
+    """A row per encoder: best, mean of the five best, last, over all tasks."""
     metrics: tuple[Metric, ...] = ("best", "top5", "last")
 
     def cells(encoder: str) -> list[str]:
@@ -59,7 +59,7 @@ def paired_differences(comparison: Comparison, metric: Metric, reference: str, e
 
 
 def by_task(comparison: Comparison, metric: Metric) -> str:
-    """A row a task, with what DP3's table says of it."""
+    """A row per task, with what DP3's table says of it."""
     means = {encoder: task_means(comparison.scores(encoder, metric)) for encoder in comparison.encoders}
 
     def cells(task: str) -> list[str]:
@@ -76,7 +76,7 @@ def by_task(comparison: Comparison, metric: Metric) -> str:
 
 
 def by_shift(comparison: Comparison) -> str:
-    """A row an encoder: success under each shift, of that without one for the same policies."""
+    """A row per encoder: success under each shift, of that without one for the same policies."""
     shifts = list(dict.fromkeys(row.shift for row in comparison.shifted))
 
     def cells(encoder: str) -> list[str]:
@@ -93,7 +93,7 @@ def by_shift(comparison: Comparison) -> str:
 
 
 def encoders(comparison: Comparison) -> str:
-    """A row an encoder: checkpoint, the weights that its runs started from, norm, readout, parameters, image size,
+    """A row per encoder: checkpoint, the weights that its runs started from, norm, readout, parameters, image size,
     latency."""
 
     def cells(encoder: str) -> list[str]:
@@ -128,7 +128,7 @@ def encoders(comparison: Comparison) -> str:
 
 
 def over(columns: Sequence[str], encoders: Sequence[str], reference: str, scores: Callable[[str, int], Scores]) -> str:
-    """A row an encoder: its mean in each column; a row a rival: how far the reference is ahead of it.
+    """A row per encoder: its mean in each column; a row a rival: how far the reference is ahead of it.
 
     Args:
         scores: (encoder, index of a column) -> {task: {seed: success}}.

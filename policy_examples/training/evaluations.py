@@ -16,7 +16,7 @@ from policy_examples.policy import DiffusionPolicy
 class Evaluations:
     """Plays the averaged policy every so many steps, always the same episodes; keeps the best.
 
-    Writes evaluations.jsonl {"step", "epoch", "success", "episodes"}, a line an evaluation, raw episodes in
+    Writes evaluations.jsonl {"step", "epoch", "success", "episodes"}, a line per evaluation, raw episodes in
     episodes-<step>.jsonl, and best/: the policy that succeeded most, at a tie the later one, which learned more.
     """
 

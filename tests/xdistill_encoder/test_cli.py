@@ -30,6 +30,10 @@ def test_help_lists_every_command_with_its_purpose(xdistill, capsys, arguments):
         assert purpose in shown
 
 
+def test_every_command_has_its_group():
+    assert sorted(name for group in cli.GROUPS.values() for name in group) == sorted(cli.COMMANDS)
+
+
 def test_version_is_the_packages(xdistill, capsys):
     xdistill("--version")
     assert capsys.readouterr().out == f"{__version__}\n"

@@ -65,7 +65,7 @@ def embedding_part(found: Sequence[Explanation], picture_bytes: int) -> Html:
 
 
 def scorecard_part(found: Sequence[Scorecard]) -> Html:
-    """Scorecards in one table, a row an encoder."""
+    """Scorecards in one table, a row per encoder."""
     if not found:
         return html("")
     shown = [(name, title) for name, title in SCORES if any(card.scores.get(name) is not None for card in found)]

@@ -21,7 +21,7 @@ METHOD = (
 
 
 def paper_part(runs: Sequence[Run]) -> Html:
-    """A row an encoder of the runs, then the paper's table."""
+    """A row per encoder of the runs, then the paper's table."""
     measured = [
         (encoder, demonstrations, steps, len({run.task for run in its}), len(its), *_cells(its))
         for (encoder, demonstrations, steps), its in grouped(runs).items()

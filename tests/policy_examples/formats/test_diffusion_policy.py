@@ -104,9 +104,7 @@ def test_point_clouds_of_dp3_lose_their_colours(write, images, random):
 def test_one_camera_of_any_name_is_found_and_several_must_be_named(write, images):
     assert np.array_equal(open_demonstrations(write(camera_0=images)).images, images)
     path = write(camera_0=images, camera_1=images[::-1])
-    with pytest.raises(
-        ValueError, match=r"2 others look like images; name those .*--selection.cameras .*camera_1"
-    ):
+    with pytest.raises(ValueError, match=r"2 others look like images; name those .*--selection.cameras .*camera_1"):
         open_demonstrations(path)
     with pytest.raises(ValueError, match="the cameras camera_0 and camera_0 would both be called 'camera_0'"):
         open_demonstrations(path, Selection(cameras=("camera_0", "camera_0")))
