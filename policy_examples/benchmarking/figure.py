@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from policy_examples.benchmarking import curves
-from policy_examples.benchmarking.comparison import Comparison, Metric
+from policy_examples.benchmarking.comparison import BLIND, Comparison, Metric
 from policy_examples.benchmarking.markdown import METRICS
 from policy_examples.benchmarking.statistics import Estimate, estimate, task_means
 from policy_examples.benchmarking.tables import WITHOUT_BLIND, groups, paired_differences
@@ -23,8 +23,8 @@ FEW = 12
 def draw_comparison(comparison: Comparison, metric: Metric, reference: str, image: Path) -> None:
     """Write a PNG: means of tasks or groups of tasks, differences to the reference; bars are 95 % intervals.
 
-    A task by itself has a small point for each seed in place of an interval. On the right stands success over the
-    training, where rows tell it.
+    A task by itself has a small point for each seed in place of an interval. `blind`, the control, has no difference
+    where others do. On the right stands success over the training, where rows tell it.
     """
     from matplotlib.figure import Figure
 
@@ -35,7 +35,8 @@ def draw_comparison(comparison: Comparison, metric: Metric, reference: str, imag
     height = 1.5 + 0.3 * max(6, len(comparison.encoders)) + 1.5
     figure = Figure(figsize=(sum(widths), height), layout="constrained")
     left, right, *over_training = figure.subplots(1, len(widths), width_ratios=widths)
-    rivals = [encoder for encoder in comparison.encoders if encoder != reference]
+    others = [encoder for encoder in comparison.encoders if encoder != reference]
+    rivals = [encoder for encoder in others if encoder != BLIND] or others  # beside the control's all gaps are slivers
     name, compared = compared_tasks(comparison)
     for index, encoder in enumerate(comparison.encoders):
         colour, offset = COLOURS[index % len(COLOURS)], (index - (len(comparison.encoders) - 1) / 2) * 0.1
@@ -48,7 +49,7 @@ def draw_comparison(comparison: Comparison, metric: Metric, reference: str, imag
             )  # fmt: skip
             heights = [100 * score for score in scores[place.tasks[0]].values()]
             if place.seeds and len(heights) > 1:
-                left.scatter([x + offset] * len(heights), heights, s=8, color=colour, alpha=0.5, linewidths=0)
+                left.scatter([x + offset] * len(heights), heights, s=12, color=colour, alpha=0.6, linewidths=0)
         if encoder in rivals:
             gaps = paired_differences(comparison, metric, reference, encoder)
             gap = estimate({task: gaps[task] for task in compared if task in gaps}, limits=(-1, 1))
