@@ -43,13 +43,14 @@ class Config:
     remember: tuple[str, ...] = ()
     """General images, such as a part of those of its distillation: they are shown too, and the guard watches them."""
     unguarded: bool = False
-    """Adapt without general images; what the encoder knew of the world may go."""
+    """Adapt without general images: nothing keeps the encoder from forgetting what it knew."""
     max_forgotten: float = 0.02
-    """How much the explained variance of the teacher's embedding may fall on general images that were held out."""
+    """How much the agreement with the teacher may fall on general images that were held out: the explained variance of
+    its embedding, and the cosine to it, whichever falls more."""
     encoder: str | None = None
     """Bundled name, folder or Hub id; None: the bundled default."""
     output: Path = Path("runs/adapt")
-    """Folder for teacher cache, run, and the adapted encoder; an unfinished adaptation in it is gone on with."""
+    """Folder for teacher cache, run, and the adapted encoder; an unfinished adaptation in it is resumed."""
     held_out: float = 0.1
     """Share of the frames of each camera, the last ones, and of general images that are only measured. A camera is an
     entry of --frames: give each folder or video of pictures by itself."""
@@ -69,6 +70,8 @@ class Config:
     """Processes that decode images."""
     seed: int = 0
     """Of views and order."""
+    max_damaged: float = 0.001
+    """Share of images that may be unreadable; they are skipped and listed."""
     shard_cache: Path = SHARD_CACHE
     """Folder for shards and recordings that are fetched from URLs."""
     shard_cache_gb: float = SHARD_CACHE_GB
@@ -86,6 +89,8 @@ class Config:
             raise ValueError(f"held_out: expected a share in (0, 1), got {self.held_out}")
         if self.max_forgotten < 0:
             raise ValueError(f"max_forgotten: expected 0 or more, got {self.max_forgotten}")
+        if not 0 <= self.max_damaged <= 1:
+            raise ValueError(f"max_damaged: expected a share in [0, 1], got {self.max_damaged}")
         if self.shard_cache_gb <= 0:
             raise ValueError(f"shard_cache_gb: expected a number above 0, got {self.shard_cache_gb}")
 
@@ -112,7 +117,9 @@ def adapt(config: Config, device: torch.device) -> dict[str, Any]:
     teachers = load_compared(known, config.teacher, None, None)
     check_head(known, teachers)
     if len(sizes := {teacher.image_size for teacher in teachers}) > 1:
-        raise ValueError(f"teacher: expected teachers of one image size, got {sorted(sizes)} px; adapt to one of them")
+        raise ValueError(
+            f"teacher: expected teachers of one image size, got {sorted(sizes)} px; this encoder cannot be adapted"
+        )
     size = known.image_size_px
 
     fetched = {"shard_cache": config.shard_cache, "shard_cache_gb": config.shard_cache_gb}
@@ -160,6 +167,7 @@ def distil(config: Config, name: str, norm: Norm, teachers: Sequence[Teacher], i
         "workers": config.workers,
         "mixed_precision": config.mixed_precision,
         "batch_size": config.batch_size,
+        "max_damaged": config.max_damaged,
     }
     targets.build(targets.Config(**common, output=config.output / "targets"), images)
     settings = replace(

@@ -36,6 +36,7 @@ ACCEPTED = (
     "give parquet files, tar files, folders or globs of them, folders of images, a Hub dataset id, a URL, "
     "lerobot:<folder or id>, or zarr:, hdf5:, video: with a path"
 )
+SPREAD_SHARDS = 32
 NEIGHBOURS = 100  # as many images one after the other may be damaged
 
 Kind = Literal["parquet", "tar", "folder", "hub", "remote", "lerobot", "zarr", "hdf5", "video"]
@@ -258,6 +259,20 @@ def require_seed(seed: int) -> None:
     """Raise a ValueError for a seed whose epochs another one's would repeat."""
     if not 0 <= seed <= HIGHEST_SEED:
         raise ValueError(f"seed: expected 0 to {HIGHEST_SEED}, got {seed}")
+
+
+def some_images(images: Images, seed: int, count: int) -> np.ndarray:
+    """Up to `count` of them, drawn at random, rising int64: for statistics that stand for all.
+
+    Where images lie in remote shards, they are of up to SPREAD_SHARDS shards, evenly spaced, so that few are fetched.
+    """
+    generator = np.random.Generator(np.random.Philox(seed))
+    rows = np.arange(len(images), dtype=np.int64)
+    if images.shards is not None:
+        ends = np.cumsum(images.shards)
+        chosen = np.unique(np.linspace(0, len(ends) - 1, SPREAD_SHARDS).round().astype(np.int64))
+        rows = np.concatenate([rows[ends[shard] - images.shards[shard] : ends[shard]] for shard in chosen])
+    return np.sort(generator.permutation(rows)[:count])
 
 
 def epoch_order(images: Images, seed: int, epoch: int) -> np.ndarray:

@@ -15,6 +15,7 @@ import tyro
 from distillation.provenance import commit
 from distillation.publishing.hub_folder import TEXTS, encoder_folder
 from distillation.teachers import Embedding
+from distillation.training.precision import Precision
 from xdistill_encoder import XDistillResNet18
 from xdistill_encoder.checkpoint_config import CONFIG_FILE
 from xdistill_encoder.checkpoints import read_config
@@ -108,6 +109,10 @@ class Config:
     """As in `xdistill distill`."""
     max_steps: int | None = None
     """As in `xdistill distill`."""
+    max_damaged: float | None = None
+    """As in `xdistill distill`; for the targets too."""
+    mixed_precision: Precision | None = None
+    """As in `xdistill distill`; for the targets too."""
     score_every: int | None = None
     """Epochs between scores on the first bank and queries while a student learns; None: its curve is the loss alone."""
     score_image_size: int | None = None
@@ -227,7 +232,8 @@ def steps(config: Config) -> Iterator[Step]:
     """The commands of a release, in their order: what needs a GPU first."""
     inputs = [*option("teacher", *config.teacher), *option("teacher-image-size", config.teacher_image_size)]
     inputs += [*option("images", *config.images), *option("split", config.split), *option("workers", config.workers)]
-    inputs += [part for name in (*VIEW_SETTINGS, *PLACES) for part in given(name, getattr(config, name))]
+    shared = (*VIEW_SETTINGS, *PLACES, "max_damaged", "mixed_precision")
+    inputs += [part for name in shared for part in given(name, getattr(config, name))]
     inputs += option("embedding", config.embedding) if config.embedding != "cls" else []
     if config.compile:
         inputs.append("--compile")

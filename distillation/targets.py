@@ -47,7 +47,7 @@ class Config:
     split: str = "train"
     """Of a Hub dataset."""
     output: Path = Path("runs/targets")
-    """Folder of the cache; an unfinished one in it is gone on with."""
+    """Folder of the cache; an unfinished one in it is resumed."""
     views_per_image: int = 4
     """Views of each image, which training shows in turn, epoch after epoch."""
     augmentation: Literal["paper", "strong"] = "paper"
@@ -75,7 +75,7 @@ class Config:
     shard_cache_gb: float = SHARD_CACHE_GB
     """Limit of that folder in 10^9 bytes; where it is less than all shards take, old ones are deleted."""
     decoded: Path | None = None
-    """Folder on a local disk for all images decoded once, 3 bytes per pixel; None: decode at every view."""
+    """Folder on a local disk that keeps all images decoded, 3 bytes per pixel; None: decode at every view."""
     plan: bool = False
     """State rows, disk and hours from a short measurement, and write nothing."""
     push: str | None = None
@@ -145,6 +145,7 @@ def build(config: Config, images: Images | None = None) -> TargetCache:
     todo = f"{len(cache.missing())} of {len(cache.shards())} shards missing"
     print(f"{len(images):,} images x {config.views_per_image} views, {todo} -> {config.output}")
     if cache.missing():
+        cache.add_launch(facts.made)
         require_exact(facts, images, teachers, device=device)
     damage = DamageLog(config.output / f"damaged-{process.rank}.txt", images, config.max_damaged)
     with StopRequest() as stop:

@@ -9,7 +9,6 @@ from pathlib import Path
 from shutil import rmtree
 from typing import Any, Literal, cast
 
-import numpy as np
 import torch
 import tyro
 from accelerate import Accelerator
@@ -17,7 +16,15 @@ from accelerate.utils import InitProcessGroupKwargs, set_seed
 from torch import Tensor
 
 from distillation.cache.facts import Facts, asked_teacher, describe_teacher
-from distillation.datasets import Images, Views, epoch_order, open_images, prefetching, require_seed
+from distillation.datasets import (
+    Images,
+    Views,
+    epoch_order,
+    open_images,
+    prefetching,
+    require_seed,
+    some_images,
+)
 from distillation.interrupts import StopRequest
 from distillation.provenance import describe_run
 from distillation.sources.damage import DamageLog
@@ -81,7 +88,7 @@ class Config:
     shard_cache_gb: float = SHARD_CACHE_GB
     """Limit of that folder in 10^9 bytes; where it is less than all shards take, old ones are deleted."""
     decoded: Path | None = None
-    """Folder on a local disk for all images decoded once, 3 bytes per pixel; None: decode at every view."""
+    """Folder on a local disk that keeps all images decoded, 3 bytes per pixel; None: decode at every view."""
     output: Path = Path("runs/distill")
     """Folder for the checkpoint, the log and the encoder; an unfinished run in it is resumed."""
     backbone: str = "resnet18"
@@ -93,8 +100,8 @@ class Config:
     image_size: int = 224
     """Side in px of the student's views."""
     first_image_size: int | None = None
-    """Side in px in the first epoch; in steps of 16 px it grows to `image_size` for the last third, at least the last
-    epoch, which of a single one is all. None: constant."""
+    """Side in px in the first epoch; it grows in steps of 16 px, and the last third of the epochs, at least the last
+    one, has `image_size`. None: constant."""
     augmentation: Literal["paper", "strong"] = "paper"
     """"paper": random resized crop and flip; "strong": colour and blur too."""
     min_scale: float | None = None
@@ -267,6 +274,7 @@ def train(config: Config, images: Images | None = None) -> Path:
     order = partial(epoch_order, images, config.seed)
 
     student = make_student(config, supervision).to(memory_format=torch.channels_last).to(device)
+    require_sizes(student, curriculum)
     if processes > 1:
         synced(student, device)
     objective = Objective(parse_losses(config.loss), supervision.widths, config.queue_size).to(device)
@@ -293,7 +301,7 @@ def train(config: Config, images: Images | None = None) -> Path:
         accelerator.print(f"resumed at step {start:,} of {curriculum.steps:,}")
     keys = MicroBatches(curriculum, order, start, process, processes, config.accumulation, prefetching(images))
     if start == 0:
-        fit(student, config, views, order(0), supervision, accelerator)
+        fit(student, config, views, supervision, accelerator)
     learned = student if average is None else average.student  # what is scored and exported
     if config.compile:
         student.compile()
@@ -446,23 +454,36 @@ def make_student(config: Config, supervision: Supervision) -> Student:
     return student
 
 
+def require_sizes(student: Student, curriculum: Curriculum) -> None:
+    """Raise a ValueError where the views grow through a size that a ViT student's patches do not divide."""
+    patch = getattr(student.encoder, "patch_px", 1)
+    sizes = {curriculum.image_size(epoch) for epoch in range(curriculum.epoch(curriculum.steps - 1) + 1)}
+    odd = sorted(size for size in sizes if size % patch)
+    if odd:
+        raise ValueError(
+            f"first_image_size: {student.backbone} takes multiples of {patch} px, the views would have "
+            f"{', '.join(map(str, odd))} px in some epochs; choose another image_size, or leave first_image_size out"
+        )
+
+
 def fit(
     student: Student,
     config: Config,
     views: Views,
-    order: np.ndarray,
     supervision: Supervision,
     accelerator: Accelerator,
 ) -> None:
-    """Fit what a student measures before its first step on the first images: group norms that took over batch norms,
+    """Fit what a student measures before its first step on some of all images: group norms that took over batch norms,
     the statistics of the embeddings that it is to estimate."""
     if student.uncalibrated:
-        some_views = first_views(views, order[:CALIBRATING_VIEWS], config.image_size, config.workers)
+        calibrating = some_images(views.images, config.seed, CALIBRATING_VIEWS)
+        some_views = first_views(views, calibrating, config.image_size, config.workers)
         student.calibrate(some_views.to(accelerator.device))
     if config.standardize or len(supervision.widths) > 1:
         with accelerator.autocast():
             part = config.batch_size // (accelerator.num_processes * config.accumulation)
-            some = first_embeddings(supervision, views, order[:STANDARDIZING_VIEWS], part, config.workers)
+            standardizing = some_images(views.images, config.seed, STANDARDIZING_VIEWS)
+            some = first_embeddings(supervision, views, standardizing, part, config.workers)
         student.standardize(*statistics(some))
 
 

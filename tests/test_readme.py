@@ -79,10 +79,8 @@ def test_the_success_rates_are_those_of_the_benchmarks_table():
     assert f"{stated_early}{two_thirds} against {its_two_thirds};" in details
     gap, low, high = re.findall(r"\+([\d.]+)", gaps[-1])
     assert f"its last ones {gap} points more, {low} to {high}." in details
-    finished = (
-        f"{last} % with distilled weights, {its_last} % from scratch (ResNet-18 with group norm), a difference of "
-    )
-    assert f"{finished}of {gap} points, 95 % interval {low} to {high}." in " ".join(first_screen.split())
+    finished = f"{last} % with distilled weights, {its_last} % from scratch (ResNet-18 with group norm), a difference"
+    assert f"{finished} of {gap} points, 95 % interval {low} to {high}." in " ".join(first_screen.split())
 
 
 def test_what_the_bundled_weights_reached_is_told_from_what_others_of_their_name_did():

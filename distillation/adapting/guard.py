@@ -10,6 +10,9 @@ from xdistill_encoder import XDistillResNet18
 SHARES = (1.0, 0.75, 0.5, 0.25, 0.125)
 """How far the result may lie from the old weights to the adapted ones."""
 WATCHED = "teacher_explained_variance"
+ALSO_KEPT = "teacher_cosine"
+"""Of an encoder whose loss left the length of its estimates free the explained variance rises with their length alone,
+however much of their direction is forgotten."""
 
 
 def between(old: XDistillResNet18, new: XDistillResNet18, share: float) -> XDistillResNet18:
@@ -38,7 +41,8 @@ def choose(measured: Mapping[str, Mapping[str, Mapping[str, float]]], max_forgot
     for share in SHARES:
         gains[share] = measured["frames"][f"{share:g}"][WATCHED] - measured["frames"]["0"][WATCHED]
         general = measured.get("general")
-        losses[share] = 0.0 if general is None else general["0"][WATCHED] - general[f"{share:g}"][WATCHED]
+        there, here = (general["0"], general[f"{share:g}"]) if general else ({}, {})
+        losses[share] = max((there[score] - here[score] for score in (WATCHED, ALSO_KEPT) if there), default=0.0)
         if losses[share] <= max_forgotten and gains[share] > 0:
             return share
     told = "; ".join(

@@ -149,6 +149,8 @@ def describe_teacher(teacher: Teacher, spec: str = "") -> TeacherFacts:
 def asked_teacher(spec: str, image_size: int | None = None, embedding: str | None = None) -> TeacherFacts:
     """A teacher that is not loaded, by its spec: name, and the revision that it pins; None: any."""
     path, pinned = _split(spec)
+    if path.is_dir():
+        path = path.resolve()  # as a loaded one is called
     return TeacherFacts(name=path.name, pinned=pinned, image_size=image_size, embedding=embedding)
 
 

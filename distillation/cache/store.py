@@ -4,8 +4,10 @@ import json
 import os
 import re
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -58,10 +60,30 @@ class TargetCache:
         cache = cls.plan(folder, facts)
         if not (folder / FACTS_FILE).exists():
             folder.mkdir(parents=True, exist_ok=True)
-            partial = folder / f".{FACTS_FILE}.{socket.gethostname()}-{os.getpid()}.partial"
-            partial.write_text(json.dumps(facts.to_json(), indent=2) + "\n")
-            partial.replace(folder / FACTS_FILE)
+            cache._write_facts()
         return cache
+
+    def add_launch(self, made: Mapping[str, Any]) -> None:
+        """Note who computes what is missing, where it is not who began: the commit, the device.
+
+        Commits with uncommitted changes come last, so that the entry ends with "-dirty" where any does.
+        """
+        before = self.facts.made
+        commits = [*str(before.get("commit") or "unknown").split(", "), str(made.get("commit") or "unknown")]
+        devices = [*str(before.get("device") or "unknown").split("; "), str(made.get("device") or "unknown")]
+        joined = {
+            "commit": ", ".join(sorted(dict.fromkeys(commits), key=lambda commit: commit.endswith("-dirty"))),
+            "device": "; ".join(dict.fromkeys(devices)),
+        }
+        changed = {name: text for name, text in joined.items() if text not in (before.get(name), "unknown")}
+        if changed:
+            self.facts = replace(self.facts, made={**before, **changed})
+            self._write_facts()
+
+    def _write_facts(self) -> None:
+        partial = self.folder / f".{FACTS_FILE}.{socket.gethostname()}-{os.getpid()}.partial"
+        partial.write_text(json.dumps(self.facts.to_json(), indent=2) + "\n")
+        partial.replace(self.folder / FACTS_FILE)
 
     @classmethod
     def plan(cls, folder: Path, facts: Facts) -> "TargetCache":

@@ -75,7 +75,8 @@ class DamageLog:
             raise ValueError(
                 f"images: {damaged:,} of {count:,} cannot be read ({damaged / count:.2%}), more than max_damaged = "
                 f"{self.limit_share} allows; they are listed in {', '.join(map(str, lists))}: repair them and repeat "
-                "the command, or raise max_damaged"
+                "the command, or raise max_damaged (a collection is known by a sample of its images: where one of "
+                "these was damaged, the repaired collection needs another output folder)"
             )
 
     def _damaged(self) -> set[int]:

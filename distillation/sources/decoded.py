@@ -86,7 +86,7 @@ def keep_decoded(images: Images, folder: Path, workers: int) -> DecodedImages:
     Args:
         images: by whose fingerprint a folder of their own in `folder` is named.
         folder: on a local disk; it takes 3 x height x width bytes per image.
-        workers: processes that decode, at most one a core; what was interrupted is gone on with.
+        workers: processes that decode, at most one a core; what was interrupted is resumed.
 
     Raises:
         ValueError: what lies there is damaged.

@@ -36,7 +36,7 @@ class Monitor:
         teachers: with which the student's estimates for the queries are compared; none: they are not.
 
     Raises:
-        ValueError: see `open_bank_and_queries`; a bank that is too small.
+        ValueError: see `open_bank_and_queries`; a bank that is too small; other images than earlier scores are of.
     """
 
     def __init__(
@@ -61,7 +61,14 @@ class Monitor:
         self.loading = {"batch_size": batch_size, "workers": workers}
         self.teachers = teachers
         self._targets: list[Tensor] = []  # the teachers' embeddings of the queries, which stay the same
+        self.scored_on = f"{' '.join(bank)} -> {' '.join(queries)}"
         path = folder / SCORES_FILE
+        others = {row["scored_on"] for row in read_rows(path) if "scored_on" in row} if path.exists() else set()
+        if scored and others - {self.scored_on}:
+            raise ValueError(
+                f"score_queries: {path} holds scores of {others.pop()}, got {self.scored_on}; repeat those, or move "
+                "the file away"
+            )
         if accelerator.is_main_process and path.exists():
             write_text(path, "".join(f"{json.dumps(row)}\n" for row in read_rows(path) if row["step"] <= start))
 
@@ -80,7 +87,7 @@ class Monitor:
                     self._targets = embed_queries(self.teachers, self.labelled[1], device, **self.loading)
                 agreement = {"teacher_head": encoder.teacher_head, "targets": self._targets}
                 scores = score_features(encoder, *self.labelled, image_size_px, device, **self.loading, **agreement)
-                append_line(path, json.dumps({"step": step, **scores}))
+                append_line(path, json.dumps({"step": step, **scores, "scored_on": self.scored_on}))
                 self.accelerator.log(scores, step=step)
             draw_curves(self.folder)
         self.accelerator.wait_for_everyone()
@@ -92,7 +99,7 @@ def draw_curves(folder: Path) -> None:
     cent, below it the others."""
     log = read_rows(folder / "log.jsonl") if (folder / "log.jsonl").exists() else []
     scores = read_rows(folder / SCORES_FILE) if (folder / SCORES_FILE).exists() else []
-    names = list(dict.fromkeys(name for row in scores for name in row if name != "step"))
+    names = list(dict.fromkeys(name for row in scores for name in row if name not in ("step", "scored_on")))
     percents = [name for name in names if name.endswith("_percent")]
     agreement = [name for name in names if name.startswith("teacher_")]
     others = [name for name in names if name not in percents + agreement]

@@ -10,7 +10,8 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-LAUNCHERS = (("RANK", "WORLD_SIZE", "LOCAL_RANK"), ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID"))
+LAUNCHERS = (("RANK", "WORLD_SIZE", "LOCAL_RANK"), ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID"))
+"""Of a step of SLURM, not of its job: salloc's shell is a step of one task within a job of many."""
 
 
 class Process(NamedTuple):
@@ -34,7 +35,7 @@ def this_process(environment: Mapping[str, str] = os.environ) -> Process:
     """
     for names in LAUNCHERS:
         if names[0].startswith("SLURM") and "SLURM_STEP_ID" not in environment:
-            continue  # a batch script or salloc's shell, which tells of tasks that are not there
+            continue  # a batch script, which tells of tasks that are not there
         if all(name in environment for name in names[:2]):
             values = [environment.get(name, environment[names[0]]) for name in names]
             told = ", ".join(f"{name}={value}" for name, value in zip(names, values, strict=True))

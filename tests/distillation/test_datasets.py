@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from distillation.datasets import Views, epoch_order, open_images, open_labelled
+from distillation.datasets import Views, epoch_order, open_images, open_labelled, some_images
 from distillation.sources.concatenation import ConcatenatedImages
 from distillation.sources.decoding import decode
 from distillation.views import AUGMENTATIONS, random_view, render
@@ -213,6 +213,27 @@ def test_the_order_of_shards_is_a_permutation_that_reads_few_of_them_at_a_time()
     assert np.array_equal(np.sort(order), np.arange(200_000))
     assert len(np.unique(order[:20_000] // 20_000)) == 2  # a window of 32,768 rows takes two
     assert not np.array_equal(order, epoch_order(images, 0, 1))
+
+
+def test_images_that_stand_for_all_are_of_shards_from_the_first_to_the_last():
+    """The first of an epoch's order are of one window of neighbours, of few classes where shards are sorted by them."""
+    images = InMemory([b""] * 200_000, (2_000,) * 100)
+    some = some_images(images, 0, 4096)
+    assert len(np.unique(some)) == len(some) == 4096
+    assert np.array_equal(some, np.sort(some))
+    shards = np.unique(some // 2_000)
+    assert len(shards) == 32
+    assert (shards[0], shards[-1]) == (0, 99)
+    assert np.array_equal(some, some_images(images, 0, 4096))
+    assert not np.array_equal(some, some_images(images, 1, 4096))
+
+
+def test_images_that_stand_for_all_are_drawn_from_all_that_lie_at_hand():
+    some = some_images(InMemory([b""] * 1000), 0, 100)
+    assert len(np.unique(some // 100)) == 10
+    assert np.array_equal(some_images(InMemory([b""] * 10), 0, 100), np.arange(10))
+    uneven = some_images(InMemory([b""] * 100, (90, 10)), 0, 50)
+    assert 35 < (uneven < 90).sum() < 50
 
 
 def test_beside_remote_shards_local_images_are_one_shard(files):

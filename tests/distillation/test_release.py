@@ -91,7 +91,7 @@ def test_the_commands_that_are_printed_are_understood_by_their_parsers(config):
     others |= {"compared": ("held-out.parquet",), "score_every": 3, "embedding": "avg", "datasets": ("a/b", "c/d")}
     others |= {"shard_cache": Path("/fast"), "shard_cache_gb": 300.0, "seed": 5, "patch_grid": 7, "clip": 2.0}
     others |= {"weight_decay": 0.3, "warmup_share": 0.1, "csv": Path("scores.csv"), "decoded": Path("/pixels")}
-    others |= {"standardize": True, "head_norm": True}
+    others |= {"standardize": True, "head_norm": True, "max_damaged": 0.02, "mixed_precision": "no"}
     made = list(steps(Config(**vars(config) | others)))
     parsed = []
     for step in made:
@@ -119,6 +119,8 @@ def test_the_commands_that_are_printed_are_understood_by_their_parsers(config):
         "decoded",
         "standardize",
         "head_norm",
+        "max_damaged",
+        "mixed_precision",
     )
     for name in (*same, "augmentation"):
         assert getattr(batch, name) == getattr(group, name) == others[name]
@@ -129,6 +131,7 @@ def test_the_commands_that_are_printed_are_understood_by_their_parsers(config):
     cache = parsed[0]
     assert (cache.min_scale, cache.augmentation, cache.compile) == (0.2, "strong", True)
     assert (cache.seed, cache.patch_grid) == (5, 7)
+    assert (cache.max_damaged, cache.mixed_precision) == (0.02, "no")
     assert {each.csv for each in parsed if isinstance(each, scorecard.Config)} == {Path("scores.csv")}
     assert (cache.embedding, cache.shard_cache, cache.shard_cache_gb) == ("avg", Path("/fast"), 300.0)
     assert cache.decoded == Path("/pixels")

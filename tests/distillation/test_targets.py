@@ -81,7 +81,7 @@ def test_a_cache_is_the_same_whatever_workers_batches_and_processes_made_it(conf
     for rank in ("1", "0", "2"):
         monkeypatch.setenv("SLURM_STEP_ID", "0")
         monkeypatch.setenv("SLURM_PROCID", rank)
-        monkeypatch.setenv("SLURM_NTASKS", "3")
+        monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "3")
         build(shared)
         if rank == "1":  # the second and fifth of six shards
             written = [file.relative_to(shared.output).as_posix() for file in shard_files(shared.output)]

@@ -45,3 +45,13 @@ def test_a_run_of_another_backbone_resumes_to_the_same_weights_and_its_student_l
     assert encoder.backbone == backbone
     assert encoder.teacher_embedding(torch.zeros(1, 3, 32, 32)).shape == (1, 192)
     assert encoder.teacher_embedding(torch.zeros(1, 3, 32, 32)).isfinite().all()
+
+
+def test_views_that_would_grow_through_sizes_that_a_transformer_cannot_take_are_refused_at_once(
+    tmp_path, parquet, teacher_spec
+):
+    config = tiny_config(tmp_path, parquet, teacher_spec, "timm/vit_small_patch32_224")
+    config = replace(config, epochs=6, first_image_size=64, image_size=96)
+    with pytest.raises(ValueError, match="timm/vit_small_patch32_224 takes multiples of 32 px, .* 80 px in some"):
+        train(config)
+    assert not (config.output / "checkpoint.pt").exists()

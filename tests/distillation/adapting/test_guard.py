@@ -1,12 +1,12 @@
 import pytest
 import torch
 
-from distillation.adapting.guard import SHARES, WATCHED, between, choose
+from distillation.adapting.guard import ALSO_KEPT, SHARES, WATCHED, between, choose
 
 
 def scores(**by_share: float) -> dict[str, dict[str, float]]:
-    """{"0": ..., "1": ...} of the watched score."""
-    return {share: {WATCHED: value} for share, value in by_share.items()}
+    """{"0": ..., "1": ...} of the watched score; the other one stays as it is."""
+    return {share: {WATCHED: value, ALSO_KEPT: 0.5} for share, value in by_share.items()}
 
 
 def along(old: float, new: float) -> dict[str, dict[str, float]]:
@@ -20,6 +20,14 @@ def test_the_whole_way_is_taken_where_nothing_is_forgotten():
 
 def test_the_largest_share_that_forgets_little_enough_is_taken():
     assert choose({"frames": along(0.3, 0.6), "general": along(0.5, 0.46)}, max_forgotten=0.0201) == 0.5
+
+
+def test_directions_that_are_forgotten_count_where_longer_estimates_explain_more():
+    """As of an encoder that learned by the cosine alone: its first step of mse sets their length right."""
+    general = along(0.02, 0.4)
+    for share in (0.0, *SHARES):
+        general[f"{share:g}"][ALSO_KEPT] = 1 - 0.2 * share
+    assert choose({"frames": along(0.3, 0.6), "general": general}, max_forgotten=0.0501) == 0.25
 
 
 def test_without_a_guard_the_frames_decide_alone():

@@ -105,3 +105,9 @@ def test_a_loaded_teacher_is_described_by_what_it_is_with_the_revision_that_its_
 )
 def test_the_spec_of_a_teacher_gives_its_name_and_on_the_hub_its_revision(spec, name, pinned):
     assert asked_teacher(spec, 32, "avg") == TeacherFacts(name, pinned=pinned, image_size=32, embedding="avg")
+
+
+def test_a_link_to_a_teacher_is_called_as_the_teacher(tmp_path):
+    (tmp_path / "snapshot").mkdir()
+    (tmp_path / "link").symlink_to("snapshot")
+    assert asked_teacher(str(tmp_path / "link")).name == "snapshot"

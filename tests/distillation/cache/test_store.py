@@ -56,6 +56,18 @@ def test_a_build_in_the_folder_of_another_is_refused_and_leaves_it_as_it_was(who
     assert TargetCache.open(whole.folder).facts == cache_facts()
 
 
+def test_a_cache_that_other_code_goes_on_with_names_all_of_it(tmp_path, cache_facts):
+    """`publish` refuses weights from a cache that code with uncommitted changes computed a part of."""
+    begun = TargetCache.create(tmp_path, cache_facts(made={"commit": "aaaa", "device": "a GPU", "command": "xdistill"}))
+    begun.add_launch({"commit": "aaaa", "device": "a GPU"})
+    assert TargetCache.open(tmp_path).facts.made["commit"] == "aaaa"
+    for commit, device in (("bbbb-dirty", "a GPU"), ("cccc", "a CPU"), ("cccc", "a CPU")):
+        TargetCache.open(tmp_path).add_launch({"commit": commit, "device": device})
+    made = TargetCache.open(tmp_path).facts.made
+    assert made == {"commit": "aaaa, cccc, bbbb-dirty", "device": "a GPU; a CPU", "command": "xdistill"}
+    assert [path.name for path in tmp_path.iterdir()] == ["targets.json"]
+
+
 def test_patch_tokens_come_back_as_a_map_and_only_where_they_were_kept(tmp_path, whole, cache_facts, write_rows):
     cache = TargetCache.create(tmp_path / "patches", cache_facts(patch_grid=2))
     for shard in cache.missing():

@@ -1,6 +1,7 @@
 import io
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,9 @@ def test_what_would_be_exported_is_scored_and_compared_with_the_teachers(tmp_pat
     first, second = ({**json.loads(line), "step": 0} for line in (tmp_path / "scores.jsonl").read_text().splitlines())
     assert first == second
     assert first["effective_rank"] > 1
+    other = str(shutil.copy(parquet, tmp_path / "other.parquet"))
+    with pytest.raises(ValueError, match="scores.jsonl holds scores of .* -> .*, got .*other.*; repeat those, or move"):
+        Monitor((bank,), (other,), tmp_path, Accelerator(cpu=True), start=2, workers=0)
     queries = open_labelled([parquet])
     targets = embed_queries(teachers, queries, cpu, batch_size=24, workers=0)
     torch.testing.assert_close(targets[1][3], teachers[1](CentreView(48, "bicubic")(queries.read(3))[None])[0])
