@@ -83,6 +83,19 @@ def test_the_success_rates_are_those_of_the_benchmarks_table():
     assert f"{finished} of {gap} points, 95 % interval {low} to {high}." in " ".join(first_screen.split())
 
 
+def test_the_table_over_numbers_of_demonstrations_is_that_of_its_rows():
+    rows = read_rows(ROOT / "policy_examples" / "results" / "benchmark_demonstrations.csv")
+    bundled = bundled_checkpoints()[DEFAULT_CHECKPOINTS["batch"]].weights_sha256[:12]
+    assert {row.weights for row in rows if row.encoder == "xdistill"} == {bundled}
+    details = (ROOT / "docs" / "results.md").read_text()
+    for name, encoder in (("from scratch", "resnet18-scratch"), ("bundled encoder", "xdistill")):
+        rates = {row.demonstrations: row.best for row in rows if row.encoder == encoder}
+        assert list(rates) == [5, 10, 25]
+        told = " | ".join(f"{100 * (rate or 0):.0f}" for rate in rates.values())
+        assert f"| {name} | {told} |" in details
+    assert all(row.best == row.last for row in rows)
+
+
 def test_what_the_bundled_weights_reached_is_told_from_what_others_of_their_name_did():
     rows = read_rows(ROOT / "policy_examples" / "results" / "benchmark.csv")
     distilled = [row for row in rows if row.encoder == "xdistill"]

@@ -40,7 +40,8 @@ def summary(comparison: CountComparison) -> str:
         f"Preset {rows[0].preset}, {rows[0].episodes} episodes an evaluation, "
         f"{join_kinds(row.evaluations for row in rows)} evaluations a run, "
         f"{join_kinds(row.precision for row in rows)}; steps: {steps} demonstrations. "
-        f"{len({task for task, _ in runs})} tasks, {len(runs)} runs of each encoder with each number."
+        f"{counted(len({task for task, _ in runs}), 'task')}, {counted(len(runs), 'run')} of each encoder with each "
+        "number."
     )
     for label, its in comparison.rows.items():
         details = [its[0].checkpoint, its[0].norm and f"{its[0].norm} norm", f"{its[0].readout} readout"]
@@ -53,6 +54,11 @@ def summary(comparison: CountComparison) -> str:
     if comparison.rows_left_out:
         text += f"\n\nRows left out, because their task and seed lack elsewhere: {comparison.rows_left_out}."
     return text
+
+
+def counted(count: int, noun: str) -> str:
+    """ "1 task", "2 tasks"."""
+    return f"{count} {noun}{'s' * (count != 1)}"
 
 
 def draw_counts(comparison: CountComparison, metric: Metric, image: Path) -> None:
