@@ -133,7 +133,9 @@ def test_the_table_of_norm_layers_is_that_of_its_rows():
 
 def test_the_scores_of_the_checkpoints_are_those_of_the_scorecards():
     with (ROOT / "distillation" / "results" / "scorecard.csv").open(newline="") as file:
-        rows = {(row["encoder"], row["queries"]): row for row in csv.DictReader(file)}
+        scored = list(csv.DictReader(file))
+    larger = {row["queries"]: row for row in scored if row["image_size_px"] == "160"}
+    rows = {(row["encoder"], row["queries"]): row for row in scored if row["image_size_px"] != "160"}
     names = {"*its teacher*": "vit_tiny_patch16_224.augreg_in21k_ft_in1k", "*ResNet-18, random weights*": "random"}
     names |= {f"`{name}`": name for name in DEFAULT_CHECKPOINTS.values()}
     stated = {cells[0].removesuffix(" (default)"): cells[3:] for cells in map(cells_of, README.splitlines())}
@@ -142,6 +144,12 @@ def test_the_scores_of_the_checkpoints_are_those_of_the_scorecards():
             row = rows[name, queries]
             accuracies = (float(row[entry]) for entry in ("knn10_percent", "linear_probe_percent"))
             assert pair == "{:.1f}, {:.1f} %".format(*accuracies), title
+    pairs = (
+        "{:.1f}, {:.1f} %".format(*(float(larger[name][key]) for key in ("knn10_percent", "linear_probe_percent")))
+        for name in ("imagenette_val", "caltech101_test")
+    )
+    assert f"batch-norm checkpoint has {' and '.join(pairs)}:" in " ".join(README.split())
+    assert {row["encoder"] for row in larger.values()} == {DEFAULT_CHECKPOINTS["batch"]}
     shares = ("teacher_explained_variance", "teacher_explained_variance_standardized")
     batch, group = (rows[DEFAULT_CHECKPOINTS[norm], "mini_imagenet_val"] for norm in ("batch", "group"))
     raw, standardised = ((100 * float(batch[share]), 100 * float(group[share])) for share in shares)

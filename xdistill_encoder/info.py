@@ -49,7 +49,7 @@ def describe(name: str, image_size_px: int, device: torch.device) -> str:
     trunk = sum(p.numel() for p in encoder.trunk.parameters())
     head = sum(p.numel() for p in encoder.teacher_head.parameters()) if encoder.teacher_head else 0
     rows = [
-        ("norm", config.norm + (" (also as frozen)" if config.norm == "batch" else "")),
+        ("norm", config.norm + (" (loaded as frozen)" if config.norm == "batch" else "")),
         ("parameters", f"{trunk:,} in the trunk, {head:,} in the teacher head"),
         ("sha256", f"{config.weights_sha256[:16]}…"),
     ]

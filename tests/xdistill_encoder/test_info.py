@@ -33,7 +33,7 @@ def folder(random_encoder, tmp_path):
 def test_a_checkpoint_is_shown_with_parameters_provenance_and_scores(show, folder):
     shown = show(str(folder), "--image-size", "32", "--device", "cpu")
     assert f"{folder} (kettle)\n" in shown
-    assert re.search(r"norm +batch \(also as frozen\)\n", shown)
+    assert re.search(r"norm +batch \(loaded as frozen\)\n", shown)
     # trunk, then the teacher head: 512 x 8 weights + 8 biases
     assert f"{RESNET18_WITHOUT_CLASSIFIER:,} in the trunk, {512 * 8 + 8:,} in the teacher head" in shown
     assert re.search(r"teacher +ViT-Ti/16\n", shown)
