@@ -148,7 +148,7 @@ def test_the_scores_of_the_checkpoints_are_those_of_the_scorecards():
         "{:.1f}, {:.1f} %".format(*(float(larger[name][key]) for key in ("knn10_percent", "linear_probe_percent")))
         for name in ("imagenette_val", "caltech101_test")
     )
-    assert f"batch-norm checkpoint has {' and '.join(pairs)}:" in " ".join(README.split())
+    assert f"batch-norm checkpoint has {' and '.join(pairs)}," in " ".join(README.split())
     assert {row["encoder"] for row in larger.values()} == {DEFAULT_CHECKPOINTS["batch"]}
     shares = ("teacher_explained_variance", "teacher_explained_variance_standardized")
     batch, group = (rows[DEFAULT_CHECKPOINTS[norm], "mini_imagenet_val"] for norm in ("batch", "group"))
