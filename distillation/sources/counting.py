@@ -1,4 +1,4 @@
-"""How many images per shard at a URL holds."""
+"""How many images a shard at a URL holds."""
 
 import json
 from collections.abc import Iterable

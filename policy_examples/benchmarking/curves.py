@@ -53,7 +53,7 @@ def scores_at(comparison: Comparison, encoder: str, evaluation: int) -> Scores:
 
 
 def over_training(comparison: Comparison, reference: str) -> str:
-    """A row per encoder: its mean at each evaluation; a row a rival: how far the reference is ahead of it."""
+    """A row per encoder: its mean at each evaluation; a row per rival: how far the reference is ahead of it."""
     header = [
         f"{each.share:.0%} (step {'-'.join(map(str, dict.fromkeys((each.fewest, each.most))))})"
         for each in evaluations_of(comparison)

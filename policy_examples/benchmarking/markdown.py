@@ -114,7 +114,7 @@ def weights_note(encoder: str, rows: Sequence[Row]) -> str:
     if len(kinds) < 2:
         return ""
     parts = [f"{count} from {f'weights {kind}' if kind else 'weights not on record'}" for kind, count in kinds.items()]
-    return f"Of `{encoder}`'s {len(rows)} runs started {', '.join(parts)}."
+    return f"The {len(rows)} runs of `{encoder}` started from different weights: {', '.join(parts)}."
 
 
 def join_kinds(values: Iterable[int | str]) -> str:

@@ -128,7 +128,7 @@ def encoders(comparison: Comparison) -> str:
 
 
 def over(columns: Sequence[str], encoders: Sequence[str], reference: str, scores: Callable[[str, int], Scores]) -> str:
-    """A row per encoder: its mean in each column; a row a rival: how far the reference is ahead of it.
+    """A row per encoder: its mean in each column; a row per rival: how far the reference is ahead of it.
 
     Args:
         scores: (encoder, index of a column) -> {task: {seed: success}}.

@@ -81,7 +81,10 @@ def test_an_encoder_whose_runs_started_from_several_weights_says_so():
     assert "started" not in summary(compare(one))
     several = [replace(row, weights="") if row.task == "sweep" else row for row in one]
     text = write_markdown(compare(several), "best", "xdistill")
-    assert "Of `xdistill`'s 4 runs started 2 from weights aaa, 2 from weights not on record." in text
+    assert (
+        "The 4 runs of `xdistill` started from different weights: 2 from weights aaa, 2 from weights not on record."
+        in text
+    )
     assert "| xdistill | bundled | aaa, not on record | frozen |" in text
 
 

@@ -35,7 +35,7 @@ def test_the_document_says_what_it_rests_on_and_what_it_leaves_out():
 def test_an_encoder_whose_runs_started_from_several_weights_says_so():
     rows = [replace(each, weights="aaa") if each.demonstrations == 5 else each for each in ROWS[:4]]
     text = write_counts_markdown(compare_counts(rows), "best", "xdistill")
-    assert "- `xdistill`: bundled, frozen norm, pooled readout. Of `xdistill`'s 4 runs started 2 from" in text
+    assert "- `xdistill`: bundled, frozen norm, pooled readout. The 4 runs of `xdistill` started from" in text
 
 
 def test_the_picture_has_a_line_an_encoder_through_its_means(tmp_path):
