@@ -39,6 +39,25 @@ def test_version_is_the_packages(xdistill, capsys):
     assert capsys.readouterr().out == f"{__version__}\n"
 
 
+def test_help_does_not_wait_for_torch():
+    program = "import sys; from xdistill_encoder import cli; cli.main(); print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == f"{cli.usage()}\nFalse\n"
+
+
+def test_the_public_names_are_there_when_they_are_asked_for():
+    import xdistill_encoder
+
+    assert [getattr(xdistill_encoder, name).__name__ for name in dir(xdistill_encoder) if name != "__version__"] == [
+        "CheckpointError",
+        "XDistillResNet18",
+        "bundled_checkpoints",
+        "spatial_softmax",
+    ]
+    with pytest.raises(AttributeError, match="module 'xdistill_encoder' has no attribute 'ResNet'"):
+        xdistill_encoder.ResNet  # noqa: B018
+
+
 def test_an_unknown_command_lists_the_known_ones(xdistill):
     with pytest.raises(SystemExit) as caught:
         xdistill("distil")
