@@ -12,7 +12,6 @@ from typing import Literal
 
 import tyro
 
-from distillation.provenance import commit
 from distillation.publishing.hub_folder import TEXTS, encoder_folder
 from distillation.teachers import Embedding
 from distillation.training.precision import Precision
@@ -20,6 +19,7 @@ from xdistill_encoder import XDistillResNet18
 from xdistill_encoder.checkpoint_config import CONFIG_FILE
 from xdistill_encoder.checkpoints import read_config
 from xdistill_encoder.cli import COMMANDS, recipes_folder
+from xdistill_encoder.provenance import commit
 
 Norm = Literal["batch", "group"]
 VIEW_SETTINGS = ("augmentation", "min_scale", "seed")

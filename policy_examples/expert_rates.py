@@ -12,7 +12,7 @@ from tqdm import tqdm
 from policy_examples.attempts import REQUIRED_SOLVED_STEPS
 from policy_examples.envs.camera import RenderingError
 from policy_examples.envs.tasks import TaskConfig, difficulty, open_environment, suite_of, task_names
-from policy_examples.provenance import command, commit
+from xdistill_encoder.provenance import command, commit
 
 COLUMNS: tuple[str, ...] = ("task", "difficulty", "episodes", "success", "kept", "seeds", "command", "commit")
 

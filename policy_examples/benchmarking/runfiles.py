@@ -8,7 +8,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 from policy_examples.benchmarking.runs import EncoderChoice, Run
-from policy_examples.provenance import commit
+from xdistill_encoder.provenance import commit
 
 
 def write_run(run: Run, folder: Path) -> None:
@@ -18,7 +18,7 @@ def write_run(run: Run, folder: Path) -> None:
         ValueError: it is another one.
     """
     if not (folder / "run.json").exists():
-        describe_run(run, folder, commit())
+        describe_run(run, folder, commit(Path(__file__)))
     elif (found := read_run(folder)) != run:
         raise ValueError(f"output: expected {folder} to be free for {run}, got {found}; name another folder.")
 

@@ -15,9 +15,9 @@ from policy_examples.benchmarking.runs import Run
 from policy_examples.benchmarking.stages import collect_once, film, load_policy, train_config
 from policy_examples.demos import FIRST_EVALUATION_SEED
 from policy_examples.interrupts import StopRequest
-from policy_examples.provenance import commit
 from policy_examples.video import require_video_writer
 from xdistill_encoder.freed_memory import keep_freed_memory
+from xdistill_encoder.provenance import commit
 
 STOPPED = 130
 """Exit status of a run that was asked to stop; the same command continues it."""
@@ -113,7 +113,7 @@ def evaluate_shift(run: Run, folder: Path, shift: str, session: Session, source:
 def main() -> None:
     """Run the session of the command line; the last line of a failure says why."""
     keep_freed_memory()
-    source = commit()  # at the start: the checkout may move on while this code runs
+    source = commit(Path(__file__))  # at the start: the checkout may move on while this code runs
     sys.exit(0 if work(read_session(sys.argv[1]), source) else STOPPED)
 
 

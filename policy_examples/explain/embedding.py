@@ -18,7 +18,7 @@ from policy_examples.explain.projections import pca, tsne
 from policy_examples.explain.silhouette import silhouette
 from policy_examples.explain.staged_frames import StagedFrames, StagesFrom, open_staged
 from policy_examples.formats.episodes import Selection
-from policy_examples.provenance import command, commit
+from xdistill_encoder.provenance import command, commit
 
 COLUMNS: tuple[str, ...] = ("encoder", "method", "silhouette", "low", "high", "frames", "episodes", "stages")
 """Of embedding.csv: low and high are the 95 % interval, empty of a single episode."""

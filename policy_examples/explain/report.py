@@ -17,7 +17,7 @@ from policy_examples.explain.reporting.page import Section, page
 from policy_examples.explain.reporting.paper_part import paper_part
 from policy_examples.explain.reporting.run_part import run_part, titled
 from policy_examples.explain.reporting.runs import Run, read_runs
-from policy_examples.provenance import command, commit
+from xdistill_encoder.provenance import command, commit
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def lead_of(runs: Sequence[Run]) -> str:
 
 def made_by() -> str:
     """How and when the page came to be."""
-    source = commit()
+    source = commit(Path(__file__))
     code = f", commit {source}" if source else ""
     return f"Written {datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC by `{command()}`{code}."
 

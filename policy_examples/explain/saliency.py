@@ -25,9 +25,9 @@ from policy_examples.explain.attribution.recording import Recording, moment, rec
 from policy_examples.explain.attribution.subjects import Subject, find_subjects
 from policy_examples.formats.episodes import Selection
 from policy_examples.playing import few_threads
-from policy_examples.provenance import command, commit
 from policy_examples.store import require_free
 from policy_examples.video import require_video_writer
+from xdistill_encoder.provenance import command, commit
 
 PACKAGES = ("torch", "torchvision", "diffusers", "timm", "mujoco", "metaworld", "gymnasium-robotics")
 ASSUMED_FPS = 20
@@ -227,7 +227,7 @@ def write_summary(
         },
         "config": asdict(config),
         "command": command(),
-        "commit": commit(),
+        "commit": commit(Path(__file__)),
         "python": platform.python_version(),
         "versions": {name: found for name in PACKAGES if (found := installed(name)) is not None},
     }

@@ -5,11 +5,11 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
-from policy_examples.provenance import command, commit
+from xdistill_encoder.provenance import command, commit
 
 
 def write_settings(path: Path, config: dict[str, Any]) -> None:
     """Write the configuration with the command, the commit and every installed package's version."""
-    facts = {"config": config, "command": command(), "commit": commit()}
+    facts = {"config": config, "command": command(), "commit": commit(Path(__file__))}
     packages = {package.name: package.version for package in distributions() if package.name}  # broken ones have none
     path.write_text(json.dumps({**facts, "packages": dict(sorted(packages.items()))}, indent=2, default=str) + "\n")

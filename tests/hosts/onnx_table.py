@@ -10,8 +10,8 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from distillation.provenance import commit
 from distillation.scoring.results_csv import append_row
+from xdistill_encoder.provenance import commit
 
 ROOT = Path(__file__).parents[2]
 TABLE = ROOT / "docs" / "hosts" / "onnx.csv"

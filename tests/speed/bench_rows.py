@@ -10,8 +10,8 @@ from pathlib import Path
 
 import torch
 
-from distillation.provenance import commit
 from distillation.scoring.results_csv import append_row
+from xdistill_encoder.provenance import commit
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from distillation.provenance import commit
+from xdistill_encoder.provenance import commit
 
 RESULTS = Path(__file__).parent / "results.csv"
 

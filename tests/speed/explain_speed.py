@@ -20,8 +20,8 @@ from typing import Literal, get_args
 import torch
 import tyro
 
-from distillation.provenance import commit
 from distillation.scoring.results_csv import append_row
+from xdistill_encoder.provenance import commit
 
 ROOT = Path(__file__).resolve().parents[2]
 CSV = ROOT / "policy_examples" / "results" / "explain_speed.csv"

@@ -2,12 +2,13 @@
 
 import csv
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from xdistill_encoder.provenance import commit
 
 
 def append_row(path: Path, row: dict[str, Any], host: str) -> None:
@@ -20,7 +21,7 @@ def append_row(path: Path, row: dict[str, Any], host: str) -> None:
         "versions": f"{host}, torch {torch.__version__}",
         "machine": f"{torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}",
         "command": shlex.join(["python", f"tests/speed/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
-        "commit": _commit(),
+        "commit": commit(Path(__file__)),
     }
     new = not path.exists()
     with path.open("a", newline="") as file:
@@ -29,14 +30,3 @@ def append_row(path: Path, row: dict[str, Any], host: str) -> None:
             writer.writeheader()
         writer.writerow(row)
     print(f"\n{row}", file=sys.stderr)
-
-
-def _commit() -> str:
-    """Of this checkout, "-dirty" where it has changes."""
-    done = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-    )
-    return done.stdout.strip()
