@@ -31,7 +31,9 @@ def download(
             repo_id, file, revision=revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only
         )
     except errors.HFValidationError as error:
-        raise CheckpointError(f"{repo_id}: no name that the Hub accepts ({_line(error)}), nor a folder here") from error
+        raise CheckpointError(
+            f"{repo_id}: no name that the Hub accepts ({on_one_line(error)}), nor a folder here"
+        ) from error
     except errors.GatedRepoError as error:
         raise CheckpointError(f"{where}: access is gated; ask for it on the Hub, then pass token=") from error
     except errors.RepositoryNotFoundError as error:
@@ -44,16 +46,16 @@ def download(
         why = (
             f"{file} is not in the local cache, and local_files_only=True keeps it from the Hub"
             if local_files_only
-            else f"the Hugging Face Hub cannot be reached ({_line(error.__cause__ or error)})"
+            else f"the Hugging Face Hub cannot be reached ({on_one_line(error.__cause__ or error)})"
         )
         raise CheckpointError(
             f"{where}: {why}, and there is no folder of that name here; these work offline: {offline}"
         ) from error
     except errors.EntryNotFoundError as error:
         raise CheckpointError(f"{where}: no {file}, so this is no xdistill-encoder checkpoint") from error
-    except (*_connection_errors(), RuntimeError) as error:  # RuntimeError: of hf_xet, where a transfer breaks off
+    except transfer_errors() as error:
         raise CheckpointError(
-            f"{where}: the download of {file} failed ({_line(error)}); try again; these work offline: {offline}"
+            f"{where}: the download of {file} failed ({on_one_line(error)}); try again; these work offline: {offline}"
         ) from error
     return Path(path)
 
@@ -88,9 +90,11 @@ def upload(
             repo_id=repo_id, folder_path=folder, revision=revision, commit_message=commit_message, ignore_patterns=kept
         )
     except errors.HFValidationError as error:
-        raise CheckpointError(f"{repo_id}: no name that the Hub accepts ({_line(error)}); use 'org/name'") from error
-    except (*_connection_errors(), RuntimeError) as error:  # RuntimeError: around what stopped the transfer of a file
-        why = _line(error.__cause__ if isinstance(error, RuntimeError) and error.__cause__ else error)
+        raise CheckpointError(
+            f"{repo_id}: no name that the Hub accepts ({on_one_line(error)}); use 'org/name'"
+        ) from error
+    except transfer_errors() as error:  # RuntimeError: around what stopped the transfer of a file
+        why = on_one_line(error.__cause__ if isinstance(error, RuntimeError) and error.__cause__ else error)
         raise CheckpointError(
             f"{repo_id}: the upload failed ({why}); it needs a connection and a token with write access: "
             "`hf auth login`, or token="
@@ -114,13 +118,14 @@ def plain_card(name: str, started_from: str | None) -> str:
     )
 
 
-def _connection_errors() -> tuple[type[BaseException], ...]:
-    """What can escape huggingface_hub: its own errors, the disk's, those of its HTTP library (requests or httpx)."""
+def transfer_errors() -> tuple[type[BaseException], ...]:
+    """What can escape huggingface_hub: its own errors, the disk's, those of its HTTP library (requests or httpx), and
+    RuntimeError, of hf_xet where a transfer breaks off."""
     from huggingface_hub.errors import HfHubHTTPError
 
-    return (*HfHubHTTPError.__bases__, OSError)
+    return (*HfHubHTTPError.__bases__, OSError, RuntimeError)
 
 
-def _line(error: BaseException) -> str:
-    """The message of an error on one line."""
+def on_one_line(error: BaseException) -> str:
+    """The message of an error, or its type where it has none."""
     return " ".join(str(error).split()) or type(error).__name__

@@ -4,11 +4,9 @@ from pathlib import Path
 
 from huggingface_hub import HfApi, errors, snapshot_download
 
+from xdistill_encoder.hub import on_one_line, transfer_errors
+
 PUBLISHED = ("README.md", "targets.json", "view-*/shard-*.parquet")
-_FAILURES: tuple[type[BaseException], ...] = (
-    *errors.HfHubHTTPError.__bases__,
-    OSError,
-)  # its own, those of its HTTP library, the disk's
 
 
 def download(repo_id: str, revision: str | None) -> Path:
@@ -28,8 +26,8 @@ def download(repo_id: str, revision: str | None) -> Path:
         ) from error
     except errors.RevisionNotFoundError as error:
         raise ValueError(f"{where}: the dataset has no such revision") from error
-    except (*_FAILURES, errors.HFValidationError) as error:
-        raise ValueError(f"{where}: the download failed ({_line(error)}); repeat it, it goes on") from error
+    except (*transfer_errors(), errors.HFValidationError) as error:
+        raise ValueError(f"{where}: the download failed ({on_one_line(error)}); repeat it, it goes on") from error
     return Path(folder)
 
 
@@ -51,13 +49,9 @@ def upload(folder: Path, repo_id: str) -> str:
             allow_patterns=list(PUBLISHED),
             commit_message="Teacher embeddings by xdistill targets",
         )
-    except (*_FAILURES, errors.HFValidationError, RuntimeError) as error:  # RuntimeError: around a failed file
+    except (*transfer_errors(), errors.HFValidationError) as error:  # RuntimeError: around a failed file
         raise ValueError(
-            f"push: {repo_id}: the upload failed ({_line(error.__cause__ or error)}); it needs 'org/name', a "
+            f"push: {repo_id}: the upload failed ({on_one_line(error.__cause__ or error)}); it needs 'org/name', a "
             "connection and a token with write access: `hf auth login`; repeating it sends only what is not there"
         ) from error
     return commit.commit_url
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

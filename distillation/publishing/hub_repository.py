@@ -8,10 +8,7 @@ from pathlib import Path
 from huggingface_hub import HfApi, errors, get_token
 from huggingface_hub.hf_api import RepoFile
 
-from xdistill_encoder.checkpoints import upload
-
-_FAILURES: tuple[type[BaseException], ...] = (*errors.HfHubHTTPError.__bases__, OSError)
-"""The client's own, those of its HTTP library, the disk's."""
+from xdistill_encoder.hub import on_one_line, transfer_errors, upload
 
 
 @dataclass(frozen=True)
@@ -49,9 +46,11 @@ def look(repo_id: str, revision: str | None, tag: str | None) -> Present:
     except errors.RepositoryNotFoundError:
         return Present(False, False, {})
     except errors.HFValidationError as error:
-        raise ValueError(f"repo: {repo_id}: no name that the Hub accepts ({_line(error)}); use 'org/name'") from error
-    except _FAILURES as error:
-        raise ValueError(f"repo: {repo_id}: the Hub cannot be asked what is there ({_line(error)})") from error
+        raise ValueError(
+            f"repo: {repo_id}: no name that the Hub accepts ({on_one_line(error)}); use 'org/name'"
+        ) from error
+    except transfer_errors() as error:
+        raise ValueError(f"repo: {repo_id}: the Hub cannot be asked what is there ({on_one_line(error)})") from error
     files = [entry for entry in entries if isinstance(entry, RepoFile)]
     return Present(True, private, {file.path: file.lfs.sha256 if file.lfs else file.blob_id for file in files})
 
@@ -77,8 +76,10 @@ def send(folder: Path, repo_id: str, *, private: bool, revision: str | None, tag
     if tag is not None:
         try:
             HfApi().create_tag(repo_id, tag=tag, revision=url.rpartition("/")[2])
-        except _FAILURES as error:
-            raise ValueError(f"tag: {url} is there, its tag {tag!r} is not ({_line(error)}); repeat it") from error
+        except transfer_errors() as error:
+            raise ValueError(
+                f"tag: {url} is there, its tag {tag!r} is not ({on_one_line(error)}); repeat it"
+            ) from error
     return url
 
 
@@ -88,7 +89,3 @@ def _has(api: HfApi, repo_id: str, revision: str) -> bool:
     except errors.RevisionNotFoundError:
         return False
     return True
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

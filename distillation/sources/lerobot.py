@@ -12,6 +12,7 @@ from distillation.sources.concatenation import ConcatenatedImages
 from distillation.sources.frame_specs import parse_frame_spec
 from distillation.sources.parquet_frames import ParquetFrames
 from distillation.sources.video_frames import Episode, VideoFrames
+from xdistill_encoder.hub import on_one_line, transfer_errors
 
 _HUB_ID = re.compile(r"(?P<name>[\w.-]+/[\w.-]+)(@(?P<revision>[^@]+))?")
 
@@ -86,15 +87,10 @@ def _download(place: str, patterns: list[str]) -> Path:
                 match["name"], repo_type="dataset", revision=match["revision"], allow_patterns=patterns, max_workers=4
             )
         )
-    except _download_errors() as error:
-        raise ValueError(f"images: {place} is no folder, and cannot be fetched from the Hub: {error}") from error
-
-
-def _download_errors() -> tuple[type[BaseException], ...]:
-    """What can escape huggingface_hub: its own errors, the disk's, those of its HTTP library (requests or httpx)."""
-    from huggingface_hub.errors import HfHubHTTPError
-
-    return (*HfHubHTTPError.__bases__, OSError, ValueError)
+    except (*transfer_errors(), ValueError) as error:
+        raise ValueError(
+            f"images: {place} is no folder, and cannot be fetched from the Hub: {on_one_line(error)}"
+        ) from error
 
 
 def _open_camera(root: Path, info: dict[str, Any], camera: str, every: int) -> ParquetFrames | VideoFrames:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from xdistill_encoder.hub import on_one_line
+
 Result = TypeVar("Result")
 _HOPELESS = (FileNotFoundError, PermissionError, NotImplementedError, MemoryError)
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -42,7 +44,7 @@ def retry(action: Callable[[], Result], what: str, patience: Patience) -> Result
             if isinstance(error, OSError) and error.errno in _DISK_FULL:
                 raise OSError(error.errno, f"{what} failed: the local disk is full") from error
             if attempt == patience.attempts:
-                why = " ".join(str(error).split()) or type(error).__name__
+                why = on_one_line(error)
                 raise OSError(f"{what} failed {attempt} times, at last with: {why}") from error
             time.sleep(patience.first_wait_s * 2 ** (attempt - 1))
     raise ValueError(f"attempts: expected 1 or more, got {patience.attempts}")

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
+from xdistill_encoder.hub import on_one_line, transfer_errors
+
 ACCEPTED = "'timm/<model>', 'hf/<org>/<name>', either with '@<revision>', or a folder saved by timm or transformers"
 CONFIG_FILES = ("config.json", "preprocessor_config.json", "processor_config.json")
 WEIGHTS_FILES = ("model.safetensors", "model-*.safetensors", "model.safetensors.index.json")
@@ -86,17 +88,10 @@ def _download(spec: str, repository: str, revision: str | None) -> Path:
         ) from error
     except errors.RevisionNotFoundError as error:
         raise ValueError(f"teacher {spec!r}: {repository} has no revision {revision!r}") from error
-    except _connection_errors() as error:
+    except transfer_errors() as error:
         raise OSError(
-            f"teacher {spec!r}: {repository} could not be downloaded ({' '.join(str(error).split())}); {offline}"
+            f"teacher {spec!r}: {repository} could not be downloaded ({on_one_line(error)}); {offline}"
         ) from error
-
-
-def _connection_errors() -> tuple[type[BaseException], ...]:
-    """What can escape huggingface_hub: its own errors, the disk's, those of its HTTP library (requests or httpx)."""
-    from huggingface_hub.errors import HfHubHTTPError
-
-    return (*HfHubHTTPError.__bases__, OSError)
 
 
 def _read_config(spec: str, folder: Path) -> dict:

@@ -8,6 +8,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from xdistill_encoder.checkpoints import HUB_ID
+from xdistill_encoder.hub import on_one_line, transfer_errors
 
 FILE = "model.safetensors"
 
@@ -61,18 +62,11 @@ def _download(published: Weights, repo_id: str, revision: str | None) -> Path:
 
     try:
         return Path(hf_hub_download(repo_id, FILE, revision=revision))
-    except _download_errors() as error:
+    except (*transfer_errors(), ValueError) as error:
         raise ValueError(
             f"checkpoint: the weights of {published.encoder}, {repo_id} on the Hugging Face Hub, cannot be downloaded "
             f"({_reason(error)}); {_remedy(published)}."
         ) from error
-
-
-def _download_errors() -> tuple[type[BaseException], ...]:
-    """What can escape huggingface_hub: its own errors, the disk's, those of its HTTP library (requests or httpx)."""
-    from huggingface_hub.errors import HfHubHTTPError
-
-    return (*HfHubHTTPError.__bases__, OSError, ValueError)
 
 
 def _reason(error: BaseException) -> str:
@@ -89,7 +83,7 @@ def _reason(error: BaseException) -> str:
         return "it has no such revision"
     if isinstance(error, errors.EntryNotFoundError):
         return f"it holds no {FILE}"
-    return " ".join(str(error).split()) or type(error).__name__
+    return on_one_line(error)
 
 
 def _remedy(published: Weights) -> str:

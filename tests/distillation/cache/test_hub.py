@@ -48,3 +48,14 @@ def test_a_hub_that_cannot_be_reached_is_told():
     assert constants.ENDPOINT.startswith("http://127.0.0.1:")  # where nothing listens
     with pytest.raises(ValueError, match="dataset robots/unseen at revision main: the download failed"):
         download("robots/unseen", None)
+
+
+def test_a_transfer_that_hf_xet_breaks_off_is_told(monkeypatch):
+    """hf_xet raises a bare RuntimeError, which a Hub on this machine without Xet cannot make it do."""
+
+    def break_off(*_, **__):
+        raise RuntimeError("Data processing error:\n  CAS service error")
+
+    monkeypatch.setattr("distillation.cache.hub.snapshot_download", break_off)
+    with pytest.raises(ValueError, match=r"the download failed .Data processing error: CAS service error.; repeat it"):
+        download("org/name", None)

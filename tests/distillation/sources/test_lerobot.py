@@ -180,3 +180,14 @@ def test_what_is_no_such_data_set_is_refused(tmp_path):
     (root / "meta/info.json").write_text(info.replace("v2.1", "v1.6"))
     with pytest.raises(ValueError, match=r"of format v2 or v3 in .*set, got v1.6"):
         open_lerobot(f"lerobot:{root}")
+
+
+def test_a_transfer_that_hf_xet_breaks_off_is_told(monkeypatch):
+    """hf_xet raises a bare RuntimeError, which a Hub on this machine without Xet cannot make it do."""
+
+    def break_off(*_, **__):
+        raise RuntimeError("Data processing error:\n  CAS service error")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", break_off)
+    with pytest.raises(ValueError, match=r"cannot be fetched from the Hub: Data processing error: CAS"):
+        open_lerobot("lerobot:org/name")

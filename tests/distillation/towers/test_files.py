@@ -108,3 +108,16 @@ def test_an_unreachable_hub_is_an_error_that_names_the_spec_and_what_works_offli
         OSError, match=r"teacher 'hf/robots/far': .* could not be downloaded .*a folder .* works offline"
     ):
         find_teacher("hf/robots/far")
+
+
+def test_a_transfer_that_hf_xet_breaks_off_is_told(monkeypatch):
+    """hf_xet raises a bare RuntimeError, which a Hub on this machine without Xet cannot make it do."""
+
+    def break_off(*_, **__):
+        raise RuntimeError("Data processing error:\n  CAS service error")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", break_off)
+    with pytest.raises(
+        OSError, match=r"org/name could not be downloaded .Data processing error: CAS service error.; a folder"
+    ):
+        find_teacher("hf/org/name")

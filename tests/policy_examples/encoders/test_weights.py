@@ -93,3 +93,17 @@ def test_a_folder_without_weights_or_with_damaged_ones_is_refused(tmp_path):
 def test_what_is_neither_a_folder_nor_a_repository_is_refused():
     with pytest.raises(ValueError, match=r"expected a folder or 'org/name' on the Hub, got './nowhere/at/all'"):
         find_weights(PUBLISHED, "./nowhere/at/all")
+
+
+def test_a_transfer_that_hf_xet_breaks_off_is_told(monkeypatch):
+    """hf_xet raises a bare RuntimeError, which a Hub on this machine without Xet cannot make it do."""
+
+    def break_off(*_, **__):
+        raise RuntimeError("Data processing error:\n  CAS service error")
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", break_off)
+    with pytest.raises(
+        ValueError,
+        match=r"org/name on the Hugging Face Hub, cannot be downloaded .Data processing error: CAS service error",
+    ):
+        find_weights(Weights("dinov2-s", "org/name"), None)
