@@ -31,7 +31,7 @@ class CheckpointConfig:
     norm: Norm
     teacher_features: int | None
     weights_sha256: str
-    provenance: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict, hash=False)
     architecture: str = "resnet18"
     format_version: int = FORMAT_VERSION
 
@@ -44,6 +44,15 @@ class CheckpointConfig:
                 "provenance": self.provenance,
             }
         }
+
+    def lineage(self) -> tuple[str, ...]:
+        """Names of this checkpoint, of the one that it started from, and so on."""
+        names, origin = [self.name], self.provenance.get("started_from")
+        while isinstance(origin, dict) and isinstance(origin.get("name"), str):
+            names.append(origin["name"])
+            made = origin.get("provenance")
+            origin = made.get("started_from") if isinstance(made, dict) else None
+        return tuple(names)
 
 
 def read_config(path: Path, remedy: str = "copy the whole folder again") -> CheckpointConfig:

@@ -59,8 +59,7 @@ def require_same_tensors(wanted: dict[str, Tensor], tensors: dict[str, Tensor], 
     missing, surplus = sorted(wanted.keys() - tensors.keys()), sorted(tensors.keys() - wanted.keys())
     if missing or surplus:
         raise CheckpointError(
-            f"checkpoint {name}: missing keys {_shorten(missing)}, surplus keys {_shorten(surplus)}; "
-            "these are weights of another architecture"
+            f"checkpoint {name}: missing keys {_shorten(missing)}, surplus keys {_shorten(surplus)}; {_why(surplus)}"
         )
     shapes = [
         f"{key} is {tuple(tensors[key].shape)}, expected {tuple(wanted[key].shape)}"
@@ -139,6 +138,12 @@ def read_config(folder: Path) -> dict[str, Any] | None:
 
 def _stored(key: str, value: Tensor, half: bool) -> Tensor:
     """A tensor as it lies on the disk: float32 (float16 with half), integers as they are."""
+    if value.is_meta or type(value) not in (Tensor, nn.Parameter):
+        raise ValueError(
+            f"{key}: is a {type(value).__name__} on {value.device}, which holds no plain values; of a sharded encoder "
+            "gather the full state first (get_model_state_dict of torch.distributed.checkpoint.state_dict), load it "
+            "into an encoder of its own, and save that"
+        )
     if not value.is_floating_point():
         return value.cpu().contiguous()
     if not bool(value.isfinite().all()):
@@ -166,6 +171,12 @@ def _replace(contents: dict[Path, bytes]) -> None:
     finally:
         for partial_file in partials.values():
             partial_file.unlink(missing_ok=True)
+
+
+def _why(surplus: list[str]) -> str:
+    if any(key.endswith("_mask") or ".parametrizations." in key for key in surplus):
+        return "make pruned or parametrised weights plain first: torch.nn.utils.prune.remove, remove_parametrizations"
+    return "these are weights of another architecture"
 
 
 def _shorten(items: list[str]) -> str:

@@ -33,9 +33,8 @@ def check_factors(lr: float, backbone_multiplier: float, layer_decay: float, wei
     given = {"lr": lr, "backbone_multiplier": backbone_multiplier, "layer_decay": layer_decay}
     for name, factor in (given | {"weight_decay": 0.0 if weight_decay is None else weight_decay}).items():
         if not isinstance(factor, Real):
-            raise ValueError(
-                f"{name}: expected a number, got {factor!r}; YAML reads 1e-4 as text, and 1.0e-4 as a number"
-            )
+            hint = "; YAML reads 1e-4 as text, and 1.0e-4 as a number" if isinstance(factor, str) else ""
+            raise ValueError(f"{name}: expected a number, got {factor!r}{hint}")
     for name, factor in given.items():
         if not 0 < factor < math.inf:
             raise ValueError(f"{name}: expected a number above 0, got {factor}; freeze() stops a stage from learning")

@@ -1,5 +1,6 @@
 """Checkpoints on the Hugging Face Hub: download to its cache, upload."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from xdistill_encoder.checkpoint_config import CheckpointError
@@ -80,6 +81,8 @@ def upload(
     """
     from huggingface_hub import HfApi, errors
 
+    if "/" not in repo_id:
+        raise CheckpointError(f"{repo_id}: expected 'org/name'; the org may be your own user name")
     api = HfApi(token=token)
     try:
         api.create_repo(repo_id, private=private, exist_ok=True)
@@ -102,16 +105,22 @@ def upload(
     return commit.commit_url
 
 
-def plain_card(name: str, started_from: str | None) -> str:
-    """The README.md of weights that nobody described yet: what they are, how they load, whose terms hold."""
+def plain_card(name: str, lineage: Sequence[str]) -> str:
+    """The README.md of weights that nobody described yet: what they are, how they load, whose terms hold.
+
+    Args:
+        lineage: the checkpoint that they started from, the one that this started from, and so on.
+    """
+    started = ", which started from ".join(f"`{each}`" for each in lineage)
     origin = (
-        f"They started from the checkpoint `{started_from}`, whose licence terms and limits hold here too; "
-        "its card has them.\n"
-        if started_from
+        f"They started from the checkpoint {started}, whose licence terms and limits hold here too; its card has "
+        "them.\n"
+        if lineage
         else "Nothing is recorded of what they learned from, nor of a licence.\n"
     )
+    terms = "license: other\n" if lineage else ""
     return (
-        "---\nlibrary_name: xdistill-encoder\npipeline_tag: image-feature-extraction\ntags:\n- robotics\n---\n"
+        f"---\nlibrary_name: xdistill-encoder\n{terms}pipeline_tag: image-feature-extraction\ntags:\n- robotics\n---\n"
         f"# {name}\n\nWeights of a ResNet-18 image encoder for robot policies. {origin}\n"
         "```python\nfrom xdistill_encoder import XDistillResNet18\n\n"
         f'encoder = XDistillResNet18.from_pretrained("{name}")  # images (B, 3, H, W) -> features (B, 512)\n```\n'

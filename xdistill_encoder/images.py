@@ -1,6 +1,7 @@
 """The input contract of the encoder: which image tensors are accepted."""
 
 from collections.abc import Sequence
+from numbers import Integral
 
 import torch
 from torch import Tensor, nn
@@ -67,6 +68,8 @@ def per_channel(values: Sequence[float], like: Tensor) -> Tensor:
 
 def check_layout(images: Tensor) -> None:
     """Refuse what is not a non-empty (..., 3, H, W) tensor with a leading axis and H, W >= 32; raises ValueError."""
+    if isinstance(images, torch.fx.Proxy):
+        raise ValueError("images: torch.fx cannot trace these checks; trace encoder.trunk, on normalised images")
     if not isinstance(images, Tensor):
         raise ValueError(
             f"images: expected a torch.Tensor (B, 3, H, W), got {type(images).__name__}; "
@@ -90,7 +93,7 @@ def check_image_size(image_size: tuple[int, int]) -> None:
     """Refuse what is no (H, W) from 32 px up; raises ValueError."""
     if not isinstance(image_size, (tuple, list)) or len(image_size) != 2:
         raise ValueError(f"image_size: expected (H, W) in px, got {image_size!r}")
-    if not all(isinstance(side, int) for side in image_size):
+    if not all(isinstance(side, Integral) for side in image_size):
         raise ValueError(f"image_size: expected whole numbers of px, got {tuple(image_size)}")
     if min(image_size) < MIN_SIZE_PX:
         raise ValueError(f"image_size: height and width must be at least {MIN_SIZE_PX} px, got {tuple(image_size)}")

@@ -23,8 +23,10 @@ class XDistillResNet18(nn.Module):
     inside. Other input is refused (see `ImageNormalizer.forward`).
 
     Args:
-        norm: "batch"; "frozen", batch norm with fixed statistics, for small batches and for policies that keep an
-            exponential moving average; "group", 16 channels per group.
+        norm: "frozen", batch norm with fixed statistics, for policies, whose batches are small and which keep an
+            exponential moving average; of random weights it normalises nothing. "group", 16 channels per group, also
+            from scratch. "batch", live statistics. "frozen" and "batch" have the same state dict: name the one that
+            the state to be loaded was trained with.
         teacher_features: width of the teacher's embedding; adds the linear layer 512 -> width that
             `teacher_embedding` reads. It starts frozen, because a policy does not use it.
         inputs_normalized: the host applies the ImageNet normalisation, the encoder does not repeat it. That the host
@@ -45,7 +47,7 @@ class XDistillResNet18(nn.Module):
 
     def __init__(
         self,
-        norm: Norm = "batch",
+        norm: Norm,
         *,
         teacher_features: int | None = None,
         inputs_normalized: bool = False,
@@ -131,7 +133,7 @@ class XDistillResNet18(nn.Module):
     @property
     def frozen_stages(self) -> tuple[str, ...]:
         """The frozen stages, bottom first."""
-        return tuple(stage for stage in finetuning.STAGES if stage in self._frozen_stages)
+        return tuple(stage for stage in finetuning.STAGES if stage in self._frozen_stages.intersection(self._present()))
 
     def param_groups(
         self,
@@ -221,6 +223,8 @@ class XDistillResNet18(nn.Module):
                 f"XDistillResNet18({encoder.norm!r}) there, and give it the state of one that was loaded outside"
             )
         checkpoints.fill(encoder, tensors, config.name)
+        for module in encoder.modules():  # else post_init() of a transformers model around it draws them anew
+            module._is_hf_initialized = True  # type: ignore[assignment]
         encoder.checkpoint = config
         return encoder.eval()
 
@@ -272,11 +276,15 @@ class XDistillResNet18(nn.Module):
 
         A repository without a README.md gets a short one that points to the terms of the checkpoint that these weights
         started from; `xdistill publish` writes whole cards.
+
+        Raises:
+            CheckpointError: no connection, no right to write, a name that the Hub does not accept.
+            ValueError: as for `save_pretrained`.
         """
         with checkpoints.temporary_folder() as folder:
             self.save_pretrained(folder, name=name or repo_id, provenance=provenance, half=half)
-            started_from = self.checkpoint.name if self.checkpoint else None
-            (Path(folder) / "README.md").write_text(checkpoints.plain_card(repo_id, started_from), encoding="utf-8")
+            lineage = self.checkpoint.lineage() if self.checkpoint else ()
+            (Path(folder) / "README.md").write_text(checkpoints.plain_card(repo_id, lineage), encoding="utf-8")
             return checkpoints.upload(
                 folder,
                 repo_id,
@@ -303,23 +311,6 @@ class XDistillResNet18(nn.Module):
             x = stage(x)
             yield x
 
-    def _load_from_state_dict(self, state_dict: Any, prefix: str, *arguments: Any) -> None:
-        """Refuse weights of the other kind of norm even where the caller asks for strict=False."""
-        *_, error_msgs = arguments
-        if f"{prefix}trunk.bn1.weight" in state_dict:
-            has_statistics = f"{prefix}trunk.bn1.running_mean" in state_dict
-            if self.norm == "group" and has_statistics:
-                error_msgs.append(
-                    "these weights were trained with batch norm, this encoder has group norm, and a swap ruins the "
-                    "weights: build it with norm='frozen'"
-                )
-            elif self.norm != "group" and not has_statistics:
-                error_msgs.append(
-                    f"these weights have no batch statistics, which this encoder's {self.norm} norm needs: of group "
-                    "norm build it with norm='group'; of parameters alone load {**encoder.state_dict(), **parameters}"
-                )
-        super()._load_from_state_dict(state_dict, prefix, *arguments)
-
     def _features(self, images: Tensor) -> Tensor:
         *_, features = self._maps(images)
         return features
@@ -336,9 +327,11 @@ class XDistillResNet18(nn.Module):
         for stage in finetuning.STAGES:
             yield stage, finetuning.stage_modules(self.trunk, self.teacher_head, stage)
 
+    def _present(self) -> tuple[str, ...]:
+        return finetuning.STAGES if self.teacher_head is not None else finetuning.TRUNK_STAGES
+
     def _set_frozen(self, stages: tuple[str, ...], frozen: bool) -> "XDistillResNet18":
-        present = finetuning.STAGES if self.teacher_head is not None else finetuning.TRUNK_STAGES
-        stages = finetuning.named_stages(stages, present)
+        stages = finetuning.named_stages(stages, self._present())
         self._frozen_stages = self._frozen_stages.union(stages) if frozen else self._frozen_stages.difference(stages)
         for stage in stages:
             for module in finetuning.stage_modules(self.trunk, self.teacher_head, stage):

@@ -1,7 +1,7 @@
 """The three normalisation layers that the encoder can be built with."""
 
 from collections.abc import Callable
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,10 @@ class BatchNorm2d(nn.BatchNorm2d):
     def train(self, mode: bool = True) -> "BatchNorm2d":
         super().train(mode and not self.held)
         return self
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *arguments: Any) -> None:
+        require_statistics(state_dict, prefix, arguments[-1])
+        super()._load_from_state_dict(state_dict, prefix, *arguments)
 
     def reset_running_stats(self) -> None:
         """Forget the statistics, unless they are held: `torch.optim.swa_utils.update_bn` measures them anew in train
@@ -57,10 +61,45 @@ class FrozenBatchNorm2d(nn.Module):
         self.num_batches_tracked.zero_()  # type: ignore[operator]
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+        # Whoever casts parameters alone, as FSDP does, leaves statistics in float32.
+        mean, variance = self.running_mean.to(self.weight.dtype), self.running_var.to(self.weight.dtype)
+        return F.batch_norm(x, mean, variance, self.weight, self.bias, eps=self.eps)
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *arguments: Any) -> None:
+        require_statistics(state_dict, prefix, arguments[-1])
+        super()._load_from_state_dict(state_dict, prefix, *arguments)
 
     def extra_repr(self) -> str:
         return f"{self.weight.numel()}, eps={self.eps}"
+
+
+class GroupNorm(nn.GroupNorm):
+    """torch's group norm, which refuses the weights of a batch norm."""
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *arguments: Any) -> None:
+        if f"{prefix}running_mean" in state_dict:
+            tell_once(
+                "these weights were trained with batch norm, this encoder has group norm, and a swap ruins the "
+                "weights: build it with norm='frozen'",
+                arguments[-1],
+            )
+        super()._load_from_state_dict(state_dict, prefix, *arguments)
+
+
+def require_statistics(state_dict: Any, prefix: str, errors: list[str]) -> None:
+    """Note an error, which torch raises even with strict=False, where the weights of a batch norm lack statistics."""
+    if f"{prefix}weight" in state_dict and f"{prefix}running_mean" not in state_dict:
+        tell_once(
+            "these weights have no batch statistics, which this encoder's batch norm needs: of group norm build it "
+            "with norm='group'; of parameters alone load {**encoder.state_dict(), **parameters}",
+            errors,
+        )
+
+
+def tell_once(message: str, errors: list[str]) -> None:
+    """Add a message to torch's list for a whole model, where another of its layers has not."""
+    if message not in errors:
+        errors.append(message)
 
 
 def default_norm(trained: Norm) -> Norm:
@@ -70,7 +109,7 @@ def default_norm(trained: Norm) -> Norm:
 
 def group_norm(num_channels: int) -> nn.GroupNorm:
     """Group norm with 16 channels per group."""
-    return nn.GroupNorm(num_channels // CHANNELS_PER_GROUP, num_channels)
+    return GroupNorm(num_channels // CHANNELS_PER_GROUP, num_channels)
 
 
 def norm_layer(norm: Norm) -> Callable[[int], nn.Module]:

@@ -39,6 +39,8 @@ def upload(folder: Path, repo_id: str) -> str:
     Raises:
         ValueError: no connection, no right to write, a name that the Hub does not accept.
     """
+    if "/" not in repo_id:
+        raise ValueError(f"push: {repo_id}: expected 'org/name'; the org may be your own user name")
     api = HfApi()
     try:
         api.create_repo(repo_id, repo_type="dataset", exist_ok=True)

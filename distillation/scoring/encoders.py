@@ -107,7 +107,7 @@ def load_encoder(spec: str | None, image_size_px: int | None = None) -> Encoder:
         return _from_timm(*_split(model), image_size_px)
     if spec == UNTRAINED:
         size_px = image_size_px or USUAL_SIZE_PX
-        return Encoder(UNTRAINED, XDistillResNet18().eval(), CentreView(size_px), size_px)
+        return Encoder(UNTRAINED, XDistillResNet18("batch").eval(), CentreView(size_px), size_px)
     if spec is not None and Path(spec).is_dir() and spec not in bundled_checkpoints():
         encoder = load_student(spec)
     else:

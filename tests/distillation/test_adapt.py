@@ -19,7 +19,7 @@ def encoder(tmp_path):
     """A student of a teacher of 192 features at 32 px, as a distillation leaves it."""
     torch.manual_seed(0)
     provenance = {"teachers": [{"name": "vit", "image_size": 32, "embedding": "cls"}], "settings": {"image_size": 32}}
-    return XDistillResNet18(teacher_features=192).save_pretrained(tmp_path / "old", provenance=provenance)
+    return XDistillResNet18("batch", teacher_features=192).save_pretrained(tmp_path / "old", provenance=provenance)
 
 
 @pytest.fixture

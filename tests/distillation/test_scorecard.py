@@ -31,7 +31,7 @@ def small(parquet, bank):
 def student(random_encoder, tmp_path) -> str:
     """An encoder whose head is as wide as the teacher of `teacher_spec`, in a folder."""
     torch.manual_seed(0)
-    encoder = XDistillResNet18(teacher_features=192).eval()
+    encoder = XDistillResNet18("batch", teacher_features=192).eval()
     return str(encoder.save_pretrained(tmp_path / "student"))
 
 

@@ -308,7 +308,7 @@ def test_group_norm_starts_from_kernels_that_learned_with_batch_norm(resnet18, t
 def test_a_run_goes_on_with_the_warm_start_it_had_alone(resnet18, tmp_path):
     config = resnet18
     torch.manual_seed(5)
-    kettle = str(XDistillResNet18().save_pretrained(tmp_path / "kettle"))
+    kettle = str(XDistillResNet18("batch").save_pretrained(tmp_path / "kettle"))
     config = replace(config, epochs=1)
     train(config)
     with pytest.raises(ValueError, match=r"settings \(warm_start was None, is [0-9a-f]{64}\)"):

@@ -7,7 +7,7 @@ import torch
 from gymnasium.spaces import Box, Dict
 
 from xdistill_encoder import XDistillResNet18
-from xdistill_encoder.hosts.gymnasium import XDistillObservation, XDistillVectorObservation
+from xdistill_encoder.hosts.gymnasium import XDistillObservation, XDistillVectorObservation, encode
 
 CAMERA = Box(0, 255, (48, 64, 3), np.uint8)
 
@@ -48,6 +48,12 @@ def test_an_image_becomes_its_features_at_reset_and_at_every_step(encoder):
     features = env.step(np.zeros(2, np.float32))[0]
     np.testing.assert_allclose(features, expected(encoder, plain.step(None)[0]), rtol=1e-4, atol=1e-4)
     assert env.observation_space.contains(features)
+
+
+def test_an_image_that_cannot_be_written_to_is_read_all_the_same(encoder):
+    image = Pixels().reset(seed=3)[0]
+    image.flags.writeable = False  # as of video decoders and JAX
+    np.testing.assert_allclose(encode(encoder, image[None])[0], expected(encoder, image.copy()), rtol=1e-4, atol=1e-4)
 
 
 def test_environments_share_the_encoder_that_they_were_given(encoder):

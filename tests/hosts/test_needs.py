@@ -27,7 +27,7 @@ sys.meta_path[:] = [Hidden if finder is PathFinder else finder for finder in sys
 """
 EXPORT = (
     "from xdistill_encoder import XDistillResNet18; from xdistill_encoder.{module} import {name};"
-    "{name}(XDistillResNet18(), 'x{suffix}')"
+    "{name}(XDistillResNet18('batch'), 'x{suffix}')"
 )
 USES = {  # host: (what a user writes, what it says to install)
     "gymnasium": ("import xdistill_encoder.hosts.gymnasium", "'xdistill-encoder[gymnasium]'"),

@@ -28,6 +28,26 @@ def test_an_encoder_inside_a_transformers_model_comes_back_with_its_features(ran
         assert torch.equal(Robot.from_pretrained(tmp_path).eval().encoder(pixels), robot.eval().encoder(pixels))
 
 
+class Started(PreTrainedModel):
+    """One whose encoder starts from a checkpoint, beside a head that transformers draws."""
+
+    config_class = PretrainedConfig
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.encoder = XDistillResNet18.from_pretrained(config.checkpoint)
+        self.head = torch.nn.Linear(512, 7)
+        self.post_init()
+
+
+def test_a_pretrained_encoder_inside_a_transformers_model_keeps_its_weights(random_encoder, tmp_path):
+    saved = random_encoder().save_pretrained(tmp_path / "encoder")
+    started = Started(PretrainedConfig(checkpoint=str(saved)))
+    expected = XDistillResNet18.from_pretrained(saved).state_dict()
+    assert all(torch.equal(value, expected[key]) for key, value in started.encoder.state_dict().items())
+    assert started.head.bias.abs().max() == 0  # drawn by transformers: torch's own is not
+
+
 @pytest.fixture
 def folder(encoder, tmp_path):
     return export_transformers(encoder, tmp_path / "transformers")

@@ -29,7 +29,7 @@ def paired_medians_s(first: Callable[[], object], second: Callable[[], object], 
 
 @pytest.fixture(scope="module")
 def encoder():
-    return XDistillResNet18().eval()
+    return XDistillResNet18("batch").eval()
 
 
 @torch.inference_mode()

@@ -10,6 +10,7 @@ from typing import get_args
 import pytest
 import safetensors.torch
 import torch
+from torch.nn.utils import prune
 
 from xdistill_encoder import CheckpointError, XDistillResNet18, bundled_checkpoints, checkpoints
 from xdistill_encoder.checkpoint_config import CONFIG_FILE, FORMAT_VERSION
@@ -521,3 +522,28 @@ def test_a_checkpoint_replaces_one_of_ours_and_what_is_left_of_one(tmp_path):
 def test_a_name_that_no_file_can_have_is_refused_like_other_unknown_ones():
     with pytest.raises(CheckpointError, match="no checkpoint named 'xxx.*: File name too long"):
         XDistillResNet18.from_pretrained("x" * 300)
+
+
+def test_weights_that_are_nowhere_are_not_saved(tmp_path):
+    with torch.device("meta"):
+        encoder = XDistillResNet18("frozen")
+    with pytest.raises(ValueError, match=r"trunk.conv1.weight: is a Tensor on meta, which holds no plain values; of a"):
+        encoder.save_pretrained(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_pruned_weights_say_how_they_become_plain(random_encoder, tmp_path):
+    encoder = random_encoder()
+    prune.l1_unstructured(encoder.trunk.conv1, "weight", amount=0.5)
+    with pytest.raises(ValueError, match=r"surplus keys trunk.conv1.weight_mask.*torch\.nn\.utils\.prune\.remove"):
+        encoder.save_pretrained(tmp_path / "out")
+
+
+def test_the_lineage_of_a_checkpoint_is_all_that_it_started_from(random_encoder, tmp_path):
+    random_encoder().save_pretrained(tmp_path / "first")
+    for before, after in (("first", "second"), ("second", "third")):
+        XDistillResNet18.from_pretrained(tmp_path / before).save_pretrained(tmp_path / after)
+    found = XDistillResNet18.from_pretrained(tmp_path / "third").checkpoint
+    assert found is not None
+    assert found.lineage() == ("third", "second", "first")
+    assert {found: 1}[found] == 1  # it can be hashed

@@ -239,7 +239,7 @@ def test_what_cannot_be_exported_is_told(tmp_path, encoder, changes, told):
 
 def test_a_readout_without_its_head_a_foreign_suffix_and_an_int8_program_are_told(tmp_path, encoder):
     with pytest.raises(ValueError, match="no teacher head"):
-        export_onnx(XDistillResNet18(), tmp_path / "encoder.onnx", readout="teacher_embedding")
+        export_onnx(XDistillResNet18("batch"), tmp_path / "encoder.onnx", readout="teacher_embedding")
     with pytest.raises(ValueError, match=r"expected a name that ends in .onnx, got 'encoder.pb'"):
         export_onnx(encoder, tmp_path / "encoder.pb")
     with pytest.raises(ValueError, match=r"int8 is exported to ONNX"):

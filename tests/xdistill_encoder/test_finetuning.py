@@ -17,7 +17,7 @@ LEARNING = "trunk.layer4.0.conv1.weight"
 @pytest.fixture
 def encoder():
     torch.manual_seed(0)
-    return XDistillResNet18(teacher_features=8).train()
+    return XDistillResNet18("batch", teacher_features=8).train()
 
 
 def frozen_values(encoder: XDistillResNet18) -> dict[str, torch.Tensor]:
@@ -96,7 +96,7 @@ def test_frozen_stages_stay_frozen_in_an_ema_copy(encoder):
 @pytest.mark.parametrize("assign", [False, True])
 def test_frozen_stages_stay_frozen_through_a_state_dict_round_trip(encoder, assign):
     encoder.freeze("stem", "layer1")
-    state = {key: value.clone() for key, value in XDistillResNet18(teacher_features=8).state_dict().items()}
+    state = {key: value.clone() for key, value in XDistillResNet18("batch", teacher_features=8).state_dict().items()}
     encoder.load_state_dict(state, assign=assign)
     assert_frozen_through_a_step(encoder, encoder)
 
@@ -157,7 +157,7 @@ def test_param_groups_refuse_weights_that_something_else_thawed(encoder):
 
 
 def test_an_encoder_without_a_teacher_head_has_no_such_stage():
-    encoder = XDistillResNet18()
+    encoder = XDistillResNet18("batch")
     assert encoder.frozen_stages == ()
     assert encoder.freeze("trunk").frozen_stages == STAGES[:-1]
     with pytest.raises(ValueError, match="one or more of stem, .*, layer4, got 'teacher_head'"):

@@ -310,6 +310,21 @@ def test_a_push_of_what_started_from_a_checkpoint_points_to_its_terms(hub):
     card = hub.repositories["robots/pushed"].files("main")[1]["README.md"].decode()
     assert "started from the checkpoint `resnet18-bn-vit-ti16-augreg-97k`, whose licence terms" in card
     assert 'from_pretrained("robots/pushed")' in card
+    assert "\nlicense: other\n" in card
+
+
+@deprecated_in_hub
+def test_a_push_of_what_was_saved_in_between_still_names_the_checkpoint_whose_terms_hold(hub, tmp_path):
+    XDistillResNet18.from_pretrained().save_pretrained(tmp_path / "mine", half=True)
+    XDistillResNet18.from_pretrained(tmp_path / "mine").push_to_hub("robots/pushed", token=WRITE_TOKEN, half=True)
+    card = hub.repositories["robots/pushed"].files("main")[1]["README.md"].decode()
+    assert "checkpoint `mine`, which started from `resnet18-bn-vit-ti16-augreg-97k`, whose licence terms" in card
+
+
+def test_a_push_to_a_name_without_an_owner_creates_nothing(hub, random_encoder):
+    with pytest.raises(CheckpointError, match="my-encoder: expected 'org/name'; the org may be your own user name"):
+        random_encoder().push_to_hub("my-encoder", token=WRITE_TOKEN)
+    assert hub.repositories == {}
 
 
 @deprecated_in_hub

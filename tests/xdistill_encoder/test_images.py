@@ -9,7 +9,7 @@ from xdistill_encoder.images import IMAGENET_MEAN, IMAGENET_STD, ImageNormalizer
 @pytest.fixture(scope="module")
 def encoder():
     torch.manual_seed(0)
-    return XDistillResNet18().eval()
+    return XDistillResNet18("batch").eval()
 
 
 def image_batch(*leading: int) -> torch.Tensor:
@@ -37,7 +37,7 @@ def test_the_normaliser_subtracts_the_imagenet_mean_then_divides_by_its_standard
 
 def test_a_host_that_normalises_gets_no_second_normalisation(encoder):
     images = image_batch(2)
-    host_normalises = XDistillResNet18(inputs_normalized=True).eval()
+    host_normalises = XDistillResNet18("batch", inputs_normalized=True).eval()
     host_normalises.load_state_dict(encoder.state_dict())
     torch.testing.assert_close(host_normalises(ImageNormalizer()(images)), encoder(images))
 

@@ -81,7 +81,7 @@ def test_of_the_checkpoint_it_started_from_only_name_and_checksum_are_shown(show
 
 
 def test_latency_is_the_median_of_at_least_three_passes():
-    encoder, passes = XDistillResNet18().eval(), []
+    encoder, passes = XDistillResNet18("batch").eval(), []
     encoder.register_forward_hook(lambda *_: passes.append(1))
     assert info.latency_ms(encoder, 32, 1, torch.device("cpu"), budget_ms=0) > 0
     assert len(passes) == info.WARM_UP + 3

@@ -11,7 +11,7 @@ from xdistill_encoder import CheckpointError, XDistillResNet18
 @pytest.fixture(scope="module")
 def encoder():
     torch.manual_seed(0)
-    return XDistillResNet18(teacher_features=192).eval()
+    return XDistillResNet18("batch", teacher_features=192).eval()
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_the_teacher_embedding_is_the_linear_layer_on_the_pooled_features(encode
 
 
 def test_an_encoder_without_teacher_head_says_so(images):
-    encoder = XDistillResNet18()
+    encoder = XDistillResNet18("batch")
     with pytest.raises(ValueError, match=r"no teacher head.*from_pretrained\(\)"):
         encoder.teacher_embedding(images)
     with pytest.raises(ValueError, match="no teacher head"):
@@ -94,7 +94,7 @@ def test_unusable_constructor_arguments_are_refused():
     with pytest.raises(ValueError, match="norm: expected one of batch, frozen, group, got 'layer'"):
         XDistillResNet18("layer")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="teacher_features: .* got 0"):
-        XDistillResNet18(teacher_features=0)
+        XDistillResNet18("batch", teacher_features=0)
 
 
 @pytest.mark.parametrize("norm", ["batch", "frozen", "group"])
@@ -118,7 +118,7 @@ def test_weights_are_not_loaded_into_the_meta_device_where_they_would_be_lost():
 
 def test_an_encoder_from_the_meta_device_computes_the_same_once_its_state_is_loaded(encoder, images):
     with torch.device("meta"):
-        other = XDistillResNet18(teacher_features=encoder.teacher_head.out_features).eval()
+        other = XDistillResNet18("batch", teacher_features=encoder.teacher_head.out_features).eval()
     other.to_empty(device="cpu").load_state_dict(encoder.state_dict())
     assert torch.equal(other(images), encoder(images))
 
@@ -197,7 +197,7 @@ def test_importing_the_product_imports_only_its_four_dependencies():
 @pytest.mark.parametrize(
     ("norm", "other", "message"),
     [
-        ("frozen", "group", "no batch statistics, which this encoder's frozen norm needs: of group norm build it with"),
+        ("frozen", "group", "no batch statistics, which this encoder's batch norm needs: of group norm build it with"),
         ("batch", "group", "no batch statistics, which this encoder's batch norm needs"),
         ("group", "batch", "trained with batch norm, this encoder has group norm, and a swap ruins the weights"),
     ],
@@ -206,6 +206,35 @@ def test_a_state_of_the_other_kind_of_norm_is_refused_in_a_policy_too(norm, othe
     policy, foreign = nn.ModuleDict({"eye": XDistillResNet18(norm)}), nn.ModuleDict({"eye": XDistillResNet18(other)})
     with pytest.raises(RuntimeError, match=message):
         policy.load_state_dict(foreign.state_dict(), strict=strict)
+
+
+@pytest.mark.parametrize("norm", ["frozen", "group"])
+def test_the_trunk_by_itself_refuses_them_too_and_takes_torchvisions_weights(norm):
+    """As whoever loads torchvision's files does, which hold a classifier more."""
+    trunk, other = (XDistillResNet18(each).trunk for each in (norm, "group" if norm == "frozen" else "batch"))
+    with pytest.raises(RuntimeError, match="batch statistics" if norm == "frozen" else "trained with batch norm"):
+        trunk.load_state_dict(other.state_dict(), strict=False)
+    if norm == "frozen":
+        taken = trunk.load_state_dict(resnet18().state_dict(), strict=False)
+        assert (taken.missing_keys, taken.unexpected_keys) == ([], ["fc.weight", "fc.bias"])
+
+
+def test_the_norm_of_a_new_encoder_must_be_named():
+    """Else it would take the state of a frozen one in silence, and let its statistics move."""
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'norm'"):
+        XDistillResNet18()  # type: ignore[call-arg]
+
+
+def test_an_encoder_that_lost_its_head_does_not_name_it_among_the_frozen_stages():
+    encoder = XDistillResNet18("frozen", teacher_features=8).freeze("stem")
+    assert encoder.frozen_stages == ("stem", "teacher_head")
+    encoder.teacher_head = None
+    assert encoder.frozen_stages == ("stem",)
+
+
+def test_tracing_by_torch_fx_says_what_it_can_trace(images):
+    with pytest.raises(ValueError, match=r"torch\.fx cannot trace these checks; trace encoder\.trunk, on normalised"):
+        torch.fx.symbolic_trace(XDistillResNet18("frozen"))
 
 
 def test_parameters_alone_load_over_a_state_as_the_refusal_says():

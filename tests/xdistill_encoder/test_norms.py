@@ -45,6 +45,15 @@ def test_update_bn_measures_the_statistics_of_layers_that_are_not_held():
     torch.testing.assert_close(live.state_dict()["running_mean"], images.mean(dim=(0, 2, 3)))
 
 
+def test_a_frozen_layer_computes_where_its_parameters_alone_were_cast_as_by_fsdp():
+    layer, x = FrozenBatchNorm2d(8), torch.randn(4, 8, 5, 5)
+    layer.load_state_dict(batch_norm_with_statistics().state_dict())
+    expected = layer(x)
+    for parameter in layer.parameters():
+        parameter.data = parameter.data.bfloat16()
+    torch.testing.assert_close(layer(x.bfloat16()).float(), expected, atol=0.05, rtol=0.02)
+
+
 def test_scale_and_offset_of_a_frozen_layer_learn():
     layer = FrozenBatchNorm2d(8)
     layer(torch.randn(4, 8, 5, 5)).square().mean().backward()

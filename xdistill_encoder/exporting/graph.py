@@ -67,7 +67,7 @@ def dynamic_shapes(image_size: tuple[int, int] | None) -> dict[str, dict[int, Di
 def example(image_size: tuple[int, int] | None) -> Tensor:
     """An input to trace with: no size of it is 1, or equals another, where it may vary."""
     height, width = image_size or (96, 128)
-    return torch.zeros(2, 3, height, width, dtype=torch.uint8)
+    return torch.zeros(2, 3, height, width, dtype=torch.uint8, device="cpu")
 
 
 def traced(graph: EncoderGraph, image_size: tuple[int, int] | None) -> ExportedProgram:

@@ -13,10 +13,10 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 
 def drawn_pictures(count: int, image_size: tuple[int, int]) -> Tensor:
     """(count, 3, H, W) uint8 clouds of every scale, whose spectrum resembles that of photographs."""
-    generator = torch.Generator().manual_seed(0)
-    clouds = torch.zeros(count, 3, *image_size)
+    generator = torch.Generator("cpu").manual_seed(0)
+    clouds = torch.zeros(count, 3, *image_size, device="cpu")
     for cells in (2, 4, 8, 16, 32):
-        noise = torch.randn(count, 3, cells, cells, generator=generator)
+        noise = torch.randn(count, 3, cells, cells, generator=generator, device="cpu")
         clouds += F.interpolate(noise, size=image_size, mode="bicubic") / cells**0.5
     return (255 * clouds.sigmoid()).round().to(torch.uint8)
 

@@ -122,6 +122,6 @@ def require_image(space: Space, what: str) -> None:
 def encode(encoder: XDistillResNet18, images: np.ndarray) -> np.ndarray:
     """(N, H, W, 3) uint8 -> (N, 512) float32, on the encoder's device."""
     device = next(encoder.parameters()).device
-    pixels = torch.from_numpy(np.ascontiguousarray(images)).to(device).movedim(-1, -3)
+    pixels = torch.from_numpy(np.require(images, requirements=["C", "W"])).to(device).movedim(-1, -3)
     with in_eval_mode(encoder):
         return encoder(pixels).float().cpu().numpy()

@@ -16,7 +16,7 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def students() -> dict[str, XDistillResNet18]:
     torch.manual_seed(0)
-    return {name: XDistillResNet18(teacher_features=192).eval() for name in ("old", "new")}
+    return {name: XDistillResNet18("batch", teacher_features=192).eval() for name in ("old", "new")}
 
 
 def test_the_agreement_is_that_of_all_images_embedded_by_hand(students, parquet, teacher_spec):

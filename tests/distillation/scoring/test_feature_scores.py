@@ -20,7 +20,7 @@ ARGMAX = nn.Identity()
 
 def test_a_network_in_training_is_scored_in_eval_mode_and_goes_on_as_it_was(parquet):
     torch.manual_seed(0)
-    encoder = XDistillResNet18(teacher_features=8).train()
+    encoder = XDistillResNet18("batch", teacher_features=8).train()
     encoder.freeze("layer1")
     modes = [module.training for module in encoder.modules()]
     state = {key: value.clone() for key, value in encoder.state_dict().items()}
