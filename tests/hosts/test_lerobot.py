@@ -17,6 +17,7 @@ from lerobot.policies.diffusion.modeling_diffusion import DiffusionPolicy, _repl
 from lerobot.policies.factory import get_policy_class, make_pre_post_processors
 from safetensors.torch import load_file
 from torch import nn
+from torchvision.transforms.v2.functional import resize
 
 from xdistill_encoder import XDistillResNet18
 from xdistill_encoder.hosts.lerobot import (
@@ -145,10 +146,25 @@ def test_frozen_statistics_and_stages_stay_through_training(kind):
     assert not held & moved
 
 
+def test_act_scales_a_robots_frames_to_what_the_encoder_knows_and_keeps_that_when_it_is_saved(tmp_path):
+    policy = build("xdistill_act", resize_shape=(36, 48))
+    images = torch.randn(2, 3, *SIZE)
+    expected = backbone_map(build("xdistill_act"), resize(images, [36, 48], antialias=True))
+    torch.testing.assert_close(backbone_map(policy, images), expected, rtol=1e-4, atol=1e-4)
+    policy.save_pretrained(tmp_path / "policy")
+    config = PreTrainedConfig.from_pretrained(tmp_path / "policy")
+    loaded = get_policy_class("xdistill_act").from_pretrained(tmp_path / "policy", config=config)
+    assert torch.equal(act(loaded), act(policy))
+    with pytest.raises(ValueError, match="image_size: height and width must be at least 32 px, got .16, 48."):
+        build("xdistill_act", resize_shape=(16, 48))
+
+
 def test_the_encoder_has_a_learning_rate_of_its_own():
     rest, encoder = build("xdistill_diffusion", encoder_lr_multiplier=0.1).get_optim_params()
     assert encoder["lr"] == pytest.approx(1e-5)
-    assert sum(p.numel() for p in encoder["params"]) == sum(p.numel() for p in XDistillResNet18().trunk.parameters())
+    assert sum(p.numel() for p in encoder["params"]) == sum(
+        p.numel() for p in XDistillResNet18("batch").trunk.parameters()
+    )
     assert "lr" not in rest
 
 
@@ -356,7 +372,9 @@ def test_lerobot_train_trains_saves_and_resumes_a_policy_type_of_ours(kind, data
             "--policy.num_inference_steps=2",
             "--policy.scheduler_warmup_steps=1",
         ],
-        "xdistill_act": ["--policy.dim_model=32", "--policy.n_heads=2", "--policy.chunk_size=8"],
+        "xdistill_act": [
+            *("--policy.dim_model=32", "--policy.n_heads=2", "--policy.chunk_size=8", "--policy.resize_shape=[36,48]")
+        ],
     }[kind]
     frozen = {"xdistill_diffusion": "[stem,layer1]", "xdistill_act": "stem"}[kind]
     sizes += ["--policy.n_action_steps=8", "--policy.optimizer_lr=0.001", f"--policy.encoder_freeze={frozen}"]

@@ -11,6 +11,7 @@ from lerobot.policies.act.modeling_act import ACTPolicy
 from lerobot.policies.diffusion.modeling_diffusion import DiffusionPolicy
 from torch import Tensor, nn
 from torchvision.models._utils import IntermediateLayerGetter
+from torchvision.transforms.v2.functional import resize
 
 from xdistill_encoder.images import IMAGENET_MEAN, IMAGENET_STD
 from xdistill_encoder.model import XDistillResNet18
@@ -41,9 +42,26 @@ def place_in_diffusion(policy: DiffusionPolicy, encoder: XDistillResNet18) -> No
         rgb_encoder.backbone = nn.Sequential(*(trunk.get_submodule(child) for child in CHILDREN))
 
 
-def place_in_act(policy: ACTPolicy, encoder: XDistillResNet18) -> None:
-    """The trunk becomes ACT's backbone, which all cameras share."""
-    policy.model.backbone = IntermediateLayerGetter(encoder.trunk, return_layers={"layer4": "feature_map"})
+class ResizingGetter(IntermediateLayerGetter):
+    """ACT's backbone, which scales frames first, as Diffusion Policy's `resize_shape` does.
+
+    Args:
+        trunk: the encoder's.
+        size: (H, W) of the frames that it sees; None: as they come.
+    """
+
+    def __init__(self, trunk: nn.Module, size: tuple[int, int] | None) -> None:
+        super().__init__(trunk, return_layers={"layer4": "feature_map"})
+        self.size = size
+
+    def forward(self, images: Tensor) -> Any:
+        """(B, 3, H, W) normalised -> {"feature_map": (B, 512, h, w)}."""
+        return super().forward(images if self.size is None else resize(images, list(self.size), antialias=True))
+
+
+def place_in_act(policy: ACTPolicy, encoder: XDistillResNet18, size: tuple[int, int] | None) -> None:
+    """The trunk becomes ACT's backbone, which all cameras share; see `ResizingGetter` for the size."""
+    policy.model.backbone = ResizingGetter(encoder.trunk, size)
 
 
 def require_normalised_images(mapping: dict[str, Any]) -> None:

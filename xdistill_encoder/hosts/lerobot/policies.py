@@ -22,6 +22,7 @@ from xdistill_encoder.hosts.lerobot.backbones import (
     rgb_encoders,
     wrong_statistics,
 )
+from xdistill_encoder.images import check_image_size
 from xdistill_encoder.model import XDistillResNet18
 
 NORMS = ("frozen", "group")
@@ -123,10 +124,14 @@ class XDistillACTConfig(ACTConfig):
     """"frozen" or "group"."""
     encoder_freeze: tuple[str, ...] = ()
     """Stages that take no gradient: "stem", "layer1" to "layer4"."""
+    resize_shape: tuple[int, int] | None = None
+    """(H, W) to which frames are scaled before the encoder, in training and on the robot; None: whole frames."""
 
     def __post_init__(self) -> None:
         self.pretrained_backbone_weights = None
         check_encoder(self)
+        if self.resize_shape is not None:
+            check_image_size(tuple(self.resize_shape))
         if self.replace_final_stride_with_dilation:
             raise ValueError("replace_final_stride_with_dilation: a ResNet-18 has strides alone, set it to 0")
         super().__post_init__()
@@ -151,7 +156,7 @@ class XDistillACTPolicy(ACTPolicy):
         require_cameras(config)
         super().__init__(config, **kwargs)
         self.refused = other_statistics(config, dataset_stats, at_once=load_encoder)
-        place_in_act(self, build_encoder(config, load_encoder))
+        place_in_act(self, build_encoder(config, load_encoder), config.resize_shape)
 
     def forward(self, batch: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         """LeRobot's loss; raises a ValueError where images come normalised otherwise than by ImageNet's statistics."""
