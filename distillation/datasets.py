@@ -29,7 +29,7 @@ from distillation.sources.tars import TarImages
 from distillation.sources.video_files import open_videos
 from distillation.sources.windows import windowed_order
 from distillation.sources.zarr_frames import open_zarr
-from distillation.views import Augmentation, random_view, render
+from distillation.views import Augmentation, Interpolation, random_view, render
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(?<!\.parquet)(?<!\.tar)")
 ACCEPTED = (
@@ -212,7 +212,7 @@ class Views(Dataset):
         images: Images,
         seed: int,
         augmentation: Augmentation,
-        teachers: Sequence[tuple[int, Literal["bilinear", "bicubic"]]] = (),
+        teachers: Sequence[tuple[int, Interpolation]] = (),
     ):
         self.images = images
         self.seed = seed

@@ -15,6 +15,7 @@ import tyro
 from distillation.publishing.hub_folder import TEXTS, encoder_folder
 from distillation.teachers import Embedding
 from distillation.training.precision import Precision
+from distillation.views import AugmentationName
 from xdistill_encoder import XDistillResNet18
 from xdistill_encoder.checkpoint_config import CONFIG_FILE
 from xdistill_encoder.checkpoints import read_config
@@ -79,7 +80,7 @@ class Config:
     """Side in px of the teacher's views; None: that of its configuration."""
     embedding: Embedding = "cls"
     """As in `xdistill distill`."""
-    augmentation: Literal["paper", "strong"] = "paper"
+    augmentation: AugmentationName = "paper"
     """As in `xdistill distill`."""
     min_scale: float | None = None
     """As in `xdistill distill`."""

@@ -1,9 +1,8 @@
 """Compute the teacher cache: `xdistill targets`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 import tyro
@@ -26,7 +25,7 @@ from distillation.teachers import Embedding, Teacher, load_teacher
 from distillation.training.precision import Precision, resolve_precision
 from distillation.training.processes import device_name, this_process
 from distillation.training.runlog import write_text
-from distillation.views import AUGMENTATIONS
+from distillation.views import AugmentationName, augmentation_of
 from xdistill_encoder.freed_memory import keep_freed_memory
 
 PROBE_SECONDS = 10.0
@@ -50,7 +49,7 @@ class Config:
     """Folder of the cache; an unfinished one in it is resumed."""
     views_per_image: int = 4
     """Views of each image, which training shows in turn, epoch after epoch."""
-    augmentation: Literal["paper", "strong"] = "paper"
+    augmentation: AugmentationName = "paper"
     """"paper": random resized crop and flip; "strong": colour and blur too."""
     min_scale: float | None = None
     """Smallest share of an image's area in a crop; None: that of `augmentation`."""
@@ -164,15 +163,12 @@ def build(config: Config, images: Images | None = None) -> TargetCache:
 
 def make_facts(config: Config, images: Images, teachers: Sequence[Teacher], device: torch.device) -> Facts:
     """What the cache's embeddings are a function of."""
-    augmentation = AUGMENTATIONS[config.augmentation]
-    if config.min_scale is not None:
-        augmentation = replace(augmentation, min_scale=config.min_scale)
     return Facts(
         images_fingerprint=images.fingerprint,
         images_count=len(images),
         seed=config.seed,
         views=config.views_per_image,
-        augmentation=augmentation,
+        augmentation=augmentation_of(config.augmentation, config.min_scale),
         teachers=tuple(map(describe_teacher, teachers, config.teacher)),
         shard_rows=config.shard_rows,
         patch_grid=config.patch_grid,

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from distillation.towers.files import find_teacher
-from distillation.towers.preprocessing import Interpolation, Preprocessing
+from distillation.towers.preprocessing import Preprocessing
 from distillation.towers.timm_models import TimmTower, load_timm_tower
 from distillation.towers.transformers_models import TransformersTower, load_transformers_tower
+from distillation.views import Interpolation
 
 Embedding = Literal["cls", "avg"]
 

@@ -1,6 +1,7 @@
 """Train the encoder to imitate its teachers: `xdistill distill`."""
 
 import argparse
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
@@ -31,6 +32,7 @@ from distillation.sources.damage import DamageLog
 from distillation.sources.decoded import find_decoded, keep_decoded
 from distillation.sources.remote import SHARD_CACHE, SHARD_CACHE_GB
 from distillation.students import Student
+from distillation.teachers import Embedding, Teacher
 from distillation.training.averaging import Average
 from distillation.training.batches import Curriculum, MicroBatches
 from distillation.training.checkpointing import Stateful, load_checkpoint, make_folder, save_checkpoint
@@ -42,7 +44,7 @@ from distillation.training.loading import stream, told
 from distillation.training.monitor import Monitor
 from distillation.training.objective import Objective, parse_losses
 from distillation.training.plan import measure_plan
-from distillation.training.precision import resolve_precision
+from distillation.training.precision import Precision, resolve_precision
 from distillation.training.processes import device_name, require_same, this_process
 from distillation.training.runlog import RunLog
 from distillation.training.schedule import lr_factor
@@ -56,7 +58,7 @@ from distillation.training.supervision import (
     load_teachers,
 )
 from distillation.training.synced_norm import synced
-from distillation.views import AUGMENTATIONS, Augmentation
+from distillation.views import Augmentation, AugmentationName, augmentation_of
 from xdistill_encoder.freed_memory import keep_freed_memory
 
 CALIBRATING_VIEWS = 256  # at 64 px still a thousand positions of each channel of the last map
@@ -71,7 +73,7 @@ class Config:
     """"timm/<model>", "hf/<org>/<name>", either with "@revision", or a folder; several are imitated at once."""
     teacher_image_size: int | None = 224
     """Side in px of the teacher's views; None: that of its configuration (518 for DINOv2 in timm)."""
-    embedding: Literal["cls", "avg"] = "cls"
+    embedding: Embedding = "cls"
     """Which of the teacher's embeddings is imitated: [CLS], or the average of its patch tokens."""
     targets: str | None = None
     """Teacher cache (`xdistill targets`), a folder or a Hub dataset id; None: the teacher runs online."""
@@ -102,7 +104,7 @@ class Config:
     first_image_size: int | None = None
     """Side in px in the first epoch; it grows in steps of 16 px, and the last third of the epochs, at least the last
     one, has `image_size`. None: constant."""
-    augmentation: Literal["paper", "strong"] = "paper"
+    augmentation: AugmentationName = "paper"
     """"paper": random resized crop and flip; "strong": colour and blur too."""
     min_scale: float | None = None
     """Smallest share of an image's area in a crop; None: that of `augmentation`."""
@@ -133,7 +135,7 @@ class Config:
     """Largest norm of the gradient; None: as it is."""
     ema: float | None = None
     """Decay of an exponential moving average of the student, which is then exported; None: none."""
-    mixed_precision: Literal["auto", "bf16", "fp16", "no"] = "auto"
+    mixed_precision: Precision = "auto"
     """Of the forward passes; weights stay float32. auto: bf16 where the hardware computes it natively."""
     compile: bool = False
     """Run teacher and student through torch.compile; worth its minutes for long runs. Needs a C++ compiler."""
@@ -211,26 +213,14 @@ class Config:
     @property
     def drawn(self) -> Augmentation:
         """What views are drawn from."""
-        augmentation = AUGMENTATIONS[self.augmentation]
-        return augmentation if self.min_scale is None else replace(augmentation, min_scale=self.min_scale)
+        return augmentation_of(self.augmentation, self.min_scale)
 
 
 MAY_DIFFER = (
-    "output",
-    "images",
-    "split",
-    "teacher",
-    "targets",
-    "warm_start",
-    "name",
-    "plan",
-    "workers",
-    "log_every",
-    "save_every",
+    *("output", "images", "split", "teacher", "targets", "warm_start", "name", "plan", "workers", "log_every"),
+    *("save_every", "track", "verify_targets", "max_damaged", "score_bank", "score_queries", "score_every"),
+    *("score_bank_split", "score_queries_split", "shard_cache", "shard_cache_gb", "decoded"),
 )
-MAY_DIFFER += ("track", "verify_targets", "max_damaged", "score_bank", "score_queries", "score_every")
-MAY_DIFFER += ("score_bank_split", "score_queries_split", "shard_cache", "shard_cache_gb")
-MAY_DIFFER += ("decoded",)
 """Settings that may change when a run is resumed: habits, and places, where fingerprints tell what lies there."""
 
 PRESETS = {
@@ -308,15 +298,12 @@ def train(config: Config, images: Images | None = None) -> Path:
     # The optimizer's state lies right: on a GPU AdamW's counters stay on the CPU, where no step waits for them.
     model, optimizer = accelerator.prepare(student, optimizer, device_placement=[True, False])
 
-    labelled, loading = (config.score_bank, config.score_queries), (config.batch_size, config.workers)
-    splits = (config.score_bank_split, config.score_queries_split)
-    monitor = Monitor(*labelled, config.output, accelerator, start, *loading, *splits, supervision.teachers)
+    monitor = make_monitor(config, accelerator, start, supervision.teachers)
     health = Health(accelerator, config.output)
     damage = DamageLog(config.output / f"damaged-{process}.txt", images, config.max_damaged)
     log = RunLog(config.output / "log.jsonl", accelerator, config.batch_size, start, curriculum.steps)
     history.begin()
-    every = config.score_every * curriculum.steps_per_epoch if monitor.labelled else curriculum.steps
-    scored = {*range(every, curriculum.steps, every), curriculum.steps}
+    scored = monitor.steps(config.score_every * curriculum.steps_per_epoch, curriculum.steps)
     if start in scored:  # it may have been stopped before its scores were taken
         monitor.measure(start, learned, config.image_size)
     first_px = config.first_image_size and curriculum.image_size(0)
@@ -331,13 +318,10 @@ def train(config: Config, images: Images | None = None) -> Path:
                 batch = log.wait_for(batches)
                 damage.record(batch["asked"], batch["index"])
                 with accelerator.accumulate(model):
-                    shown = batch["student"].to(device, non_blocking=True)
-                    shown = shown.contiguous(memory_format=torch.channels_last)
                     with accelerator.autocast():
                         targets, target_map = supervision(batch, curriculum.view(epoch))  # (B, D), (B, P, h, w)
                     targets = student.standardized(targets)
-                    outputs = model(shown, with_map=True) if objective.needs_map else (model(shown), None)
-                    part = objective(outputs[0], targets, outputs[1], target_map)
+                    part = imitation_loss(model, objective, batch["student"], targets, target_map)
                     accelerator.backward(part)
                     if config.clip is not None and accelerator.sync_gradients:
                         accelerator.clip_grad_norm_(model.parameters(), config.clip)
@@ -384,6 +368,31 @@ def train(config: Config, images: Images | None = None) -> Path:
         rmtree(config.output / "stopped", ignore_errors=True)
     accelerator.end_training()
     return folder
+
+
+def imitation_loss(
+    student: Callable[..., Any], objective: Objective, views: Tensor, targets: Tensor, target_map: Tensor | None
+) -> Tensor:
+    """How far the student's estimates for views (B, 3, H, W) are from the teacher's embeddings (B, D) of the same."""
+    views = views.to(targets.device, non_blocking=True).contiguous(memory_format=torch.channels_last)
+    estimates, estimated_map = student(views, with_map=True) if objective.needs_map else (student(views), None)
+    return objective(estimates, targets, estimated_map, target_map)
+
+
+def make_monitor(config: Config, accelerator: Accelerator, start: int, teachers: Sequence[Teacher]) -> Monitor:
+    """What scores the student while it learns; see `Monitor` for what it refuses."""
+    return Monitor(
+        config.score_bank,
+        config.score_queries,
+        config.output,
+        accelerator,
+        start,
+        batch_size=config.batch_size,
+        workers=config.workers,
+        bank_split=config.score_bank_split,
+        queries_split=config.score_queries_split,
+        teachers=teachers,
+    )
 
 
 def start_processes(config: Config) -> Accelerator:

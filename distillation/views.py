@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -13,6 +13,7 @@ from torchvision.transforms.v2 import functional as tvf
 
 from distillation.photometric import gaussian_blur, turn_hue
 
+Interpolation = Literal["bilinear", "bicubic"]
 LEAST_BLUR_PX = 0.2  # below, a pixel's neighbours weigh less than 1e-5 each: no grey level moves
 
 
@@ -80,7 +81,8 @@ class Augmentation:
                 raise ValueError(f"{name}: expected a number in {opening}{low:g}, {high:g}{closing}, got {value}")
 
 
-AUGMENTATIONS = {
+AugmentationName = Literal["paper", "strong"]
+AUGMENTATIONS: dict[AugmentationName, Augmentation] = {
     "paper": Augmentation(),
     # Crops of MoCo v2 (arXiv 2003.04297), colour and blur of DINO (arXiv 2104.14294): 0.1 to 2 px in a view of 224 px.
     "strong": Augmentation(
@@ -95,6 +97,12 @@ AUGMENTATIONS = {
         max_blur=2 / 224,
     ),
 }
+
+
+def augmentation_of(name: AugmentationName, min_scale: float | None) -> Augmentation:
+    """An augmentation by its name, with another smallest crop where one is given."""
+    named = AUGMENTATIONS[name]
+    return named if min_scale is None else replace(named, min_scale=min_scale)
 
 
 def random_view(seed: int, epoch: int, index: int, image_size: tuple[int, int], augmentation: Augmentation) -> View:
@@ -129,9 +137,7 @@ def random_view(seed: int, epoch: int, index: int, image_size: tuple[int, int], 
     return View(top, left, height, width, flip, brightness, contrast, saturation, hue, blur)
 
 
-def render(
-    image: Tensor, view: View, size_px: int, interpolation: Literal["bilinear", "bicubic"] = "bilinear"
-) -> Tensor:
+def render(image: Tensor, view: View, size_px: int, interpolation: Interpolation = "bilinear") -> Tensor:
     """(3, H, W) uint8 -> the view as (3, size_px, size_px) uint8.
 
     Crop, resize with antialiasing, mirror, brightness, contrast, saturation, hue, blur, in this order; colours as

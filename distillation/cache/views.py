@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from typing import Literal
 
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
@@ -13,12 +12,12 @@ from distillation.cache.store import TargetCache
 from distillation.interrupts import leave_signals_to_the_main_process
 from distillation.sources.decoding import DamagedImage
 from distillation.sources.images import Images
-from distillation.views import random_view, render, to_row
+from distillation.views import Interpolation, random_view, render, to_row
 
 Key = tuple[int, int]
 """(view, image)."""
 
-RenderSize = tuple[int, Literal["bilinear", "bicubic"]]
+RenderSize = tuple[int, Interpolation]
 """(side in px, interpolation)."""
 
 Shard = tuple[int, int]

@@ -2,13 +2,14 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as tvf
 
-Interpolation = Literal["bilinear", "bicubic"]
+from distillation.views import Interpolation
+
 PIL_INTERPOLATIONS: dict[int, Interpolation] = {2: "bilinear", 3: "bicubic"}
 """Pillow's numbers, which transformers writes."""
 CONVNEXT_WARP_PX = 384

@@ -8,8 +8,6 @@ from typing import Any, Protocol
 import torch
 
 CHECKPOINT_FILE = "checkpoint.pt"
-WITHOUT_THEM: dict[str, Any] = {"head_norm": False}
-"""What settings were, in effect, in runs of code that did not have them."""
 
 
 class Stateful(Protocol):
@@ -58,8 +56,7 @@ def load_checkpoint(folder: Path, facts: dict[str, str], parts: Mapping[str, Sta
     if not path.exists():
         return 0
     state = torch.load(path, map_location="cpu", weights_only=True)
-    without_them = {key: str(value) for key, value in WITHOUT_THEM.items()}
-    found, facts = without_them | state.get("facts", {}), without_them | facts
+    found = state.get("facts", {})
     differing = [
         f"{key} was {found.get(key)}, is {facts.get(key)}"
         for key in sorted(found.keys() | facts.keys())

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from distillation.student_files import load_student
-from distillation.training.checkpointing import WITHOUT_THEM
 
 
 def is_exported(folder: Path, name: str, made: Mapping[str, Any]) -> bool:
@@ -21,10 +20,4 @@ def is_exported(folder: Path, name: str, made: Mapping[str, Any]) -> bool:
         return False
     if checkpoint is None or checkpoint.name != name:
         return False
-    found, entries = (_with_all_settings(each) for each in (checkpoint.provenance, json.loads(json.dumps(made))))
-    return all(found.get(key) == value for key, value in entries.items())
-
-
-def _with_all_settings(provenance: dict[str, Any]) -> dict[str, Any]:
-    settings = provenance.get("settings")
-    return provenance | ({"settings": WITHOUT_THEM | settings} if isinstance(settings, dict) else {})
+    return all(checkpoint.provenance.get(key) == value for key, value in json.loads(json.dumps(made)).items())

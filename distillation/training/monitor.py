@@ -72,6 +72,10 @@ class Monitor:
         if accelerator.is_main_process and path.exists():
             write_text(path, "".join(f"{json.dumps(row)}\n" for row in read_rows(path) if row["step"] <= start))
 
+    def steps(self, every: int, last: int) -> set[int]:
+        """After which steps to measure: every so many, and the last; without labelled images the last alone."""
+        return {*(range(every, last, every) if self.labelled else ()), last}
+
     def measure(self, step: int, student: Student, image_size_px: int) -> float:
         """Score what a student would export after a step, draw the curves anew; returns the seconds.
 

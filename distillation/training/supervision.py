@@ -1,7 +1,7 @@
 """What the student is to imitate: the teachers' embeddings of a batch, computed online or read from a cache."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -11,9 +11,9 @@ from distillation.cache.facts import Facts, TeacherFacts, describe_teacher
 from distillation.cache.store import TargetCache
 from distillation.cache.verify import verify
 from distillation.datasets import Images, Views
-from distillation.teachers import Teacher, load_teacher
-from distillation.towers.preprocessing import Interpolation
+from distillation.teachers import Embedding, Teacher, load_teacher
 from distillation.training.loading import stream
+from distillation.views import Interpolation
 
 ROWS_WITHOUT_TEACHER = 8
 """Rows whose views' parameters are compared where no teacher is loaded; each decodes an image."""
@@ -155,7 +155,7 @@ class CachedTeachers:
 
 
 def load_teachers(
-    specs: Sequence[str], image_size: int | None, embedding: Literal["cls", "avg"], compiled: bool, device: torch.device
+    specs: Sequence[str], image_size: int | None, embedding: Embedding, compiled: bool, device: torch.device
 ) -> list[Teacher]:
     """Frozen teachers on their device; the arguments are those of `load_teacher`."""
     teachers = [load_teacher(spec, image_size, embedding).to(device) for spec in specs]

@@ -34,13 +34,6 @@ def test_other_settings_are_refused_by_name(tmp_path, parts, facts):
         load_checkpoint(tmp_path, facts, parts)
 
 
-def test_a_run_of_code_without_a_setting_goes_on_where_that_has_its_default(tmp_path, parts):
-    save_checkpoint(tmp_path, 7, FACTS, parts)
-    assert load_checkpoint(tmp_path, FACTS | {"head_norm": "False"}, parts) == 7
-    with pytest.raises(ValueError, match=r"other settings \(head_norm was False, is True\)"):
-        load_checkpoint(tmp_path, FACTS | {"head_norm": "True"}, parts)
-
-
 def test_a_full_disk_is_an_error_and_the_checkpoint_before_is_intact(tmp_path, parts):
     save_checkpoint(tmp_path, 7, FACTS, parts)
     before = (tmp_path / CHECKPOINT_FILE).read_bytes()

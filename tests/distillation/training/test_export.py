@@ -31,12 +31,6 @@ def test_an_encoder_that_something_else_made_is_another(folder, changes):
     assert not is_exported(folder, NAME, MADE | changes)
 
 
-def test_an_encoder_of_code_without_a_setting_is_known_where_that_has_its_default(folder):
-    settings = MADE["settings"]
-    assert is_exported(folder, NAME, MADE | {"settings": {**settings, "head_norm": False}})
-    assert not is_exported(folder, NAME, MADE | {"settings": {**settings, "head_norm": True}})
-
-
 def test_what_made_it_is_compared_as_json_holds_it(folder):
     assert is_exported(folder, NAME, {"settings": {"image_size": 32, "loss": ("mse",)}})
 
