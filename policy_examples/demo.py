@@ -14,6 +14,7 @@ from policy_examples.benchmarking.protocols import PROTOCOLS
 from policy_examples.encoders import EncoderName, PolicyNorm
 from policy_examples.envs.camera import RenderingError
 from policy_examples.envs.tasks import TaskConfig, open_environment
+from policy_examples.folders import sole_run
 from policy_examples.playing import Episode
 from policy_examples.policy import DiffusionPolicy
 from policy_examples.video import require_video_writer
@@ -157,7 +158,8 @@ def main() -> None:
         config = tyro.cli(
             Config, prog="xdistill demo", description="Encoder to working policy: minutes to hours on two CPU cores."
         )
-        success = run(config)
+        with sole_run(config.output):
+            success = run(config)
     except (ValueError, OSError, FloatingPointError, ChildProcessError, RenderingError) as error:
         raise SystemExit(f"xdistill demo: {error}") from error
     except KeyboardInterrupt:

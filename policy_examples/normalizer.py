@@ -4,7 +4,8 @@ import torch
 from torch import Tensor, nn
 
 CONSTANT = 1e-4
-"""A dimension whose limits lie nearer to each other has never varied."""
+"""A dimension whose limits lie no farther apart has never varied: DP3's threshold. What is read must not divide by the
+noise of a sensor; what is executed stays within its limits, however near they are."""
 
 
 class LimitsNormalizer(nn.Module):
@@ -17,8 +18,9 @@ class LimitsNormalizer(nn.Module):
     low: Tensor
     high: Tensor
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, constant: float = CONSTANT) -> None:
         super().__init__()
+        self.constant = constant
         self.register_buffer("low", torch.full((size,), -1.0))
         self.register_buffer("high", torch.full((size,), 1.0))
 
@@ -32,7 +34,7 @@ class LimitsNormalizer(nn.Module):
 
     def normalize(self, values: Tensor) -> Tensor:
         """(..., D), units of the data -> (..., D), [-1, 1] within the fitted limits."""
-        constant = self.high - self.low < CONSTANT
+        constant = self.high - self.low <= self.constant
         low = torch.where(constant, (self.high + self.low) / 2 - 1, self.low)
         width = torch.where(constant, 2.0, self.high - self.low)
         return (values - low) / width * 2 - 1

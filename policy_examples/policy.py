@@ -14,8 +14,14 @@ from torch import Tensor, nn
 from policy_examples.augmentation import centre_crop
 from policy_examples.encoders import PolicyEncoder, empty_encoder
 from policy_examples.normalizer import LimitsNormalizer
+from policy_examples.policy_checks import (
+    require_finite_state,
+    require_generators,
+    require_matching,
+    require_readable,
+)
 from policy_examples.policy_files import fill, read_config, write_policy
-from policy_examples.policy_shape import PolicyShape, is_camera
+from policy_examples.policy_shape import PolicyShape
 from policy_examples.unet import ConditionalUNet1d
 
 
@@ -42,7 +48,7 @@ class DiffusionPolicy(nn.Module):
         self.reads: tuple[str, ...] = (*shape.cameras, "agent_pos")
         self.encoders = nn.ModuleList(encoders).to(memory_format=torch.channels_last)
         self.agent_pos = LimitsNormalizer(shape.state_size)
-        self.actions = LimitsNormalizer(shape.action_size)
+        self.actions = LimitsNormalizer(shape.action_size, constant=0.0)
         features = sum(self.encoder_of(camera).num_features for camera in range(len(shape.cameras)))
         self.unet = ConditionalUNet1d(
             shape.action_size,
@@ -93,8 +99,13 @@ class DiffusionPolicy(nn.Module):
             observation: what `reads` names, (B, To, ...), oldest frame first.
             generators: of the noise, on the CPU whatever the device: one a row, so that a row's noise does not depend
                 on its neighbours, or one for all rows; None is torch's global one.
+
+        Raises:
+            ValueError: an observation that lacks a key, has other axes than the policy learned, or whose agent_pos is
+                not finite.
         """
         condition = self.condition(observation)
+        require_finite_state(observation["agent_pos"])
         drawing = require_generators(generators, len(condition))
         size = (len(condition), self.shape.horizon, self.shape.action_size)
         noise = randn_tensor(size, drawing, torch.device("cpu")).to(condition.device)
@@ -118,33 +129,17 @@ class DiffusionPolicy(nn.Module):
 
     def condition(self, observation: dict[str, Tensor]) -> Tensor:
         """What `reads` names, images (B, To, 3, H, W) uint8, agent_pos (B, To, P) -> (B, To * (features + P))."""
-        self.require_readable(observation)
+        require_readable(observation, self.shape, self.training)
         read = [observation[camera] for camera in self.shape.cameras]
         if self.shape.crop_px is not None:
             read = [centre_crop(images, self.shape.crop_px) for images in read]
         features = [self.encoder_of(camera)(images) for camera, images in enumerate(read)]  # (B, To, D) each
-        agent_pos = self.agent_pos.normalize(observation["agent_pos"])  # (B, To, P)
+        agent_pos = self.agent_pos.normalize(observation["agent_pos"].float())  # (B, To, P)
         return torch.cat([*features, agent_pos], dim=-1).flatten(1)
 
     def encoder_of(self, camera: int) -> Any:
         """The encoder of the camera at this place in `shape.cameras`."""
         return self.encoders[camera if len(self.encoders) > 1 else 0]
-
-    def require_readable(self, observation: dict[str, Tensor]) -> None:
-        """Raise a ValueError for an observation that lacks a key, or whose axes differ from what was learned."""
-        missing = [key for key in self.reads if key not in observation]
-        if missing:
-            raise ValueError(f"observation: expected {', '.join(self.reads)}, got {', '.join(observation)}.")
-        found, expected = tuple(observation["agent_pos"].shape), (self.shape.observation_steps, self.shape.state_size)
-        if found[1:] != expected:
-            raise ValueError(f"agent_pos: expected (B, {expected[0]}, {expected[1]}), got {found}.")
-        cut = (self.shape.crop_px,) * 2 if self.training else None  # as an augmentation leaves frames
-        for key, size in zip(self.shape.image_keys, self.shape.frames_px or (), strict=False):
-            if tuple(observation[key].shape[-2:]) not in (size, cut):
-                raise ValueError(
-                    f"{key}: this policy learned from frames of {size[0]} x {size[1]} px, got "
-                    f"{tuple(observation[key].shape)}; render or scale them to that."
-                )
 
     def compile_networks(self) -> "DiffusionPolicy":
         """Run encoders and UNet through torch.compile from their next call on; weights and their names stay."""
@@ -182,28 +177,6 @@ class DiffusionPolicy(nn.Module):
         policy = cls(shape, [empty_encoder(saved) for saved in config["encoders"]])
         fill(policy, folder)
         return policy.eval(), config["origin"]
-
-
-def require_matching(cameras: tuple[str, ...], encoders: Sequence[PolicyEncoder]) -> None:
-    """Raise a ValueError for encoders that are too many, too few, or read something else than the cameras show."""
-    if len(encoders) not in (1, len(cameras)):
-        raise ValueError(f"encoders: expected 1, shared, or one each for {cameras}, got {len(encoders)}.")
-    reading = encoders if len(encoders) > 1 else [encoders[0]] * max(1, len(cameras))
-    for camera, encoder in zip(cameras or (None,), reading, strict=True):
-        shown = "image" if camera is not None and is_camera(camera) else camera
-        if shown != encoder.reads:
-            raise ValueError(f"cameras: an encoder that reads {encoder.reads or 'nothing'} cannot read {cameras}.")
-
-
-def require_generators(
-    generators: Sequence[torch.Generator] | torch.Generator | None, rows: int
-) -> list[torch.Generator] | torch.Generator | None:
-    """As diffusers takes them; raises ValueError for another number than one a row."""
-    if generators is None or isinstance(generators, torch.Generator):
-        return generators
-    if len(generators) != rows:
-        raise ValueError(f"generators: expected one for each of {rows} observations, got {len(generators)}.")
-    return list(generators)
 
 
 def noise_scheduler(shape: PolicyShape) -> DDIMScheduler | DDPMScheduler:

@@ -72,11 +72,18 @@ class PolicyShape:
             raise ValueError(f"prediction: accepted are 'sample' and 'epsilon', got {self.prediction!r}.")
         if self.sampler not in ("ddim", "ddpm"):
             raise ValueError(f"sampler: accepted are 'ddim' and 'ddpm', got {self.sampler!r}.")
+        if len(set(self.cameras)) < len(self.cameras):
+            raise ValueError(f"cameras: expected each once, got {', '.join(self.cameras)}.")
         for camera in self.cameras:
             if camera != "point_cloud" and not is_camera(camera):
                 raise ValueError(f"cameras: accepted are 'image', 'image_<name>', 'point_cloud', got {camera!r}.")
         if self.frames_px is not None and len(self.frames_px) != len(self.image_keys):
             raise ValueError(f"frames_px: expected (H, W) of {', '.join(self.image_keys)}, got {self.frames_px}.")
+        for height, width in self.frames_px or ():
+            if self.crop_px is not None and not 1 <= self.crop_px <= min(height, width):
+                raise ValueError(
+                    f"crop_px: expected a square that fits into frames of {height} x {width} px, got {self.crop_px}."
+                )
 
     @property
     def image_keys(self) -> tuple[str, ...]:

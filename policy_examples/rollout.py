@@ -21,6 +21,7 @@ from policy_examples.envs.episodes import film_fps
 from policy_examples.envs.shifts import ShiftName
 from policy_examples.envs.tasks import TaskConfig, open_environment
 from policy_examples.envs.vector import open_vector
+from policy_examples.folders import sole_run
 from policy_examples.interrupts import StopRequest
 from policy_examples.playing import Episode, interface_of, play, play_all
 from policy_examples.policy import DiffusionPolicy
@@ -180,6 +181,11 @@ def task_of(config: Config, policy: DiffusionPolicy, origin: dict[str, Any]) -> 
     """
     found: dict[str, Any] = {name: getattr(config, name) or origin.get(name) for name in task_facts(policy.reads)}
     for name, value in found.items():
+        if value is None and name == "task":
+            raise ValueError(
+                "task: the policy's demonstrations name no task of MetaWorld or Adroit, which are all that is played "
+                "here; a robot's policy is scored on the robot, by policy_examples/robot.py. Or give --task."
+            )
         if value is None:
             raise ValueError(f"{name}: the policy's demonstrations do not say it; give it on the command line.")
     require_simulated_arrays(origin)
@@ -262,7 +268,8 @@ def main() -> None:
     """`xdistill rollout`."""
     config = tyro.cli(Config, prog="xdistill rollout", description="Play a policy and count its successes.")
     try:
-        episodes = run(config)
+        with sole_run(config.output):
+            episodes = run(config)
     except (ValueError, RenderingError, ChildProcessError) as error:
         raise SystemExit(f"xdistill rollout: {error}") from error
     except KeyboardInterrupt:

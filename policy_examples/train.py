@@ -19,22 +19,23 @@ from accelerate.utils import InitProcessGroupKwargs
 from policy_examples.augmentation import Augmentation
 from policy_examples.encoders import EncoderName, PolicyEncoder, PolicyNorm, Readout, load_encoder
 from policy_examples.envs.camera import RenderingError
-from policy_examples.formats.episodes import Selection
+from policy_examples.folders import is_first_process, sole_run
+from policy_examples.formats.episodes import Selection, named_keys
 from policy_examples.interrupts import StopRequest
 from policy_examples.policy import DiffusionPolicy
 from policy_examples.policy_files import read_config
 from policy_examples.policy_shape import PolicyShape, Prediction, Sampler, is_camera
 from policy_examples.store import Demonstrations, open_demonstrations
 from policy_examples.training.averaging import Average, require_fixed_statistics
-from policy_examples.training.checkpointing import is_first_process, load_checkpoint, save_checkpoint, sole_run
+from policy_examples.training.checkpointing import load_checkpoint, save_checkpoint
 from policy_examples.training.curve import draw_curves
-from policy_examples.training.draws import DRAWING_RULE, HIGHEST_SEED, generator_of
+from policy_examples.training.draws import HIGHEST_SEED, generator_of
 from policy_examples.training.evaluations import Evaluations, learned_task
 from policy_examples.training.optimization import param_groups, warmup_cosine
 from policy_examples.training.precision import computes_bf16
 from policy_examples.training.progress import Log, require_finite
 from policy_examples.training.settings import write_settings
-from policy_examples.windows import Windows, batch_indices, observed_array, steps_per_epoch
+from policy_examples.windows import Windows, batch_indices, count_windows, observed_array, steps_per_epoch
 from xdistill_encoder.freed_memory import keep_freed_memory
 
 
@@ -82,8 +83,8 @@ class Config:
     """What the UNet answers: the clean actions, or the noise."""
     sampler: Sampler = "ddim"
     """How noise becomes actions."""
-    inference_steps: int = 10
-    """Denoising steps of an action chunk; published DDPM policies take all 100."""
+    inference_steps: int | None = None
+    """Denoising steps of an action chunk; None: 10 of DDIM, all 100 of DDPM, as published."""
     epochs: int | None = 1500
     """Passes over the windows, whole batches each; None: `steps` says how long."""
     steps: int | None = None
@@ -182,6 +183,7 @@ def train(config: Config) -> bool:
     accelerator = Accelerator(
         cpu=not torch.accelerator.is_available(),  # without it accelerate overlooks torchrun there
         mixed_precision="no",  # `bf16` decides, whatever a launcher's environment says
+        gradient_accumulation_steps=1,  # likewise
         kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(hours=6))],  # others wait while the main one plays
     )
     device, processes = accelerator.device, accelerator.num_processes
@@ -190,24 +192,22 @@ def train(config: Config) -> bool:
         raise ValueError(f"batch_size: expected a multiple of {processes} processes, got {config.batch_size}.")
     config = replace(config, bf16=computes_bf16(config.bf16, device))
     demonstrations = open_demonstrations(config.demos, config.selection)
+    cut = (config.horizon, config.observation_steps, config.action_steps)
+    an_epoch = steps_per_epoch(count_windows(demonstrations.episode_ends, *cut), config.batch_size)
     torch.manual_seed(config.seed)
     policy = build_policy(config, demonstrations).to(device)
     require_fixed_statistics(policy, config.show_batch_norm_trap)
     shape = policy.shape
-    windows = Windows(demonstrations, shape.horizon, shape.observation_steps, shape.action_steps, policy.reads)
-    settings = {name: value for name, value in asdict(config).items() if name not in MAY_DIFFER}
-    settings["selection"].pop("skip_episodes")  # the windows tell, also of runs that are older than this setting
-    settings |= {"windows": windows.fingerprint(), "draws": DRAWING_RULE}
-    started_from = [policy.encoder_of(index).saved for index in range(max(1, len(shape.cameras)))]
-    settings |= {"weights": [saved["origin"] for saved in started_from]}
-    settings |= {"weights_sha256": [saved.get("weights_sha256") for saved in started_from]}
-    an_epoch = steps_per_epoch(len(windows), config.batch_size)
+    windows = Windows(demonstrations, *cut, policy.reads)
+    settings = identify(config, windows, policy)
     steps = config.steps or (config.epochs or 0) * an_epoch
     accelerator.print(describe_work(config, device, windows, steps), flush=True)
     windows.to(device)
     augmentation = Augmentation(config.crop_px, config.colour)
     origin = describe_policy(config, demonstrations)
     evaluations = plan_evaluations(config, policy.reads, demonstrations.origin, steps, an_epoch)
+    if evaluations is not None and accelerator.is_main_process:
+        evaluations.require_playable(policy)
 
     average = Average(policy, config.ema_power, config.ema_max_decay)
     groups = param_groups(policy, config.lr, config.encoder_multiplier, config.weight_decay)
@@ -216,6 +216,7 @@ def train(config: Config) -> bool:
     config.output.mkdir(parents=True, exist_ok=True)
     checkpoint = config.output / "checkpoint.pt"
     step, waiting = load_checkpoint(checkpoint, settings, parts)
+    require_shared_folder(accelerator, step)
     losses = [loss.to(device) for loss in waiting or []]  # not logged yet
     if evaluations is not None:
         evaluations.resume(step)
@@ -270,13 +271,24 @@ def train(config: Config) -> bool:
     if accelerator.is_main_process:
         save_checkpoint(checkpoint, settings, step, parts, require_finite(step, losses))
         if finished:
-            draw_curves(config.output)
             average.policy.save(config.output / "policy", {**origin, "step": step})
             shutil.rmtree(config.output / STOPPED, ignore_errors=True)
+            draw_curves(config.output)
         else:  # to try, before the run goes on
             average.policy.save(config.output / STOPPED, {**origin, "step": step})
     accelerator.end_training()
     return finished
+
+
+def identify(config: Config, windows: Windows, policy: DiffusionPolicy) -> dict[str, Any]:
+    """What a run must share with the one that it continues: settings, demonstrations, the weights it started from."""
+    started_from = [policy.encoder_of(index).saved for index in range(max(1, len(policy.shape.cameras)))]
+    return {
+        **{name: value for name, value in asdict(config).items() if name not in MAY_DIFFER},
+        "windows": windows.fingerprint(),
+        "weights": [saved["origin"] for saved in started_from],
+        "weights_sha256": [saved.get("weights_sha256") for saved in started_from],
+    }
 
 
 def build_policy(config: Config, demonstrations: Demonstrations) -> DiffusionPolicy:
@@ -291,6 +303,7 @@ def build_policy(config: Config, demonstrations: Demonstrations) -> DiffusionPol
         cameras = config.cameras
     elif first.reads == "image":
         require_one_camera(demonstrations)
+    observed = {key: observed_array(demonstrations, key) for key in cameras}
     require_use(config, cameras)
     others = len(cameras) - 1 if config.separate_encoders else 0
     encoders = [first, *(pretrained(config) for _ in range(others))]
@@ -302,17 +315,17 @@ def build_policy(config: Config, demonstrations: Demonstrations) -> DiffusionPol
         action_steps=config.action_steps,
         channels=config.channels,
         cameras=cameras,
-        frames_px=tuple(observed_array(demonstrations, key).shape[1:3] for key in filter(is_camera, cameras)),
+        frames_px=tuple(images.shape[1:3] for key, images in observed.items() if is_camera(key)),
         crop_px=config.crop_px,
         prediction=config.prediction,
         sampler=config.sampler,
-        inference_steps=config.inference_steps,
+        inference_steps=config.inference_steps or (10 if config.sampler == "ddim" else PolicyShape.diffusion_steps),
     )
     policy = DiffusionPolicy(shape, encoders)
     policy.agent_pos.fit(torch.from_numpy(demonstrations.agent_pos))
     policy.actions.fit(torch.from_numpy(demonstrations.actions))
     if first.reads == "point_cloud":
-        first.fit_points(torch.from_numpy(observed_array(demonstrations, "point_cloud")))
+        first.fit_points(torch.from_numpy(observed["point_cloud"]))
     return policy
 
 
@@ -336,10 +349,9 @@ def require_one_camera(demonstrations: Demonstrations) -> None:
     """Raise a ValueError where a policy that nobody told which cameras to read would overlook some."""
     if not demonstrations.cameras:
         return
-    arrays = {"image": "img", **{f"image_{name}": f"img_{name}" for name in demonstrations.cameras}}
-    called = demonstrations.origin.get("cameras", {})
-    keys = [f"{key} ({called[array]})" if called.get(array, array) != array else key for key, array in arrays.items()]
-    raise ValueError(f"cameras: these demonstrations have several, {', '.join(keys)}; name those to read.")
+    keys = ["image", *(f"image_{name}" for name in demonstrations.cameras)]
+    named = named_keys(demonstrations.origin, keys)
+    raise ValueError(f"cameras: these demonstrations have several, {named}; name those to read.")
 
 
 def pretrained(config: Config) -> PolicyEncoder:
@@ -384,6 +396,15 @@ def describe_work(config: Config, device: torch.device, windows: Windows, steps:
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
     size = f"{len(windows):,} windows of demonstrations ({windows.nbytes / 1e6:,.1f} MB)"
     return f"{where}, {'bfloat16' if config.bf16 else 'float32'}: {size}, {steps:,} steps of {config.batch_size}"
+
+
+def require_shared_folder(accelerator: Accelerator, step: int) -> None:
+    """Raise a ValueError where processes found checkpoints of different steps, and would diverge in silence."""
+    found: Any = accelerator.gather(torch.tensor([step], device=accelerator.device))
+    if len(set(found.tolist())) > 1:
+        raise ValueError(
+            f"output: the processes found checkpoints of steps {found.tolist()}; name a folder that all machines share."
+        )
 
 
 def all_leave(accelerator: Accelerator, requested: bool, ask: bool) -> bool:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from policy_examples.formats.episodes import named_keys
 from policy_examples.policy_shape import is_camera
 from policy_examples.store import Demonstrations
 
@@ -87,7 +88,7 @@ def observed_array(demonstrations: Demonstrations, key: str) -> np.ndarray:
     }
     found = present.get(key)
     if found is None:
-        known = ", ".join(name for name, values in present.items() if values is not None)
+        known = named_keys(demonstrations.origin, [name for name, values in present.items() if values is not None])
         raise ValueError(f"cameras: these demonstrations have {known}; got {key!r}.")
     return found if is_camera(key) else found.astype(np.float32)
 
@@ -111,10 +112,17 @@ def window_rows(episode_ends: np.ndarray, horizon: int, pad_before: int, pad_aft
     return np.concatenate(windows).astype(np.int64)
 
 
+def count_windows(episode_ends: np.ndarray, horizon: int, observation_steps: int, action_steps: int) -> int:
+    """How many `Windows` are cut; raises ValueError where an episode is too short for one."""
+    return len(window_rows(episode_ends, horizon, observation_steps - 1, action_steps - 1))
+
+
 def steps_per_epoch(windows: int, batch_size: int) -> int:
     """Whole batches in one pass; raises ValueError where there is none."""
     if windows < batch_size:
-        raise ValueError(f"batch_size: {batch_size} is more than the {windows} windows; choose at most {windows}.")
+        raise ValueError(
+            f"batch_size: {batch_size} is more than the {windows} windows; choose --batch-size {windows} or less."
+        )
     return windows // batch_size
 
 

@@ -23,6 +23,10 @@ COMMANDS = {  # command: (module, what it does)
     "convert": ("policy_examples.formats.convert", "demonstrations of other projects -> zarr or LeRobotDataset"),
     "finetune": ("policy_examples.train", "encoder + demonstrations -> diffusion policy"),
     "rollout": ("policy_examples.rollout", "policy -> success rate, video"),
+    "replay": (
+        "policy_examples.replay",
+        "policy + recorded episodes -> how far its actions are from the recorded ones",
+    ),
     "latency": ("policy_examples.latency", "policy -> ms per action chunk, Hz of control on this machine"),
     "export-policy": ("policy_examples.export", "policy -> ONNX: observation and noise in, next actions out"),
     "benchmark": ("policy_examples.benchmark", "encoders x tasks x seeds -> success rates, one row per run"),
@@ -40,7 +44,7 @@ COMMANDS = {  # command: (module, what it does)
 GROUPS = {  # title: commands, in the order of `xdistill --help`
     "the encoder": ("info", "export", "copy"),
     "distillation": ("targets", "distill", "scorecard", "publish", "release", "adapt"),
-    "policies": ("demos", "convert", "finetune", "rollout", "latency", "export-policy", "demo"),
+    "policies": ("demos", "convert", "finetune", "rollout", "replay", "latency", "export-policy", "demo"),
     "benchmark": ("benchmark", "table", "report"),
     "what an encoder sees": ("explain saliency", "explain embedding", "explain features", "explain classes", "space"),
 }

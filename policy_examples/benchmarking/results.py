@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, get_type_hints
+from typing import Any, get_type_hints
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,6 @@ def curve_of(row: Row) -> list[tuple[int, float]]:
 
 
 COLUMNS = tuple(field.name for field in fields(Row))
-EARLIER = tuple(tuple(name for name in COLUMNS if name not in later) for later in ({"weights"}, {"weights", "curve"}))
-"""Those of files of earlier versions, whose rows have empty cells in the columns that came later."""
 OUTCOME = ("best", "last", "top5", "commit")
 """What tells two trainings of one run apart."""
 
@@ -102,35 +100,22 @@ OUTCOME = ("best", "last", "top5", "commit")
 def append_rows(path: Path, rows: Sequence[Row]) -> None:
     """Add rows to the file, which is created where it is missing; None is an empty cell.
 
-    A file of an earlier version gets the columns that it lacks.
-
     Raises:
         ValueError: the file has other columns.
     """
-    found = read_rows(path) if path.exists() else None  # raises for another file
+    new = not path.exists()
+    if not new:
+        read_rows(path)  # raises for another file
     path.parent.mkdir(parents=True, exist_ok=True)
-    if found is not None and _columns_of(path) in EARLIER:
-        partial = path.with_name(f".{path.name}.partial")
-        _write(partial, "w", found)
-        partial.replace(path)
-    _write(path, "a", rows, header=found is None)
-
-
-def _write(path: Path, mode: Literal["a", "w"], rows: Sequence[Row], header: bool = True) -> None:
-    with path.open(mode, newline="") as file:
+    with path.open("a", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        if header:
+        if new:
             writer.writeheader()
         writer.writerows(asdict(row) for row in rows)
 
 
-def _columns_of(path: Path) -> tuple[str, ...]:
-    with path.open(newline="") as file:
-        return tuple(csv.DictReader(file).fieldnames or ())
-
-
 def read_rows(path: Path) -> list[Row]:
-    """All rows of the file; columns that an earlier version lacks are empty.
+    """All rows of the file.
 
     Raises:
         ValueError: there is no such file, it has other columns, or a cell is not what its column holds.
@@ -139,7 +124,7 @@ def read_rows(path: Path) -> list[Row]:
         raise ValueError(f"csv: expected a file of results, got {path}; `xdistill benchmark` writes one.")
     with path.open(newline="") as file:
         reader = csv.DictReader(file)
-        if tuple(reader.fieldnames or ()) not in (COLUMNS, *EARLIER):
+        if tuple(reader.fieldnames or ()) != COLUMNS:
             raise ValueError(
                 f"csv: expected the columns {', '.join(COLUMNS)}, got {reader.fieldnames} in {path}; name another file."
             )
@@ -178,7 +163,7 @@ def _parse(cells: dict[Any, Any], place: str) -> Row:
         count = len(cells.keys() - {None})
         raise ValueError(f"csv: expected {count} cells in {place}, got another number; mend the line.")
     kinds: dict[str, Any] = get_type_hints(Row)
-    values: dict[str, Any] = {"weights": "", "curve": ""}
+    values: dict[str, Any] = {}
     for name, text in cells.items():
         kind = kinds[name]
         optional, number = kind in (float | None, int | None), int if kind in (int, int | None) else float

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import tyro
 from tqdm import tqdm
 
-from policy_examples.formats.episodes import Episode, Episodes, Selection
+from policy_examples.formats.episodes import Episode, Episodes, Selection, named_keys
 from policy_examples.formats.lerobot_writer import write_lerobot
 from policy_examples.formats.opening import open_episodes
 from policy_examples.store import write_zarr
@@ -37,6 +37,7 @@ def convert(config: Config) -> str:
         ValueError: the input cannot be read, the output is taken, or the input does not say what LeRobot needs.
     """
     episodes = open_episodes(config.input, config.selection)
+    facts = lerobot_facts(config, episodes) if config.format == "lerobot" else None
     arrays: Episode = {}
     with tqdm(total=len(episodes.lengths), desc=f"{config.input.name} -> {config.format}", unit="episode") as progress:
 
@@ -47,35 +48,32 @@ def convert(config: Config) -> str:
             return episode
 
         counted = Episodes(episodes.lengths, read, episodes.origin)
-        if config.format == "zarr":
+        if facts is None:
             write_zarr(counted, config.output)
         else:
-            write_lerobot(counted, config.output, _fps(config, episodes), _instruction(config, episodes))
-    cameras = [name.replace("img", "image", 1) for name in arrays if name == "img" or name.startswith("img_")]
+            write_lerobot(counted, config.output, *facts)
+    keys = [name.replace("img", "image", 1) for name in arrays if name == "img" or name.startswith("img_")]
     numbers = f"agent_pos {arrays['state'].shape[1:]}, action {arrays['action'].shape[1:]}"
     size = f"{len(episodes.lengths)} episodes, {sum(episodes.lengths)} steps"
-    return f"{config.output}: {size}; cameras {', '.join(cameras)}; {numbers}"
+    return f"{config.output}: {size}; cameras {named_keys(episodes.origin, keys)}; {numbers}"
 
 
-def _fps(config: Config, episodes: Episodes) -> int:
-    fps = config.fps or episodes.origin.get("fps")
-    if fps is None:
-        raise ValueError(f"fps: {config.input} does not say how many steps a second it has; give --fps.")
+def lerobot_facts(config: Config, episodes: Episodes) -> tuple[int, str]:
+    """Steps a second, and the task in words: what was asked for, else what the input says.
+
+    Raises:
+        ValueError: neither says it, or a rate that LeRobot cannot hold; names all that is missing.
+    """
+    origin = episodes.origin
+    task = str(origin["task"]).replace("-", " ") if "task" in origin else origin.get("recorded_task")
+    fps, words = config.fps or origin.get("fps"), config.instruction or origin.get("instruction") or task
+    needed = {"--fps, whole steps a second": fps, "--instruction, the task in words": words}
+    if fps is None or words is None:
+        options = " and ".join(name for name, value in needed.items() if value is None)
+        raise ValueError(f"format: a LeRobotDataset says more than {config.input} does; give {options}.")
     if fps != int(fps) or fps < 1:
         raise ValueError(f"fps: a LeRobotDataset counts whole steps a second, {config.input} has {fps}; give --fps.")
-    return int(fps)
-
-
-def _instruction(config: Config, episodes: Episodes) -> str:
-    if config.instruction is not None:
-        return config.instruction
-    if "instruction" in episodes.origin:  # of the LeRobotDataset that it is, or comes from
-        return str(episodes.origin["instruction"])
-    if "task" in episodes.origin:
-        return str(episodes.origin["task"]).replace("-", " ")
-    if episodes.origin.get("recorded_task") is None:
-        raise ValueError(f"instruction: {config.input} does not name its task; give --instruction, the task in words.")
-    return str(episodes.origin["recorded_task"])
+    return int(fps), str(words)
 
 
 def main() -> None:

@@ -122,6 +122,12 @@ def _cameras(found: dict[str, Any], selection: Selection, path: Path) -> list[st
         return ours
     if len(others) == 1 and not ours:
         return others
+    films = path.parent / "videos"
+    if not images and films.is_dir():
+        raise ValueError(
+            f"demonstrations: {path} holds no frames, which a recording of Diffusion Policy keeps as films in {films}; "
+            "give the zarr that its real_world/real_data_conversion.py makes of both."
+        )
     there = "the array 'data/img'" if ours else "no array 'data/img'"
     hint = "; frames are needed also where a policy reads the point clouds alone" if "point_cloud" in found else ""
     raise ValueError(

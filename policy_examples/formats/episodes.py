@@ -1,6 +1,6 @@
 """What every format gives: episodes that are read one at a time."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,11 +62,23 @@ def with_cameras(origin: dict[str, Any], cameras: Mapping[str, str]) -> dict[str
         origin: of the data set; one of ours says what its arrays were called where they came from.
         cameras: {array there: array of an episode}, as `camera_keys` gives it.
     """
-    before = origin.get("cameras")
-    called = before if isinstance(before, dict) else {}  # earlier versions wrote a list, in another order than arrays
+    called = origin.get("cameras", {})
     names = {key: called.get(name, name) for name, key in cameras.items()}
     rest = {name: value for name, value in origin.items() if name != "cameras"}
     return rest if all(key == name for key, name in names.items()) else {**rest, "cameras": names}
+
+
+def camera_names(origin: Mapping[str, Any], keys: Iterable[str]) -> dict[str, str]:
+    """{observation key, "image" or "image_<name>": what the data set calls this camera}."""
+    arrays = {key: key.replace("image", "img", 1) for key in keys}
+    called = {array: name for array, name in origin.get("cameras", {}).items() if name != array}
+    return {key: called.get(array, key) for key, array in arrays.items()}
+
+
+def named_keys(origin: Mapping[str, Any], keys: Iterable[str]) -> str:
+    """The same for people: "image (front), image_wrist"."""
+    names = camera_names(origin, keys)
+    return ", ".join(key if name == key else f"{key} ({name})" for key, name in names.items())
 
 
 def without(episodes: Episodes, skipped: Sequence[int]) -> Episodes:

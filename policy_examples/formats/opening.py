@@ -1,5 +1,6 @@
 """Finds out which format lies at a path."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +26,9 @@ def open_episodes(path: Path, selection: Selection) -> Episodes:
 
 def _open(path: Path, selection: Selection) -> Episodes:
     if not path.exists():
-        raise ValueError(f"demonstrations: there is no {path}; {ACCEPTED}.")
+        kept = lerobot_home() / path
+        hint = f"LeRobot keeps this data set in {kept}, give that" if kept.is_dir() else ACCEPTED
+        raise ValueError(f"demonstrations: there is no {path}; {hint}.")
     name = _format(path)
     if selection.filter is not None and name == "zarr":
         raise ValueError(
@@ -43,6 +46,12 @@ def _open(path: Path, selection: Selection) -> Episodes:
     from policy_examples.formats.diffusion_policy import open_zarr
 
     return open_zarr(path, selection)
+
+
+def lerobot_home() -> Path:
+    """The folder in which LeRobot keeps its data sets, by their ids."""
+    home = os.environ.get("HF_LEROBOT_HOME")
+    return Path(home) if home else Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser() / "lerobot"
 
 
 def _format(path: Path) -> str:

@@ -81,6 +81,11 @@ def _opened(path: Path) -> Iterator[Any]:
 
 def _demos(file: Any, filter_: str | None, path: Path) -> list[str]:
     """Names of the demonstrations, in the order of their numbers."""
+    if "observations" in file and "action" in file:
+        raise ValueError(
+            f"demonstrations: {path} is an episode in the layout of ALOHA, which is not read; make a LeRobotDataset of "
+            "its folder, and give that."
+        )
     if "data" not in file or not len(file["data"]):
         raise ValueError(
             f"demonstrations: {path} has no groups data/demo_<i>, as robomimic's files have; at its top: "

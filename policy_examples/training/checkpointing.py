@@ -2,15 +2,10 @@
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-
-WITHOUT_THEM = ("weights_sha256",)
-"""Settings that checkpoints of earlier versions lack; those go on as they are."""
 
 
 class Stateful(Protocol):
@@ -48,8 +43,7 @@ def load_checkpoint(path: Path, settings: dict[str, Any], parts: dict[str, State
         found, asked = json.loads(state["settings"]), json.loads(json.dumps(settings))
     except Exception as error:  # torch, pickle and zipfile each raise their own on damaged bytes
         raise ValueError(f"output: {path} cannot be read ({error!r}); name another folder to begin again.") from error
-    known = {name: value for name, value in asked.items() if name in found or name not in WITHOUT_THEM}
-    differing = [name for name in {**found, **known} if found.get(name) != known.get(name)]
+    differing = [name for name in {**found, **asked} if found.get(name) != asked.get(name)]
     if differing:
         changes = ", ".join(f"{name} {found.get(name)!r} -> {asked.get(name)!r}" for name in differing)
         precision = found.get("bf16")  # which the machine decides where nobody does
@@ -60,32 +54,6 @@ def load_checkpoint(path: Path, settings: dict[str, Any], parts: dict[str, State
     for name, part in parts.items():
         part.load_state_dict(state["parts"][name])
     return state["step"], state["more"]
-
-
-def is_first_process() -> bool:
-    """Whether this is the only process, or the first of torchrun's, which writes the files of a run."""
-    return os.environ.get("RANK", "0") == "0"
-
-
-@contextmanager
-def sole_run(folder: Path) -> Iterator[None]:
-    """Hold a run's folder, which another process may not write to meanwhile; of torchrun's processes the first does.
-
-    Raises:
-        ValueError: another process holds it.
-    """
-    from filelock import FileLock, Timeout
-
-    if not is_first_process():
-        yield
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        lock = FileLock(folder / "training.lock").acquire(timeout=0)
-    except Timeout as error:
-        raise ValueError(f"output: another process trains in {folder}; wait for it, or name another folder.") from error
-    with lock:
-        yield
 
 
 def require_unfinished(folder: Path) -> None:

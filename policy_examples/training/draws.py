@@ -5,8 +5,6 @@ import torch
 
 HIGHEST_SEED = 2**32 - 1
 """The largest seed that torch's generator of the CPU tells from all others; it overlooks higher bits."""
-DRAWING_RULE = "seed sequence"
-"""Of this file, kept in checkpoints: a run goes on by the rule that it began with."""
 
 
 def generator_of(seed: int, step: int) -> torch.Generator:

@@ -9,6 +9,8 @@ from typing import Any
 from policy_examples import rollout
 from policy_examples.demos import FIRST_EVALUATION_SEED
 from policy_examples.envs.tasks import TaskConfig
+from policy_examples.envs.vector import open_vector
+from policy_examples.playing import interface_of
 from policy_examples.policy import DiffusionPolicy
 
 
@@ -36,6 +38,17 @@ class Evaluations:
     """That simulate them."""
     lines: list[dict[str, Any]] = field(default_factory=list)
     """Of evaluations.jsonl."""
+
+    def require_playable(self, policy: DiffusionPolicy) -> None:
+        """Begin an episode, so that what is missing is missed before hours of training.
+
+        Raises:
+            ValueError: a policy that does not fit the task.
+            RenderingError: this machine cannot render without a window.
+            ModuleNotFoundError: the simulator is not installed.
+        """
+        with open_vector(self.task, interface_of(policy), 1) as vector:
+            vector.reset(seed=[FIRST_EVALUATION_SEED])
 
     def resume(self, step: int) -> None:
         """Go on from a step; evaluations after it are forgotten, the run comes to them again."""
@@ -75,9 +88,10 @@ def learned_task(origin: dict[str, Any], reads: tuple[str, ...]) -> TaskConfig:
     needed = rollout.task_facts(reads)
     missing = [name for name in needed if origin.get(name) is None]
     if missing:
+        square = " (frames that are not square have none)" if missing == ["image_size_px"] else ""
         raise ValueError(
-            f"eval_every_epochs: the demonstrations do not say their {', '.join(missing)}, so that nothing can be "
-            "evaluated while training; leave it out. Afterwards xdistill rollout plays a simulated task."
+            f"eval_every_epochs: the demonstrations do not say their {', '.join(missing)}{square}, so that nothing can "
+            "be evaluated while training; leave it out. Afterwards xdistill rollout plays a simulated task."
         )
     rollout.require_simulated_arrays(origin)
     return TaskConfig(**{name: origin[name] for name in needed}, rendered_px=origin.get("rendered_px"))

@@ -12,4 +12,6 @@ def write_settings(path: Path, config: dict[str, Any]) -> None:
     """Write the configuration with the command, the commit and every installed package's version."""
     facts = {"config": config, "command": command(), "commit": commit(Path(__file__))}
     packages = {package.name: package.version for package in distributions() if package.name}  # broken ones have none
-    path.write_text(json.dumps({**facts, "packages": dict(sorted(packages.items()))}, indent=2, default=str) + "\n")
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps({**facts, "packages": dict(sorted(packages.items()))}, indent=2, default=str) + "\n")
+    partial.rename(path)

@@ -38,6 +38,16 @@ def test_a_dimension_that_hardly_varies_stays_within_its_limits():
     assert back.max() <= values.amax() + 1e-6
 
 
+def test_small_motions_of_an_action_are_learned_where_small_noise_of_a_state_is_not():
+    values = torch.tensor([[-4e-5], [4e-5]])  # metres a tick
+    normalizer = LimitsNormalizer(1, constant=0.0)
+    normalizer.fit(values)
+    torch.testing.assert_close(normalizer.normalize(values), torch.tensor([[-1.0], [1.0]]))
+    torch.testing.assert_close(normalizer.denormalize(normalizer.normalize(values)), values)
+    normalizer.fit(torch.full((5, 1), 7.0))
+    assert normalizer.denormalize(normalizer.normalize(torch.tensor([[7.0]]))).item() == 7.0
+
+
 def test_values_of_another_width_are_refused():
     with pytest.raises(ValueError, match=r"expected \(N, 4\), got \(5, 3\)"):
         LimitsNormalizer(4).fit(torch.zeros(5, 3))

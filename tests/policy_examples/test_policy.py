@@ -228,6 +228,30 @@ def test_an_observation_that_lacks_a_camera_or_a_frame_is_refused(policy, batch)
         policy.predict_action({"agent_pos": batch["agent_pos"]})
     with pytest.raises(ValueError, match=r"agent_pos: expected \(B, 2, 9\), got \(3, 1, 9\)"):
         policy.predict_action({"image": batch["image"][:, :1], "agent_pos": batch["agent_pos"][:, :1]})
+    with pytest.raises(ValueError, match=r"image: expected \(B, 2, 3, H, W\), got \(3, 1, 3, 32, 32\)"):
+        policy.predict_action({**batch, "image": batch["image"][:, :1]})
+
+
+def test_an_observation_as_arrays_or_channels_last_says_what_to_do(build, batch):
+    policy = build(replace(SHAPE, frames_px=((32, 32),)), load_encoder("resnet18-scratch"))
+    with pytest.raises(ValueError, match=r"image: expected a torch tensor, got ndarray; torch.as_tensor makes one"):
+        policy.predict_action({**batch, "image": batch["image"].numpy()})
+    with pytest.raises(
+        ValueError, match=r"image: expected channels first, \(B, To, 3, H, W\), got \(3, 2, 32, 32, 3\)"
+    ):
+        policy.predict_action({**batch, "image": batch["image"].movedim(2, -1)})
+
+
+def test_numbers_of_a_robot_may_be_doubles_but_not_nan(policy, batch):
+    noise = torch.Generator().manual_seed(0)
+    expected = policy.eval().predict_action(batch, noise.clone_state())
+    doubles = {**batch, "agent_pos": batch["agent_pos"].double()}
+    assert torch.equal(policy.predict_action(doubles, noise), expected)
+    doubles["agent_pos"][1, 0, 3] = torch.nan
+    with pytest.raises(
+        ValueError, match="agent_pos: expected finite numbers, got NaN or infinity; a sensor has failed"
+    ):
+        policy.predict_action(doubles)
 
 
 # ---- files
@@ -332,6 +356,8 @@ def test_truncated_and_missing_weights_are_refused(build, tmp_path):
         ({"sampler": "euler"}, "sampler: accepted are 'ddim' and 'ddpm', got 'euler'"),
         ({"cameras": ("wrist",)}, "cameras: accepted are 'image', 'image_<name>', 'point_cloud', got 'wrist'"),
         ({"state_size": 0}, "state_size: expected 1 or more, got 0"),
+        ({"cameras": ("image", "image")}, "cameras: expected each once, got image, image"),
+        ({"frames_px": ((48, 64),), "crop_px": 60}, "expected a square that fits into frames of 48 x 64 px, got 60"),
     ],
 )
 def test_sizes_and_choices_that_do_not_fit_together_are_refused(change, message):

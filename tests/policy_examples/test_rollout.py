@@ -217,7 +217,7 @@ def test_a_demo_that_was_asked_for_more_episodes_goes_on_with_those_after_the_fi
 
 
 def test_a_policy_of_unknown_origin_needs_a_task(blind):
-    with pytest.raises(ValueError, match="task: the policy's demonstrations do not say it; give it on"):
+    with pytest.raises(ValueError, match="task: the policy's demonstrations name no task of MetaWorld or Adroit"):
         rollout.task_of(rollout.Config(), blind, origin={})
 
 

@@ -17,11 +17,12 @@ import pytest
 import torch
 
 from policy_examples import rollout
+from policy_examples.envs.camera import RenderingError
+from policy_examples.folders import sole_run
 from policy_examples.formats.episodes import Selection
 from policy_examples.policy import DiffusionPolicy
 from policy_examples.store import save_demonstrations
 from policy_examples.train import PRESETS, Config, build_policy, main, preset_for, require_one_camera, train
-from policy_examples.training.checkpointing import sole_run
 from policy_examples.training.evaluations import learned_task
 from xdistill_encoder import XDistillResNet18
 
@@ -150,16 +151,6 @@ def test_a_run_whose_checkpoint_was_replaced_meanwhile_is_not_continued(config, 
         train(config)
 
 
-def test_a_run_of_an_earlier_version_whose_checkpoint_lacks_a_setting_goes_on(config):
-    train(replace(config, steps=2))
-    path = config.output / "checkpoint.pt"
-    state = torch.load(path, weights_only=True)
-    settings = json.loads(state["settings"])
-    assert settings.pop("weights_sha256") == [None]
-    torch.save({**state, "settings": json.dumps(settings)}, path)
-    assert train(replace(config, steps=2))
-
-
 def test_a_run_on_other_demonstrations_is_not_continued(config, demonstrations):
     train(replace(config, steps=2))
     other = config.demos.with_name("other.zarr")
@@ -245,8 +236,36 @@ def test_a_run_whose_log_ends_in_a_part_of_a_line_goes_on(config):
 
 def test_a_second_process_in_the_same_folder_is_refused(config, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["xdistill finetune", f"--demos={config.demos}", f"--output={config.output}"])
-    with sole_run(config.output), pytest.raises(SystemExit, match="output: another process trains in .*run; wait"):
+    with sole_run(config.output), pytest.raises(SystemExit, match="output: another process runs in .*run; wait"):
         main()
+
+
+def test_too_few_windows_are_told_before_a_policy_is_built(config):
+    with pytest.raises(
+        ValueError, match=r"batch_size: 1000 is more than the \d+ windows; choose --batch-size \d+ or less"
+    ):
+        train(replace(config, batch_size=1000, checkpoint="no such folder", encoder="xdistill"))
+
+
+def test_a_camera_under_the_data_sets_name_is_refused_with_ours(config, demonstrations, tmp_path):
+    called = {**demonstrations.origin, "cameras": {"img": "front"}}
+    save_demonstrations(replace(demonstrations, origin=called), tmp_path / "named.zarr")
+    with pytest.raises(ValueError, match=r"these demonstrations have image \(front\), agent_pos; got 'front'"):
+        train(replace(config, **SEEING | {"cameras": ("front",), "demos": tmp_path / "named.zarr"}))
+
+
+def test_an_evaluation_that_cannot_be_played_is_missed_before_the_first_step(config, monkeypatch):
+    monkeypatch.setenv("MUJOCO_GL", "bogus")
+    monkeypatch.delitem(sys.modules, "mujoco.gl_context", raising=False)
+    with pytest.raises(RenderingError, match="MuJoCo cannot render without a window"):
+        train(replace(config, **SEEING, steps=2, eval_every_epochs=1))
+    assert not (config.output / "log.jsonl").exists()
+
+
+def test_ddpm_takes_all_its_steps_unless_fewer_are_asked_for(config, demonstrations):
+    config = replace(config, inference_steps=None)
+    assert build_policy(replace(config, sampler="ddpm"), demonstrations).shape.inference_steps == 100
+    assert build_policy(config, demonstrations).shape.inference_steps == 10
 
 
 def test_a_run_shorter_than_twice_its_warm_up_still_reaches_the_learning_rate(config):
@@ -497,7 +516,7 @@ def test_the_published_presets_have_the_sizes_of_dp3():
     for preset in (repository, paper):
         assert preset.channels == (512, 1024, 2048)
         assert (preset.batch_size, preset.lr, preset.warmup_steps) == (128, 1e-4, 500)
-        assert (preset.prediction, preset.sampler, preset.inference_steps) == ("sample", "ddim", 10)
+        assert (preset.prediction, preset.sampler, preset.inference_steps) == ("sample", "ddim", None)
 
 
 @pytest.mark.parametrize(

@@ -49,21 +49,6 @@ def test_a_curve_that_disagrees_with_its_row_is_refused(curve):
         curve_of(replace(PLAIN, curve=curve))
 
 
-@pytest.mark.parametrize("later", [("weights",), ("weights", "curve")])
-def test_a_file_of_an_earlier_version_is_read_and_gets_its_columns_with_its_next_row(tmp_path, later):
-    path = tmp_path / "results.csv"
-    append_rows(path, [PLAIN, SHIFTED])
-    lines = [line.split(",") for line in path.read_text().splitlines()]
-    kept = [place for place, name in enumerate(COLUMNS) if name not in later]
-    path.write_text("".join(f"{','.join(line[place] for place in kept)}\n" for line in lines))
-    assert read_rows(path) == [PLAIN, SHIFTED]
-    later = replace(PLAIN, command="third", weights="0123456789ab", curve="200:0.5 400:0.5 600:0.5")
-    append_rows(path, [later])
-    assert read_rows(path) == [PLAIN, SHIFTED, later]
-    assert path.read_text().splitlines()[0].split(",") == list(COLUMNS)
-    assert [found.name for found in tmp_path.iterdir()] == ["results.csv"]
-
-
 def test_two_rows_of_one_command_are_refused_before_anything_runs(tmp_path):
     append_rows(tmp_path / "all.csv", [PLAIN, PLAIN])
     with pytest.raises(ValueError, match="expected each command once in .*all.csv, got twice: xdistill benchmark"):

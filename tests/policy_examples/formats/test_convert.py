@@ -76,12 +76,14 @@ def test_a_store_and_a_dataset_of_resized_frames_tell_the_size_that_these_have(o
 
 
 def test_what_lerobot_needs_and_the_input_does_not_say_is_asked_for(ours, tmp_path, monkeypatch):
-    with pytest.raises(SystemExit, match="fps: .* does not say how many steps a second it has; give --fps"):
+    with pytest.raises(SystemExit, match="a LeRobotDataset says more than .* does; give --fps, whole steps a second"):
         run(monkeypatch, ours, tmp_path / "lerobot", "--format", "lerobot")
     import zarr
 
     zarr.open_group(str(ours), mode="a").attrs["origin"] = {}
-    with pytest.raises(SystemExit, match="instruction: .* does not name its task; give --instruction"):
+    with pytest.raises(
+        SystemExit, match="a LeRobotDataset says more than .* does; give --instruction, the task in words"
+    ):
         run(monkeypatch, ours, tmp_path / "lerobot", "--format", "lerobot", "--fps", 80)
     assert not (tmp_path / "lerobot").exists()
 

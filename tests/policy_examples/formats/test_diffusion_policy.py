@@ -121,6 +121,15 @@ def test_cameras_beside_img_that_have_other_names_are_not_lost_in_silence(write,
     assert list(open_demonstrations(path, Selection(cameras=("img", "wrist_img"))).cameras) == ["wrist_img"]
 
 
+def test_a_recording_whose_frames_are_films_says_what_makes_a_zarr_of_them(write):
+    path = write()
+    (path.parent / "videos").mkdir()
+    with pytest.raises(
+        ValueError, match=r"holds no frames, .* as films in .*videos; give the zarr that its real_world"
+    ):
+        open_demonstrations(path)
+
+
 def test_point_clouds_without_frames_are_told_that_frames_are_needed(write, random):
     path = write(point_cloud=random.normal(size=(STEPS, 16, 6)))
     with pytest.raises(ValueError, match="frames are needed also where a policy reads the point clouds alone"):

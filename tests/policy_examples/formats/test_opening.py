@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,20 @@ def test_a_path_where_nothing_is_says_what_is_accepted(tmp_path):
         ValueError, match=r"there is no .*nowhere; accepted are zarr .*DP3 .*robomimic .*LeRobotDataset"
     ):
         open_demonstrations(tmp_path / "nowhere")
+
+
+def test_the_id_of_a_data_set_that_lerobot_keeps_says_where_it_lies(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_LEROBOT_HOME", str(tmp_path))
+    (tmp_path / "me/cup").mkdir(parents=True)
+    with pytest.raises(
+        ValueError, match=rf"there is no me/cup; LeRobot keeps this data set in {tmp_path}/me/cup, give"
+    ):
+        open_demonstrations(Path("me/cup"))
+    monkeypatch.delenv("HF_LEROBOT_HOME")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    (tmp_path / "hf/lerobot/me/cup").mkdir(parents=True)
+    with pytest.raises(ValueError, match=rf"LeRobot keeps this data set in {tmp_path}/hf/lerobot/me/cup, give that"):
+        open_demonstrations(Path("me/cup"))
 
 
 def test_a_folder_of_something_else_is_named_by_what_it_holds(tmp_path):

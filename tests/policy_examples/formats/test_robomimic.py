@@ -175,3 +175,13 @@ def test_arrays_in_groups_of_the_observations_are_named_with_their_group(path):
         open_demonstrations(path, Selection(state=("datagen",)))
     loaded = open_demonstrations(path, Selection(state=("datagen/robot0_eef_pos",)))
     assert loaded.agent_pos.shape[1] == 3
+
+
+def test_an_episode_of_aloha_says_what_to_do_with_it(tmp_path):
+    with h5py.File(tmp_path / "episode_0.hdf5", "w") as file:
+        file["action"] = np.zeros((3, 14))
+        file["observations/qpos"] = np.zeros((3, 14))
+    with pytest.raises(
+        ValueError, match="episode_0.hdf5 is an episode in the layout of ALOHA, which is not read; make a"
+    ):
+        open_demonstrations(tmp_path / "episode_0.hdf5")

@@ -1,0 +1,128 @@
+"""A trained policy in the loop of a robot: one observation in, one action out."""
+
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from policy_examples.formats.arrays import resize
+from policy_examples.formats.episodes import camera_names
+from policy_examples.policy import DiffusionPolicy
+from policy_examples.policy_shape import is_camera
+
+STRETCH = 0.02
+"""By how much the aspect of a frame may differ from that of the frames that were learned from."""
+FAR = 10.0
+"""Half ranges of the demonstrations from their middle, beyond which a number is of another unit or order."""
+
+
+class RobotPolicy:
+    """Keeps the To frames that a policy reads, and the actions that it has decided on but not given out yet.
+
+    Attributes:
+        policy: the policy.
+        fps: observations and actions a second, as the demonstrations had them; None where these do not say.
+        cameras: {observation key: what the demonstrations called this camera}.
+        state_names, action_names: what each number of agent_pos and of an action is called; None where the
+            demonstrations do not say.
+    """
+
+    def __init__(self, policy: DiffusionPolicy, origin: Mapping[str, Any]) -> None:
+        self.policy = policy.eval()
+        self.fps: float | None = origin.get("fps")
+        self.cameras = camera_names(origin, policy.shape.image_keys)
+        self.state_names: list[str] | None = origin.get("state_names")
+        self.action_names: list[str] | None = origin.get("action_names")
+        self.reset()
+
+    @classmethod
+    def load(cls, folder: str | Path, device: str | torch.device | None = None) -> "RobotPolicy":
+        """The policy that `xdistill finetune` saved.
+
+        Args:
+            device: where it computes; None is the GPU where there is one.
+
+        Raises:
+            ValueError: no policy there, one of another format, or damaged weights.
+        """
+        policy, origin = DiffusionPolicy.load(Path(folder))
+        return cls(policy.to(device or ("cuda" if torch.cuda.is_available() else "cpu")), origin)
+
+    def reset(self) -> None:
+        """Forget frames and actions: at the start of every episode."""
+        self._frames: deque[dict[str, Tensor]] = deque(maxlen=self.policy.shape.observation_steps)
+        self._actions: deque[np.ndarray] = deque()
+
+    def next_action(self, observation: Mapping[str, Any]) -> np.ndarray:
+        """The action that follows an observation, (A,) float32, in the units of the demonstrations.
+
+        Called once a step, at the demonstrations' rate. Every Ta-th call decides, which takes longest; no number leaves
+        the limits that the demonstrations' actions had.
+
+        Args:
+            observation: what `policy.reads` names, arrays or tensors: each camera (H, W, 3) or (3, H, W) uint8 RGB, at
+                the size that was learned from or larger, at the same aspect; "agent_pos" (P,). Further keys are left
+                alone.
+
+        Raises:
+            ValueError: a key is missing, has another shape or type, or is not finite; at the start of an episode also a
+                number of agent_pos that lies far from all that was learned from.
+        """
+        frame = self._prepared(observation)
+        if not self._frames:
+            self._require_familiar(frame["agent_pos"])
+            self._frames.extend([frame] * (self.policy.shape.observation_steps - 1))
+        self._frames.append(frame)
+        if not self._actions:
+            device = self.policy.agent_pos.low.device
+            read = {key: torch.stack([each[key] for each in self._frames])[None].to(device) for key in frame}
+            self._actions.extend(self.policy.predict_action(read)[0].float().cpu().numpy())
+        return self._actions.popleft()
+
+    def _prepared(self, observation: Mapping[str, Any]) -> dict[str, Tensor]:
+        missing = [key for key in self.policy.reads if key not in observation]
+        if missing:
+            raise ValueError(
+                f"observation: expected {', '.join(self.policy.reads)}, got {', '.join(observation) or 'nothing'}."
+            )
+        shape = self.policy.shape
+        sizes = dict(zip(shape.image_keys, shape.frames_px or [None] * len(shape.image_keys), strict=True))
+        values = {key: np.asarray(observation[key]) for key in self.policy.reads}
+        prepared = {
+            key: self._frame(key, value, sizes[key]) if is_camera(key) else torch.as_tensor(value, dtype=torch.float32)
+            for key, value in values.items()
+        }
+        if prepared["agent_pos"].shape != (shape.state_size,):
+            raise ValueError(f"agent_pos: expected ({shape.state_size},), got {tuple(prepared['agent_pos'].shape)}.")
+        return prepared
+
+    def _frame(self, key: str, frame: np.ndarray, size: tuple[int, int] | None) -> Tensor:
+        """(H, W, 3) or (3, H, W) uint8 -> (3, h, w) uint8, resized as demonstrations are."""
+        if frame.ndim == 3 and frame.shape[0] == 3 and frame.shape[-1] != 3:
+            frame = frame.transpose(1, 2, 0)
+        if frame.ndim != 3 or frame.shape[-1] != 3 or frame.dtype != np.uint8:
+            raise ValueError(f"{key}: expected (H, W, 3) or (3, H, W) uint8, got {frame.shape} {frame.dtype}.")
+        (height, width), (learned_height, learned_width) = frame.shape[:2], size or frame.shape[:2]
+        stretch = (height / learned_height) / (width / learned_width)
+        if height < learned_height or not 1 - STRETCH <= stretch <= 1 + STRETCH:
+            raise ValueError(
+                f"{key}: this policy learned from frames of {learned_height} x {learned_width} px, to which frames of "
+                f"{height} x {width} px cannot be scaled down without stretching; crop and scale them as the "
+                "demonstrations were."
+            )
+        return torch.from_numpy(resize(frame[None], (learned_height, learned_width))[0].copy()).permute(2, 0, 1)
+
+    def _require_familiar(self, agent_pos: Tensor) -> None:
+        limits = self.policy.agent_pos
+        far = limits.normalize(agent_pos.to(limits.low.device)).abs() > FAR
+        for number in far.nonzero().flatten().tolist():
+            name = f" ({self.state_names[number]})" if self.state_names else ""
+            raise ValueError(
+                f"agent_pos: number {number}{name} is {agent_pos[number]:.4g}, far from the "
+                f"{limits.low[number]:.4g} to {limits.high[number]:.4g} of the demonstrations; units and order must be "
+                "theirs, and an episode must start where theirs did."
+            )
