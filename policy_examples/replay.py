@@ -128,7 +128,7 @@ def draw(comparison: Comparison, names: Sequence[str], path: Path) -> None:
         axes.plot(comparison.predicted[:steps, number], label="policy")
         axes.set_ylabel(name)
         axes.grid(alpha=0.3)
-    panels[0].legend(loc="upper right")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
     panels[-1].set_xlabel("step")
     figure.savefig(path, dpi=120)
 

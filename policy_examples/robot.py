@@ -91,7 +91,8 @@ class RobotPolicy:
             )
         shape = self.policy.shape
         sizes = dict(zip(shape.image_keys, shape.frames_px or [None] * len(shape.image_keys), strict=True))
-        values = {key: np.asarray(observation[key]) for key in self.policy.reads}
+        given = {key: observation[key] for key in self.policy.reads}
+        values = {key: np.asarray(each.cpu() if isinstance(each, Tensor) else each) for key, each in given.items()}
         prepared = {
             key: self._frame(key, value, sizes[key]) if is_camera(key) else torch.as_tensor(value, dtype=torch.float32)
             for key, value in values.items()

@@ -457,9 +457,12 @@ def main() -> None:
         sys.exit(130)
     if not is_first_process():
         return
-    print(f"policy: {config.output / 'policy'}")
-    if "task" in read_config(config.output / "policy")["origin"]:
-        print(f"try it: xdistill rollout --policy {config.output / 'policy'} --output {config.output / 'rollout'}")
+    policy = config.output / "policy"
+    print(f"policy: {policy}")
+    if "task" in read_config(policy)["origin"]:
+        print(f"try it: xdistill rollout --policy {policy} --output {config.output / 'rollout'}")
+    else:
+        print(f"its actions beside recorded ones: xdistill replay --policy {policy} --demos {config.demos}")
 
 
 if __name__ == "__main__":

@@ -92,11 +92,14 @@ def summary(comparison: Comparison) -> str:
     """What the numbers rest on."""
     rows = comparison.rows
     steps = sorted({row.steps for row in rows})
+    precisions = join_kinds(row.precision for row in rows)
+    if " or " in precisions:
+        precisions += ", the same for all encoders on a task and seed"
     text = (
         f"Preset {rows[0].preset}: {rows[0].demonstrations} demonstrations, "
         f"{' to '.join(map(str, dict.fromkeys((steps[0], steps[-1]))))} steps, {rows[0].episodes} episodes an "
         f"evaluation, {join_kinds(row.evaluations for row in rows)} evaluations a run, "
-        f"{join_kinds(row.precision for row in rows)}. "
+        f"{precisions}. "
         f"{len(comparison.tasks)} tasks ({seeds_of_tasks(comparison)}), {len(rows)} runs."
     )
     if BLIND in comparison.encoders and (fewer := lacking(comparison)):
@@ -151,6 +154,8 @@ def seeds_of_tasks(comparison: Comparison) -> str:
 
 def blind_note(comparison: Comparison) -> str:
     """Which tasks say nothing about encoders."""
+    if comparison.without_blind >= set(comparison.tasks):
+        return f"`{BLIND}`, which reads proprioception alone, has no run here: which tasks need no camera is not known."
     solved = [f"{task}°" for task in comparison.tasks if task in comparison.solved_by_blind]
     text = (
         f"° `{BLIND}` reads proprioception alone; a task that it solves says nothing about encoders. It counts as "

@@ -110,10 +110,18 @@ def test_seeds_are_given_for_as_many_tasks_as_have_them_those_with_most_first():
     assert seeds_of_tasks(compare([*ROWS, *more])) == "3 with seeds 0, 1"
 
 
+def test_pairs_of_two_precisions_are_told_to_be_equal_within():
+    other = [replace(found, precision="fp32") if found.seed else found for found in ROWS]
+    assert " bf16 or fp32, the same for all encoders on a task and seed. 2 tasks" in summary(compare(other))
+    assert " bf16. 2 tasks" in summary(compare(ROWS))
+
+
 def test_tasks_that_blind_solves_or_was_not_seen_on_are_named():
     everywhere = blind_note(compare([*ROWS, *BLIND]))
     assert everywhere.endswith(
         "reach 50%, and 90% of those of every other encoder, each time on the seeds that both have: reach°."
     )
     without = blind_note(compare(ROWS))
-    assert without.endswith(": none here. It shares no run with another encoder on reach, sweep.")
+    assert without == (
+        "`blind`, which reads proprioception alone, has no run here: which tasks need no camera is not known."
+    )
