@@ -50,7 +50,7 @@ def test_uint8_and_float_images_give_the_same_embedding(backbone, images):
 @pytest.mark.parametrize("backbone", ["resnet18", "resnet34"])
 def test_group_norm_replaces_every_batch_norm(backbone):
     kinds = {type(m) for m in Student([8], backbone, "group").modules()}
-    assert nn.GroupNorm in kinds
+    assert any(issubclass(kind, nn.GroupNorm) for kind in kinds)
     assert not any(issubclass(kind, nn.modules.batchnorm._BatchNorm) for kind in kinds)
 
 

@@ -131,7 +131,7 @@ class XDistillACTConfig(ACTConfig):
         self.pretrained_backbone_weights = None
         check_encoder(self)
         if self.resize_shape is not None:
-            check_image_size(tuple(self.resize_shape))
+            check_image_size(self.resize_shape)
         if self.replace_final_stride_with_dilation:
             raise ValueError("replace_final_stride_with_dilation: a ResNet-18 has strides alone, set it to 0")
         super().__post_init__()
