@@ -14,9 +14,9 @@ from policy_examples.benchmarking.protocols import PROTOCOLS
 from policy_examples.encoders import EncoderName, PolicyNorm
 from policy_examples.envs.camera import RenderingError
 from policy_examples.envs.tasks import TaskConfig, open_environment
-from policy_examples.folders import sole_run
 from policy_examples.playing import Episode
 from policy_examples.policy import DiffusionPolicy
+from policy_examples.run_lock import sole_run
 from policy_examples.video import require_video_writer
 from xdistill_encoder.freed_memory import keep_freed_memory
 

@@ -20,6 +20,12 @@ def require_matching(cameras: tuple[str, ...], encoders: Sequence[PolicyEncoder]
             raise ValueError(f"cameras: an encoder that reads {encoder.reads or 'nothing'} cannot read {cameras}.")
 
 
+def require_keys(observation: Mapping[str, object], keys: Sequence[str]) -> None:
+    """Raise a ValueError for an observation that lacks one."""
+    if any(key not in observation for key in keys):
+        raise ValueError(f"observation: expected {', '.join(keys)}, got {', '.join(observation) or 'nothing'}.")
+
+
 def require_readable(observation: Mapping[str, Tensor], shape: PolicyShape, training: bool) -> None:
     """Raise a ValueError for an observation that lacks a key, or whose axes differ from what the policy learned.
 
@@ -27,9 +33,7 @@ def require_readable(observation: Mapping[str, Tensor], shape: PolicyShape, trai
         training: frames may be as small as augmentation cuts them.
     """
     keys = (*shape.cameras, "agent_pos")
-    missing = [key for key in keys if key not in observation]
-    if missing:
-        raise ValueError(f"observation: expected {', '.join(keys)}, got {', '.join(observation) or 'nothing'}.")
+    require_keys(observation, keys)
     for key in keys:
         if not isinstance(observation[key], Tensor):
             kind = type(observation[key]).__name__

@@ -12,6 +12,7 @@ from torch import Tensor
 from policy_examples.formats.arrays import resize
 from policy_examples.formats.episodes import camera_names
 from policy_examples.policy import DiffusionPolicy
+from policy_examples.policy_checks import require_keys
 from policy_examples.policy_shape import is_camera
 
 STRETCH = 0.02
@@ -84,11 +85,7 @@ class RobotPolicy:
         return self._actions.popleft()
 
     def _prepared(self, observation: Mapping[str, Any]) -> dict[str, Tensor]:
-        missing = [key for key in self.policy.reads if key not in observation]
-        if missing:
-            raise ValueError(
-                f"observation: expected {', '.join(self.policy.reads)}, got {', '.join(observation) or 'nothing'}."
-            )
+        require_keys(observation, self.policy.reads)
         shape = self.policy.shape
         sizes = dict(zip(shape.image_keys, shape.frames_px or [None] * len(shape.image_keys), strict=True))
         given = {key: observation[key] for key in self.policy.reads}

@@ -21,11 +21,11 @@ from policy_examples.envs.episodes import film_fps
 from policy_examples.envs.shifts import ShiftName
 from policy_examples.envs.tasks import TaskConfig, open_environment
 from policy_examples.envs.vector import open_vector
-from policy_examples.folders import sole_run
 from policy_examples.interrupts import StopRequest
 from policy_examples.playing import Episode, interface_of, play, play_all
 from policy_examples.policy import DiffusionPolicy
 from policy_examples.policy_files import CONFIG, WEIGHTS
+from policy_examples.run_lock import sole_run
 from policy_examples.video import require_video_writer, write_video
 
 REPLAYS = 3

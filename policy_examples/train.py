@@ -19,12 +19,12 @@ from accelerate.utils import InitProcessGroupKwargs
 from policy_examples.augmentation import Augmentation
 from policy_examples.encoders import EncoderName, PolicyEncoder, PolicyNorm, Readout, load_encoder
 from policy_examples.envs.camera import RenderingError
-from policy_examples.folders import is_first_process, sole_run
 from policy_examples.formats.episodes import Selection, named_keys
 from policy_examples.interrupts import StopRequest
 from policy_examples.policy import DiffusionPolicy
 from policy_examples.policy_files import read_config
 from policy_examples.policy_shape import PolicyShape, Prediction, Sampler, is_camera
+from policy_examples.run_lock import is_first_process, sole_run
 from policy_examples.store import Demonstrations, open_demonstrations
 from policy_examples.training.averaging import Average, require_fixed_statistics
 from policy_examples.training.checkpointing import load_checkpoint, save_checkpoint
@@ -307,6 +307,7 @@ def build_policy(config: Config, demonstrations: Demonstrations) -> DiffusionPol
     require_use(config, cameras)
     others = len(cameras) - 1 if config.separate_encoders else 0
     encoders = [first, *(pretrained(config) for _ in range(others))]
+    denoising = {"ddim": PolicyShape.inference_steps, "ddpm": PolicyShape.diffusion_steps}
     shape = PolicyShape(
         state_size=demonstrations.agent_pos.shape[1],
         action_size=demonstrations.actions.shape[1],
@@ -319,7 +320,7 @@ def build_policy(config: Config, demonstrations: Demonstrations) -> DiffusionPol
         crop_px=config.crop_px,
         prediction=config.prediction,
         sampler=config.sampler,
-        inference_steps=config.inference_steps or (10 if config.sampler == "ddim" else PolicyShape.diffusion_steps),
+        inference_steps=config.inference_steps or denoising[config.sampler],
     )
     policy = DiffusionPolicy(shape, encoders)
     policy.agent_pos.fit(torch.from_numpy(demonstrations.agent_pos))

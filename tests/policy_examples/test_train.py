@@ -18,9 +18,9 @@ import torch
 
 from policy_examples import rollout
 from policy_examples.envs.camera import RenderingError
-from policy_examples.folders import sole_run
 from policy_examples.formats.episodes import Selection
 from policy_examples.policy import DiffusionPolicy
+from policy_examples.run_lock import sole_run
 from policy_examples.store import save_demonstrations
 from policy_examples.train import PRESETS, Config, build_policy, main, preset_for, require_one_camera, train
 from policy_examples.training.evaluations import learned_task
