@@ -56,7 +56,7 @@ lint: install
 bench: install
 	$(BIN)/python -m pytest -m speed tests/speed -s
 
-# The README's, from labelled images and the teacher of the bundled weights.
+# Those of docs/results.md, from labelled images and the teacher of the bundled weights.
 LABELLED ?= ../shared/data/eval/imagenette_val.parquet
 TEACHER ?= ../shared/teachers/vit_tiny_patch16_224.augreg_in21k_ft_in1k
 pictures: install

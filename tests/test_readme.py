@@ -18,6 +18,7 @@ from xdistill_encoder.checkpoints import DEFAULT_CHECKPOINTS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+RESULTS = (ROOT / "docs" / "results.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 
@@ -51,21 +52,18 @@ def test_the_success_rates_are_those_of_the_benchmarks_table():
             cells_of, re.findall(r"^\| [a-z-]+°? \| [a-z ]+ \| [\d.]+ \| [\d.]+ \| [\d.]+ \|.*", table, re.MULTILINE)
         )
     }
-    ours = [
-        cells_of(line) for line in README.splitlines() if re.match(r"\| [a-z-]+(, which `blind` solves)? \| ", line)
-    ]
-    stated = {cells[0].partition(",")[0]: cells for cells in ours if cells[0].partition(",")[0] in tasks}
+    section = RESULTS[RESULTS.index("## Three seeds on one GPU") : RESULTS.index("## With 5, 10 and 25")]
+    stated = {cells[0]: cells for cells in map(cells_of, section.splitlines()) if cells[0] in tasks}
     assert stated.keys() == tasks.keys() != set()
     for task, (difficulty, *rates) in tasks.items():
         assert stated[task][-3:] == rates, task
         assert difficulty in (stated[task][1], "adroit")
     means = re.findall(r"^\| (blind|resnet18-scratch|xdistill) \| .* \| ([\d.]+)[^|]* \|$", table, re.MULTILINE)[:3]
-    (six,) = re.findall(r"\*mean of these six\* \| \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|", README)
+    (six,) = re.findall(r"\*mean of these six\* \| \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|", section)
     assert [mean for _, mean in means] == list(six)
-    first_screen = README[: README.index("## Install")]
-    assert all(f"{mean} %" in first_screen for mean in six)
     (gap,) = re.findall(r"^\| resnet18-scratch \| \+([\d.]+) \[\+([\d.]+), \+([\d.]+)\] \|", table, re.MULTILINE)
-    assert "differ by {} points, with a 95 % interval from {} to {}".format(*gap) in " ".join(first_screen.split())
+    details = " ".join(section.split())
+    assert "its best evaluations solve {} points more, 95 % interval {} to {}".format(*gap) in details
     curves = table[table.index("## Over training") : table.index("## Task by task")]
     scratch, ours, gaps = (
         cells_of(re.findall(rf"^\| {line} \| .*", curves, re.MULTILINE)[0])[1:]
@@ -74,25 +72,23 @@ def test_the_success_rates_are_those_of_the_benchmarks_table():
     (early, two_thirds, last), (its_early, its_two_thirds, its_last) = (
         [cell.partition(" ")[0] for cell in cells] for cells in (ours, scratch)
     )
-    details = " ".join((ROOT / "docs" / "results.md").read_text().split())
     stated_early = f"after a third of the training it solves {early} against {its_early} %, after two thirds "
     assert f"{stated_early}{two_thirds} against {its_two_thirds};" in details
     gap, low, high = re.findall(r"\+([\d.]+)", gaps[-1])
     assert f"its last ones {gap} points more, {low} to {high}." in details
-    finished = f"{last} % with distilled weights, {its_last} % from scratch, a difference"
-    assert f"{finished} of {gap} points, 95 % interval {low} to {high};" in " ".join(first_screen.split())
+    assert f"The finished policies solve {last} % with distilled weights, {its_last} % from scratch." in details
+    assert f"({last} against {its_last} %)" in " ".join(README.split())
 
 
 def test_the_table_over_numbers_of_demonstrations_is_that_of_its_rows():
     rows = read_rows(ROOT / "policy_examples" / "results" / "benchmark_demonstrations.csv")
     bundled = bundled_checkpoints()[DEFAULT_CHECKPOINTS["batch"]].weights_sha256[:12]
     assert {row.weights for row in rows if row.encoder == "xdistill"} == {bundled}
-    details = (ROOT / "docs" / "results.md").read_text()
     for name, encoder in (("from scratch", "resnet18-scratch"), ("bundled encoder", "xdistill")):
         rates = {row.demonstrations: row.best for row in rows if row.encoder == encoder}
         assert list(rates) == [5, 10, 25]
         told = " | ".join(f"{100 * (rate or 0):.0f}" for rate in rates.values())
-        assert f"| {name} | {told} |" in details
+        assert f"| {name} | {told} |" in RESULTS
     assert all(row.best == row.last for row in rows)
 
 
@@ -102,22 +98,41 @@ def test_the_success_of_the_bundled_weights_alone_is_that_of_their_rows():
     assert {row.weights for row in rows if row.encoder == "xdistill"} == {bundled}
     pairs = {(row.task, row.seed) for row in rows}
     assert len(pairs) == 12 == len(rows) / 2
-    comparison, told = compare(rows), " ".join(README.split())
+    comparison = compare(rows)
     metrics: tuple[Metric, ...] = ("last", "best")
-    for metric in metrics:
-        ours, theirs = (comparison.scores(encoder, metric) for encoder in ("xdistill", "resnet18-scratch"))
-        gap = estimate(differences(ours, theirs), limits=(-1, 1))
+    for metric, told in zip(metrics, re.findall(r"^\| of the (?:finished|best) .*", README, re.MULTILINE), strict=True):
+        scratch, ours = (comparison.scores(encoder, metric) for encoder in ("resnet18-scratch", "xdistill"))
+        gap = estimate(differences(ours, scratch), limits=(-1, 1))
         assert gap.low is not None
         assert gap.high is not None
-        means = [f"{100 * estimate(scores).mean:.1f}" for scores in (ours, theirs)]
-        difference = (
-            f"a difference of {100 * gap.mean:.1f} points, 95 % interval {100 * gap.low:.1f} to {100 * gap.high:.1f}"
-        )
-        said = {
-            "last": f"solve {means[0]} % of their episodes, from scratch (ResNet-18 with group norm) {means[1]} %: ",
-            "best": f"{means[0]} % with them, {means[1]} % from scratch, ",
+        means = [f"{100 * estimate(scores).mean:.1f}" for scores in (scratch, ours)]
+        difference = f"{100 * gap.mean:.1f} [{100 * gap.low:.1f}, {100 * gap.high:.1f}]"
+        assert cells_of(told)[1:] == [*means, difference]
+        size, low, high = (f"{100 * value:.1f}" for value in (gap.mean, gap.low, gap.high))
+        sentence = {
+            "best": f"The best evaluations differ by {size} points, 95 % interval {low} to {high}.",
+            "last": f"The last ones differ by {size}; their interval, {low} to {high},",
         }
-        assert said[metric] + difference in told
+        assert sentence[metric] in " ".join(RESULTS.split())
+
+
+def test_the_success_by_task_is_that_of_the_bundled_rows_and_of_blind():
+    folder = ROOT / "policy_examples" / "results"
+    rows = read_rows(folder / "benchmark_bundled.csv")
+    blind = [row for row in read_rows(folder / "benchmark.csv") if row.encoder == "blind"]
+    rates = [
+        task_means(collect_scores(runs, "last"))
+        for runs in (blind, *([r for r in rows if r.encoder == name] for name in ("resnet18-scratch", "xdistill")))
+    ]
+    difficulties = {row.task: row.difficulty for row in rows}
+    section = README[README.index("## Results in policies") : README.index("## Checkpoints")]
+    stated = {cells[0]: cells[1:] for cells in map(cells_of, section.splitlines()) if cells[0] in difficulties}
+    assert stated.keys() == difficulties.keys()
+    for task, (difficulty, *told) in stated.items():
+        assert difficulty == difficulties[task]
+        assert told == [f"{100 * rate[task]:.1f}" for rate in rates], task
+    (six,) = re.findall(r"\*mean of these six\* \| \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|", section)
+    assert list(six) == [f"{100 * mean(rate.values()):.1f}" for rate in rates]
 
 
 def test_what_other_weights_of_their_name_reached_is_told_apart():
@@ -138,7 +153,7 @@ def test_what_other_weights_of_their_name_reached_is_told_apart():
         for weights, its in runs.items()
     }
     others, _ = ([f"{means[name, key]:.1f}" for name in ("xdistill", "resnet18-scratch")] for key in runs)
-    assert f"these nine have a mean of {others[0]} %, from scratch {others[1]} %." in " ".join(README.split())
+    assert f"these nine have a mean of {others[0]} %, from scratch {others[1]} %." in " ".join(RESULTS.split())
 
 
 def test_the_table_of_norm_layers_is_that_of_its_rows():
@@ -166,18 +181,19 @@ def test_the_scores_of_the_checkpoints_are_those_of_the_scorecards():
             accuracies = (float(row[entry]) for entry in ("knn10_percent", "linear_probe_percent"))
             assert pair == "{:.1f}, {:.1f} %".format(*accuracies), title
     pairs = (
-        "{:.1f}, {:.1f} %".format(*(float(larger[name][key]) for key in ("knn10_percent", "linear_probe_percent")))
-        for name in ("imagenette_val", "caltech101_test")
+        "{:.1f}, {:.1f} % on {}".format(
+            *(float(larger[queries][key]) for key in ("knn10_percent", "linear_probe_percent")), name
+        )
+        for queries, name in (("imagenette_val", "Imagenette (10-NN, probe)"), ("caltech101_test", "Caltech-101"))
     )
-    assert f"batch-norm checkpoint has {' and '.join(pairs)}," in " ".join(README.split())
+    details = " ".join(RESULTS.split())
+    assert f"batch-norm checkpoint has {' and '.join(pairs)}," in details
     assert {row["encoder"] for row in larger.values()} == {DEFAULT_CHECKPOINTS["batch"]}
     shares = ("teacher_explained_variance", "teacher_explained_variance_standardized")
     batch, group = (rows[DEFAULT_CHECKPOINTS[norm], "mini_imagenet_val"] for norm in ("batch", "group"))
     raw, standardised = ((100 * float(batch[share]), 100 * float(group[share])) for share in shares)
     told = "batch norm explains {:.0f} % of the variance of the teacher's [CLS], group norm {:.0f} %".format(*raw)
-    assert told + "; of the standardised dimensions {:.0f} % and {:.0f} %.".format(*standardised) in " ".join(
-        README.split()
-    )
+    assert told + "; of the standardised dimensions {:.0f} % and {:.0f} %.".format(*standardised) in details
 
 
 def cells_of(line: str) -> list[str]:

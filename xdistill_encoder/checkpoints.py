@@ -192,7 +192,7 @@ def _hub_id(name_or_path: str | Path) -> str:
 def _remedy(folder: Path) -> str:
     """How to get the damaged files of a folder again."""
     if folder.parent == WEIGHTS_FOLDER:
-        return "install the package again: pip install --force-reinstall --no-deps xdistill-encoder"
+        return "install the package again, from where it came: pip install --force-reinstall --no-deps ..."
     return "copy the whole folder again"
 
 

@@ -15,7 +15,10 @@ COMMANDS = {  # command: (module, what it does)
     "demo": ("policy_examples.demo", "bundled encoder -> demonstrations -> policy -> success rate, in one go"),
     "targets": ("distillation.targets", "teacher + images -> cache of embeddings, computed once"),
     "distill": ("distillation.train", "teacher or its cache + images -> encoder checkpoint"),
-    "adapt": ("distillation.adapt", "encoder + a robot's frames -> encoder that knows them, and has not forgotten"),
+    "adapt": (
+        "distillation.adapt",
+        "encoder + a robot's frames -> encoder that knows them, checked for what it forgot",
+    ),
     "scorecard": ("distillation.scorecard", "k-NN, linear probe, agreement with the teacher, robustness of an encoder"),
     "publish": ("distillation.publish", "encoder checkpoint -> Hub folder with model card; upload"),
     "release": ("distillation.release", "targets, distill, scorecard, publish for both norms in one command"),
