@@ -77,9 +77,13 @@ def collect_store(config: Config) -> None:
 
 
 def _play(config: Config, folder: Path) -> Episodes:
-    for name in ("episodes", "processes"):
+    for name in ("episodes", "processes", "image_size_px"):
         if getattr(config, name) < 1:
             raise ValueError(f"{name}: expected 1 or more, got {getattr(config, name)}.")
+    for name, least in (("steps_after_success", 0), ("points", 1)):
+        value = getattr(config, name)
+        if value is not None and value < least:
+            raise ValueError(f"{name}: expected {least} or more, or None, got {value}.")
     attempts = ATTEMPTS_PER_EPISODE * config.episodes
     if not 0 <= config.seed < FIRST_EVALUATION_SEED - attempts:
         raise ValueError(

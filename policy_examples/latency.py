@@ -38,6 +38,8 @@ class Config:
         for name in ("chunks", "warmup"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected 1 or more, got {getattr(self, name)}.")
+        if self.threads is not None and self.threads < 1:
+            raise ValueError(f"threads: expected 1 or more, or None, got {self.threads}.")
 
 
 @dataclass(frozen=True)

@@ -242,6 +242,9 @@ def run(config: Config) -> list[Episode]:
             another rollout in the output folder.
         KeyboardInterrupt: it was asked to stop; the episodes that had ended are in episodes.partial.
     """
+    for name in ("episodes", "processes"):
+        if getattr(config, name) < 1:
+            raise ValueError(f"{name}: expected 1 or more, got {getattr(config, name)}.")
     if config.video:
         require_video_writer()
     policy, origin = DiffusionPolicy.load(config.policy)

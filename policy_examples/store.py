@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from policy_examples.formats.arrays import as_images, as_points, as_vectors
 from policy_examples.formats.episodes import Episode, Episodes, Selection, each_episode, with_image_size
 from policy_examples.formats.opening import open_episodes
 
@@ -42,17 +43,10 @@ def save_demonstrations(demonstrations: Demonstrations, path: Path) -> None:
     """Write the store in zarr format 2, complete or not at all.
 
     Raises:
-        ValueError: the path is taken.
+        ValueError: the path is taken; an array has another type, shape or number of rows, or is not finite.
     """
-    steps = {
-        "img": demonstrations.images,
-        "state": demonstrations.agent_pos,
-        "action": demonstrations.actions,
-        **{f"img_{name}": images for name, images in demonstrations.cameras.items()},
-    }
-    if demonstrations.point_clouds is not None:
-        steps["point_cloud"] = demonstrations.point_clouds
-    ends = demonstrations.episode_ends.tolist()
+    steps = rows_of(demonstrations)
+    ends = np.asarray(demonstrations.episode_ends).tolist()
     starts = [0, *ends[:-1]]
 
     def read(index: int) -> Episode:
@@ -60,6 +54,30 @@ def save_demonstrations(demonstrations: Demonstrations, path: Path) -> None:
 
     lengths = tuple(end - start for start, end in zip(starts, ends, strict=True))
     write_zarr(Episodes(lengths, read, demonstrations.origin), path)
+
+
+def rows_of(demonstrations: Demonstrations) -> dict[str, np.ndarray]:
+    """The arrays under the names of a store, of the types that it has.
+
+    Raises:
+        ValueError: as `save_demonstrations`.
+    """
+    ends = np.asarray(demonstrations.episode_ends)
+    if ends.ndim != 1 or ends.dtype.kind not in "iu" or not (len(ends) and (np.diff(ends, prepend=0) > 0).all()):
+        raise ValueError(f"episode_ends: expected whole numbers that rise from above 0, (E,), got {ends.tolist()}.")
+    cameras = {f"img_{name}": images for name, images in demonstrations.cameras.items()}
+    named = {
+        "img": as_images(np.asarray(demonstrations.images), None, None, "images"),
+        "state": as_vectors(np.asarray(demonstrations.agent_pos), slice(None), "agent_pos"),
+        "action": as_vectors(np.asarray(demonstrations.actions), slice(None), "actions"),
+        **{name: as_images(np.asarray(images), None, None, name) for name, images in cameras.items()},
+    }
+    if demonstrations.point_clouds is not None:
+        named["point_cloud"] = as_points(np.asarray(demonstrations.point_clouds), "point_clouds")
+    for name, values in named.items():
+        if len(values) != ends[-1]:
+            raise ValueError(f"{name}: expected {ends[-1]} rows, where the last episode ends, got {len(values)}.")
+    return named
 
 
 def write_zarr(episodes: Episodes, path: Path) -> None:

@@ -125,7 +125,7 @@ def run(module: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
     except ModuleNotFoundError as error:
-        package = (error.name or module).partition(".")[0]
+        package = (error.name or module).partition(".")[0].replace("-", "_")  # of a distribution: its module
         if package in ("xdistill_encoder", "distillation", "policy_examples") or find_spec(package):
             raise  # not an extra that is missing: a mistake in the code that imports
         raise SystemExit(

@@ -43,6 +43,7 @@ def job_of(session: Session) -> Job:
     path = os.pathsep.join(filter(None, [str(IMPORT_ROOT), os.environ.get("PYTHONPATH")]))
     program = [
         "env",
+        "PYTHONSAFEPATH=1",  # the folder that this was called from may hold a user's copy of the recipes
         f"PYTHONPATH={path}",
         f"TQDM_MININTERVAL={LOG_EVERY_S}",
         sys.executable,

@@ -10,7 +10,7 @@ from policy_examples.benchmarking.results import Row, curve_text
 from policy_examples.benchmarking.runfiles import describe_machine, spent_minutes
 from policy_examples.benchmarking.runs import EncoderChoice, Run
 from policy_examples.benchmarking.weights import shorten
-from policy_examples.encoders import describe
+from policy_examples.encoders import frame_ms
 from policy_examples.envs.tasks import difficulty
 from policy_examples.policy import DiffusionPolicy
 from policy_examples.rollout import Episode, success_rate
@@ -24,7 +24,7 @@ def row_of_training(run: Run, suite: str, folder: Path, policy: DiffusionPolicy,
     rates = [line["success"] for line in lines]
     protocol, encoder = PROTOCOLS[run.preset], policy.encoder_of(0)
     frame_px = protocol.image_size_px(run.task)
-    facts = describe(encoder, frame_px=frame_px, points=protocol.points)
+    milliseconds = frame_ms(encoder, frame_px, protocol.points)
     return Row(
         suite=suite,
         task=run.task,
@@ -47,9 +47,9 @@ def row_of_training(run: Run, suite: str, folder: Path, policy: DiffusionPolicy,
         shift="",
         steps=lines[-1]["step"],
         minutes=round(spent_minutes(folder), 2),
-        parameters=facts.parameters,
-        ms_per_frame=None if encoder.reads is None else round(facts.frame_ms, 3),
-        image_size_px=(facts.image_size_px or frame_px) if encoder.reads == "image" else None,
+        parameters=encoder.parameter_count,
+        ms_per_frame=None if milliseconds is None else round(milliseconds, 3),
+        image_size_px=(encoder.image_size_px or frame_px) if encoder.reads == "image" else None,
         machine=describe_machine(),
         command=run.command(),
         commit=commit or "",

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from filelock import FileLock
+
 
 @dataclass(frozen=True)
 class Row:
@@ -103,15 +105,14 @@ def append_rows(path: Path, rows: Sequence[Row]) -> None:
     Raises:
         ValueError: the file has other columns.
     """
-    new = not path.exists()
-    if not new:
-        read_rows(path)  # raises for another file
+    before = read_rows(path) if path.exists() else []
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", newline="") as file:
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        if new:
-            writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in (*before, *rows))
+    partial.replace(path)
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -137,14 +138,24 @@ def adopt_rows(source: Path, target: Path) -> set[str]:
     Raises:
         ValueError: both have a row of one command, of two trainings; or `target` has two rows of one.
     """
-    rows = read_rows(target) if target.exists() else []
+    if not source.exists():
+        return set(_by_command(target))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(target.with_name(f".{target.name}.lock")):  # other sweeps may write the same file
+        return _adopt(read_rows(source), source, target)
+
+
+def _by_command(path: Path) -> dict[str, Row]:
+    rows = read_rows(path) if path.exists() else []
     known = {row.command: row for row in rows}
     if len(known) < len(rows):
         command, _ = Counter(row.command for row in rows).most_common(1)[0]
-        raise ValueError(
-            f"csv: expected each command once in {target}, got twice: {command}; take one of its rows out."
-        )
-    found = read_rows(source) if source.exists() else []
+        raise ValueError(f"csv: expected each command once in {path}, got twice: {command}; take one of its rows out.")
+    return known
+
+
+def _adopt(found: Sequence[Row], source: Path, target: Path) -> set[str]:
+    known = _by_command(target)
     for row in found:
         differing = [name for name in OUTCOME if getattr(known.get(row.command, row), name) != getattr(row, name)]
         if differing:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from policy_examples.envs.camera import Decoration
+from policy_examples.envs.scenery import object_parts, table_geoms
 
 Colour = tuple[float, float, float]
 """RGB in [0, 1]."""
@@ -27,8 +28,6 @@ DISTRACTOR_M = (0.02, 0.035)
 CLEARANCE_M = 0.03
 TRIES = 2_000
 """Looks at the table for places; the scenes of all tasks need some 20, seldom 50."""
-FIXTURES = ("world", "RetainingWall", "mocap", "vive_tracker")
-"""Bodies that are neither table nor robot nor objects."""
 
 
 class Appearance:
@@ -36,22 +35,17 @@ class Appearance:
 
     Args:
         simulator: with MuJoCo's `model`, `data`.
-        table: name of the table's body.
         robot: name of the body that carries the robot.
+        table: name of the table's body.
         decorations: the list whose bodies the scene's cameras draw.
     """
 
-    def __init__(self, simulator: Any, table: str, robot: str, decorations: list[Decoration]) -> None:
+    def __init__(self, simulator: Any, robot: str, table: str, decorations: list[Decoration]) -> None:
         self._mujoco: Any = importlib.import_module("mujoco")
         self._model, self._data, self._decorations = simulator.model, simulator.data, decorations
         model = self._model
-        robot_bodies = _subtree(model, model.body(robot).id)
-        fixtures = [body for body in range(model.nbody) if model.body(body).name in FIXTURES]
-        of_table = model.geom_bodyid == model.body(table).id
-        materials = set(model.geom_matid[of_table].tolist()) - {-1}  # pick-out-of-hole's table top is another body
-        of_table |= np.isin(model.geom_matid, list(materials))
-        of_others = np.isin(model.geom_bodyid, [*robot_bodies, *fixtures])
-        self._table, self._objects = np.flatnonzero(of_table), np.flatnonzero(~of_table & ~of_others)
+        objects, _ = object_parts(model, robot, table)
+        self._table, self._objects = np.flatnonzero(table_geoms(model, table)), np.flatnonzero(objects)
         self._cameras = {name: getattr(model, name).copy() for name in ("cam_pos", "cam_quat", "cam_fovy")}
         self._lights = {name: getattr(model, name).copy() for name in ("light_diffuse", "light_specular", "light_dir")}
         head = model.vis.headlight
@@ -147,15 +141,6 @@ class Appearance:
         direction, geom = direction / np.linalg.norm(direction), np.full(1, -1, np.int32)
         distance = self._mujoco.mj_ray(self._model, self._data, start, direction, None, 1, -1, geom)
         return start + distance * direction if geom[0] in self._table else None
-
-
-def _subtree(model: Any, root: int) -> set[int]:
-    """A body with all that hang on it; MuJoCo numbers parents before children."""
-    bodies = {root}
-    for body in range(root + 1, model.nbody):
-        if model.body_parentid[body] in bodies:
-            bodies.add(body)
-    return bodies
 
 
 def _direction(random: np.random.Generator) -> np.ndarray:

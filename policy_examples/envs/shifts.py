@@ -1,6 +1,6 @@
 """Scenes that differ from those of the demonstrations in one respect, as in the paper's real-world trials."""
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -11,17 +11,9 @@ from policy_examples.envs.contract import Observation, Solved
 from policy_examples.envs.metaworld import MetaWorld
 from policy_examples.envs.placements import place_adroit_beyond, place_metaworld_beyond
 from policy_examples.envs.published import ADROIT
+from policy_examples.envs.scenery import robot_and_table
 
 ShiftName = Literal["position", "camera", "light", "table-colour", "object-colour", "distractors", "push"]
-SHIFTS: dict[str, str] = {
-    "position": "objects and goal lie outside the range of the demonstrations",
-    "camera": "the camera stands elsewhere, is turned, sees more or less",
-    "light": "darker or brighter, tinted, from another side",
-    "table-colour": "the table in a plain colour",
-    "object-colour": "the objects in plain colours",
-    "distractors": "five bodies on the table that nothing can touch",
-    "push": "the arm is pushed off its way once, after a tenth to a quarter of the episode's full length",
-}
 PUSH_SHARE = 0.05
 PUSH_BEGINS = (0.1, 0.25)
 """Shares of `episode_steps`, the longest episode; one that ends before the push begins is never pushed."""
@@ -31,8 +23,8 @@ ADROIT_PUSH = 0.5
 
 def require_known_shift(name: str) -> None:
     """Raise a ValueError that lists the shifts where there is no such one."""
-    if name not in SHIFTS:
-        raise ValueError(f"shift: accepted are {', '.join(map(repr, SHIFTS))}, got {name!r}.")
+    if name not in get_args(ShiftName):
+        raise ValueError(f"shift: accepted are {', '.join(map(repr, get_args(ShiftName)))}, got {name!r}.")
 
 
 class Shifted:
@@ -42,7 +34,7 @@ class Shifted:
 
     Args:
         env: closed with this one.
-        name: one of `SHIFTS`.
+        name: a `ShiftName`.
 
     Raises:
         ValueError: there is no such shift.
@@ -60,8 +52,7 @@ class Shifted:
         self.solved: Solved = env.solved
         self.simulator: Any = env.simulator
         self._adroit = env.task in ADROIT
-        table, robot = ("table", "forearm") if self._adroit else ("tablelink", "base")
-        self._appearance = Appearance(env.simulator, table, robot, env.decorations)
+        self._appearance = Appearance(env.simulator, *robot_and_table(env.task), env.decorations)
         if name == "position":
             place = place_adroit_beyond if self._adroit else place_metaworld_beyond
             place(env.simulator, env.task)

@@ -70,7 +70,7 @@ def as_images(values: np.ndarray, scale: float | None, size_px: int | tuple[int,
         raise ValueError(f"demonstrations: {where} must be uint8, got {values.dtype}.")
     if scale is not None:
         low, high = float(values.min()), float(values.max())
-        if not (low >= 0 and high * scale <= 255.5):
+        if not (low >= 0 and high * scale < 255.5):
             raise ValueError(
                 f"demonstrations: {where} must be in [0, {255 / scale:g}], as most of its frames are, "
                 f"got {low:.4g} to {high:.4g}."

@@ -25,9 +25,9 @@ class Config:
     """zarr is what `xdistill finetune` learns from. LeRobot has no feature for point clouds, which are left out."""
     selection: Annotated[Selection, tyro.conf.arg(name="")] = field(default_factory=Selection)
     fps: int | None = None
-    """For lerobot: whole steps a second; None is what the input says."""
+    """Steps a second; None is what the input says. LeRobot needs it, and whole ones; a policy's robot keeps to it."""
     instruction: str | None = None
-    """For lerobot: the task in words; None is what the input calls it."""
+    """The task in words; None is what the input calls it. LeRobot needs it."""
 
 
 def convert(config: Config) -> str:
@@ -47,7 +47,9 @@ def convert(config: Config) -> str:
             progress.update()
             return episode
 
-        counted = Episodes(episodes.lengths, read, episodes.origin)
+        told = {"fps": config.fps, "instruction": config.instruction}
+        origin = {**episodes.origin, **{name: value for name, value in told.items() if value is not None}}
+        counted = Episodes(episodes.lengths, read, origin)
         if facts is None:
             write_zarr(counted, config.output)
         else:

@@ -144,7 +144,7 @@ def each_episode(episodes: Episodes) -> Iterator[tuple[slice, Episode]]:
     """One episode after the other, with the rows that it has where all lie end to end.
 
     Raises:
-        ValueError: an episode cannot be read, or its arrays are not those of the first one.
+        ValueError: an episode cannot be read, its arrays are not those of the first one, or have other lengths.
     """
     row, first = 0, {}
     for index, length in enumerate(episodes.lengths):
@@ -153,5 +153,10 @@ def each_episode(episodes: Episodes) -> Iterator[tuple[slice, Episode]]:
         first = first or shapes
         if shapes != first:
             raise ValueError(f"demonstrations: episode {index} has arrays of shapes {shapes}, the first has {first}.")
+        others = {name: len(values) for name, values in episode.items() if len(values) != length}
+        if others:
+            raise ValueError(
+                f"demonstrations: episode {index} has {length} steps, its arrays of other lengths {others}."
+            )
         yield slice(row, row + length), episode
         row += length

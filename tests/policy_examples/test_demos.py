@@ -106,6 +106,9 @@ def test_adroit_is_collected_from_its_experts(adroit_experts):
         ({"seed": 1_000_000}, "seed: 1000000 and above are evaluation's, below 0 is none; got 1000000"),
         ({"episodes": 0}, "episodes: expected 1 or more, got 0"),
         ({"processes": 0}, "processes: expected 1 or more, got 0"),
+        ({"image_size_px": 0}, "image_size_px: expected 1 or more, got 0"),
+        ({"steps_after_success": -1}, "steps_after_success: expected 0 or more, or None, got -1"),
+        ({"points": 0}, "points: expected 1 or more, or None, got 0"),
         ({"task": "drawer-opne"}, "unknown task 'drawer-opne'. Did you mean 'drawer-open'"),
     ],
 )

@@ -69,3 +69,8 @@ def test_a_folder_without_a_policy_is_named_in_one_line(tmp_path, monkeypatch):
 def test_at_least_one_chunk_is_timed():
     with pytest.raises(ValueError, match="chunks: expected 1 or more, got 0"):
         latency.Config(chunks=0)
+
+
+def test_no_thread_is_too_few():
+    with pytest.raises(ValueError, match="threads: expected 1 or more, or None, got 0"):
+        latency.Config(threads=0)

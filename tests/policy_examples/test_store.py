@@ -4,7 +4,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from policy_examples.store import open_demonstrations, save_demonstrations
+from policy_examples.formats.episodes import Episodes
+from policy_examples.store import open_demonstrations, save_demonstrations, write_zarr
 
 
 @pytest.fixture
@@ -58,12 +59,49 @@ def test_a_taken_path_is_refused(path, demonstrations):
         save_demonstrations(demonstrations, path)
 
 
-def test_nothing_half_written_is_at_the_path(tmp_path, demonstrations):
-    """Its second episode has fewer columns of actions, which the store finds while it writes."""
-    broken = replace(demonstrations, episode_ends=np.array([12, 21, 30]))
-    with pytest.raises(ValueError, match="could not broadcast|shape"):
-        save_demonstrations(broken, tmp_path / "demonstrations.zarr")
+def test_nothing_half_written_is_at_the_path(tmp_path):
+    """Its second episode has a step less than it says, which the store finds while it writes."""
+
+    def read(index):
+        return {"img": np.zeros((3 - index, 8, 8, 3), np.uint8), "state": np.zeros((3, 2), np.float32)}
+
+    with pytest.raises(ValueError, match=r"episode 1 has 3 steps, its arrays of other lengths {'img': 2}"):
+        write_zarr(Episodes((3, 3), read), tmp_path / "demonstrations.zarr")
     assert not (tmp_path / "demonstrations.zarr").exists()
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"episode_ends": np.array([12, 22])}, r"img: expected 22 rows, where the last episode ends, got 21"),
+        ({"episode_ends": np.array([12, 20])}, r"img: expected 20 rows, where the last episode ends, got 21"),
+        (
+            {"episode_ends": np.array([12, 12, 21])},
+            r"episode_ends: expected whole numbers that rise .* got \[12, 12, 21\]",
+        ),
+        ({"actions": np.zeros((20, 2), np.float32)}, "action: expected 21 rows, where the last episode ends, got 20"),
+        ({"agent_pos": np.full((21, 3), np.nan)}, r"agent_pos must be \(N, D\) finite numbers, got .* with 63 others"),
+        ({"images": np.zeros((21, 8, 8, 3), np.float32)}, "images must be uint8, got float32"),
+    ],
+)
+def test_arrays_that_do_not_belong_together_are_refused_before_anything_is_written(
+    tmp_path, demonstrations, changed, message
+):
+    with pytest.raises(ValueError, match=message):
+        save_demonstrations(replace(demonstrations, **changed), tmp_path / "demonstrations.zarr")
+    assert not list(tmp_path.iterdir())
+
+
+def test_lists_and_doubles_are_saved_as_the_store_has_them(tmp_path, demonstrations):
+    loose = replace(
+        demonstrations,
+        actions=demonstrations.actions.astype(np.float64),
+        episode_ends=demonstrations.episode_ends.tolist(),
+    )
+    save_demonstrations(loose, tmp_path / "demonstrations.zarr")
+    loaded = open_demonstrations(tmp_path / "demonstrations.zarr")
+    assert loaded.actions.dtype == np.float32
+    assert np.array_equal(loaded.actions, demonstrations.actions)
 
 
 def test_a_truncated_chunk_is_refused(path):

@@ -132,6 +132,18 @@ def test_a_package_of_an_extra_is_advised_by_the_extra_that_brings_it(package, e
         cli.run(f"needs_{package}")
 
 
+def test_a_missing_distribution_is_advised_like_its_module(tmp_path, monkeypatch):
+    """importlib.metadata names a distribution, which may have a hyphen, where an import names a module."""
+    (tmp_path / "needs_version.py").write_text(
+        "from importlib.metadata import PackageNotFoundError\n\n\n"
+        "def main():\n    raise PackageNotFoundError('gymnasium-robotics')\n"
+    )
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.setattr(cli, "find_spec", lambda name: None)
+    with pytest.raises(SystemExit, match=r"'xdistill-encoder\[recipes,adroit\]'"):
+        cli.run("needs_version")
+
+
 def test_ctrl_c_ends_a_command_in_a_line(tmp_path, monkeypatch, capsys):
     (tmp_path / "interrupted.py").write_text("def main():\n    raise KeyboardInterrupt\n")
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])

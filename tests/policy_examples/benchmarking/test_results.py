@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -62,6 +63,15 @@ def test_rows_are_adopted_once(tmp_path):
         assert adopt_rows(tmp_path / "run.csv", tmp_path / "all.csv") == {PLAIN.command, "other"}
     assert read_rows(tmp_path / "all.csv") == [PLAIN, SHIFTED]
     assert adopt_rows(tmp_path / "missing.csv", tmp_path / "neither.csv") == set()
+
+
+def test_processes_that_adopt_into_one_file_lose_no_row(tmp_path):
+    sources = [tmp_path / f"{number}.csv" for number in range(8)]
+    for number, source in enumerate(sources):
+        append_rows(source, [replace(PLAIN, seed=number, command=f"run {number}")])
+    with ThreadPoolExecutor(len(sources)) as pool:
+        list(pool.map(lambda source: adopt_rows(source, tmp_path / "all.csv"), sources))
+    assert sorted(row.seed for row in read_rows(tmp_path / "all.csv")) == list(range(8))
 
 
 def test_rows_of_another_training_of_the_same_run_are_refused(tmp_path):

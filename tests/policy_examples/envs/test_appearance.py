@@ -26,7 +26,7 @@ def scene(half_m: float):
 
 def test_five_distractors_lie_on_a_table_with_room():
     decorations = []
-    Appearance(scene(0.2), "table", "robot", decorations).add_distractors(np.random.default_rng(0), camera=0)
+    Appearance(scene(0.2), "robot", "table", decorations).add_distractors(np.random.default_rng(0), camera=0)
     assert len(decorations) == 5
 
 
@@ -34,5 +34,5 @@ def test_a_table_without_room_for_five_distractors_is_refused():
     """A body needs 6.5 cm to every side and 10 cm to its neighbour: on 20 cm of table there is room for one."""
     decorations = []
     with pytest.raises(ValueError, match=r"distractors: expected room for 5 .* found it for 1 in \d+ tries"):
-        Appearance(scene(0.1), "table", "robot", decorations).add_distractors(np.random.default_rng(0), camera=0)
+        Appearance(scene(0.1), "robot", "table", decorations).add_distractors(np.random.default_rng(0), camera=0)
     assert decorations == []

@@ -4,7 +4,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from policy_examples.envs.segmentation import ObjectMasks, object_names, placement_of, task_objects
+from policy_examples.envs.scenery import object_parts, robot_and_table
+from policy_examples.envs.segmentation import ObjectMasks, placement_of
 from policy_examples.envs.tasks import TaskConfig, open_environment
 
 pytestmark = pytest.mark.usefixtures("rendering")
@@ -25,6 +26,16 @@ def opened(task, shift=None) -> Any:
 
 def masks_of(env):
     return ObjectMasks(env.simulator, env.task, env.image_size_px)
+
+
+def task_objects(model, task):
+    return object_parts(model, *robot_and_table(task))
+
+
+def object_names(model, task):
+    """The bodies, children of the world, that carry the geoms of task objects, in alphabetical order."""
+    geoms, _ = task_objects(model, task)
+    return sorted({model.body(int(model.body_rootid[body])).name for body in model.geom_bodyid[geoms]})
 
 
 def paint(model, task, colour):

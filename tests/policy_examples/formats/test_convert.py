@@ -88,6 +88,12 @@ def test_what_lerobot_needs_and_the_input_does_not_say_is_asked_for(ours, tmp_pa
     assert not (tmp_path / "lerobot").exists()
 
 
+def test_a_rate_that_was_given_stays_with_a_store_too(ours, tmp_path, monkeypatch):
+    run(monkeypatch, ours, tmp_path / "out.zarr", "--fps", 20, "--instruction", "lift the red cube")
+    origin = open_demonstrations(tmp_path / "out.zarr").origin
+    assert (origin["fps"], origin["instruction"]) == (20, "lift the red cube")
+
+
 def test_words_that_were_given_stay_with_the_demonstrations(ours, tmp_path, monkeypatch):
     given = ("--format", "lerobot", "--fps", 80, "--instruction", "lift the red cube")
     run(monkeypatch, ours, tmp_path / "first", *given)
