@@ -51,6 +51,9 @@ class Config:
         for name in ("steps", "episodes", "image_size_px"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected 1 or more, got {getattr(self, name)}.")
+        if not 0 <= first_seed(self.seed) < demos.FIRST_EVALUATION_SEED:
+            most = demos.FIRST_EVALUATION_SEED // first_seed(1) - 1
+            raise ValueError(f"seed: expected 0 to {most}, whose demonstrations are not evaluation's, got {self.seed}.")
 
 
 def run(config: Config) -> float | None:
@@ -67,6 +70,10 @@ def run(config: Config) -> float | None:
     require_video_writer()
     config.output.mkdir(parents=True, exist_ok=True)
     training = train_config(config)
+    if train.pretrained(training).reads == "point_cloud":  # an encoder that cannot be had is told before the work
+        raise ValueError(
+            f"encoder: {config.encoder} reads point clouds, which the demo does not collect; name another."
+        )
 
     print(f"[1/4] {PROTOCOL.demonstrations} demonstrations of {config.task} by its expert", flush=True)
     collect_or_check(demonstrations_config(config))

@@ -221,7 +221,8 @@ def train(config: Config) -> bool:
     if evaluations is not None:
         evaluations.resume(step)
     if accelerator.is_main_process:
-        write_settings(config.output / "config.json", asdict(config))
+        placed = replace(config, demos=config.demos.resolve())  # found again from any folder
+        write_settings(config.output / "config.json", asdict(placed))
     if config.compile:
         policy.compile_networks()
     model, optimizer = accelerator.prepare(policy, optimizer)

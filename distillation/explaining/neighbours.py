@@ -4,6 +4,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+QUERIES_AT_ONCE = 512
+"""A matrix of all queries by a large bank would not fit in memory."""
+
 
 def nearest(queries: Tensor, bank: Tensor, count: int, own: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """The most similar rows of a bank, most similar first, of equally similar ones the first in the bank.
@@ -24,8 +27,13 @@ def nearest(queries: Tensor, bank: Tensor, count: int, own: Tensor | None = None
     available = len(bank) - (own is not None)
     if not 1 <= count <= available:
         raise ValueError(f"neighbours: expected 1 to {available}, as many as the set of images has, got {count}")
-    cosines = F.normalize(queries.float(), dim=1) @ F.normalize(bank.float(), dim=1).T  # (Q, N)
-    if own is not None:
-        cosines[torch.arange(len(queries)), own] = -torch.inf
-    ordered, places = cosines.sort(dim=1, descending=True, stable=True)
-    return places[:, :count], ordered[:, :count].clamp(-1, 1)
+    asked, bank = F.normalize(queries.float(), dim=1), F.normalize(bank.float(), dim=1)
+    found = []
+    for rows in torch.arange(len(asked)).split(QUERIES_AT_ONCE):
+        cosines = asked[rows] @ bank.T  # (q, N)
+        if own is not None:
+            cosines[torch.arange(len(rows)), own[rows]] = -torch.inf
+        ordered, places = cosines.sort(dim=1, descending=True, stable=True)
+        found.append((places[:, :count], ordered[:, :count].clamp(-1, 1)))
+    places, cosines = zip(*found, strict=True)
+    return torch.cat(places), torch.cat(cosines)

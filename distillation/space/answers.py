@@ -45,10 +45,13 @@ class Saliency:
     Attributes:
         positions: the shares of the last map's positions.
         pixels: the gradient by the pixels.
+        cosine: of the two last maps' means, whose shares these are; that of the pooled features where these are such
+            means, as a ResNet's are.
     """
 
     positions: np.ndarray
     pixels: np.ndarray
+    cosine: float
 
 
 class ImageSet:
@@ -116,4 +119,4 @@ def saliency(network: Network, picture: Tensor, other: Tensor | None, device: to
     shares = resemblance_map(feature_map.detach().cpu(), theirs.cpu())
     pixels = smoothed(pixel_saliency(gradient[0].cpu()), SMOOTHING * image.shape[-1])
     seen = as_seen(network, picture)
-    return Saliency(heat_over(seen, shares), heat_over(seen, pixels))
+    return Saliency(heat_over(seen, shares), heat_over(seen, pixels), float(shares.sum()))

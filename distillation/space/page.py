@@ -12,7 +12,7 @@ from torch import Tensor
 
 from distillation.explaining.feature_maps import Network
 from distillation.sources.decoding import DamagedImage, decode
-from distillation.space.answers import SHOWN_PX, ImageSet, Neighbour, as_seen, map_colours, saliency
+from distillation.space.answers import SHOWN_PX, ImageSet, Neighbour, Saliency, as_seen, map_colours, saliency
 
 TITLE = "What does a distilled ResNet-18 see?"
 INTRODUCTION = (
@@ -74,7 +74,7 @@ def build(networks: Sequence[Network], images: ImageSet | None, device: torch.de
             raise gr.Error(str(error)) from error
         shown = Look(picture, name, tuple(found))
         gallery = [(as_picture(neighbour.picture), caption(neighbour)) for neighbour in found]
-        said = told(shown, len(searched) if searched else 0)
+        said = told(shown, maps, len(searched) if searched else 0)
         seen = as_picture(as_seen(network, picture))
         return shown, seen, colours, maps.positions, maps.pixels, gr.Gallery(gallery, selected_index=None), said
 
@@ -82,7 +82,7 @@ def build(networks: Sequence[Network], images: ImageSet | None, device: torch.de
         """The saliency towards the neighbour that the visitor chose."""
         neighbour = shown.neighbours[int(chosen.index)]
         maps = saliency(by_name[shown.name], shown.picture, neighbour.picture, device)
-        return maps.positions, maps.pixels, towards(neighbour)
+        return maps.positions, maps.pixels, towards(neighbour, maps)
 
     with gr.Blocks(title=TITLE, analytics_enabled=False) as page:
         gr.Markdown(f"# {TITLE}\n\n{INTRODUCTION}")
@@ -132,7 +132,7 @@ def file_name(neighbour: Neighbour) -> str:
     return neighbour.where.rpartition("/")[2]
 
 
-def told(shown: Look, searched: int) -> str:
+def told(shown: Look, maps: Saliency, searched: int) -> str:
     """What was found, in words."""
     if not shown.neighbours:
         return (
@@ -140,9 +140,10 @@ def told(shown: Look, searched: int) -> str:
             "or start the page with `--images`."
         )
     nearest = f"the nearest of {searched} images, by the cosine of their features"
-    return f"{shown.name}: {nearest}. {towards(shown.neighbours[0])}"
+    return f"{shown.name}: {nearest}. {towards(shown.neighbours[0], maps)}"
 
 
-def towards(neighbour: Neighbour) -> str:
-    """Which neighbour the shares and the gradient are about."""
-    return f"Shares and gradient: the resemblance to {file_name(neighbour)} (cosine {neighbour.cosine:.3f})."
+def towards(neighbour: Neighbour, maps: Saliency) -> str:
+    """Which neighbour, and which number, the shares and the gradient are about."""
+    means = f"cosine of the last maps' means {maps.cosine:.3f}"
+    return f"Shares and gradient: the resemblance to {file_name(neighbour)} ({means})."

@@ -65,9 +65,9 @@ DEPTH_ANYTHING = Pretrained(
 )
 # bdaiinstitute/theia, models/backbones.py: the ViTModel that facebook/deit-small-patch16-224 configures, [CLS] and 196
 # patch tokens, layer norms with 1e-12, behind that repository's image processor. Its file could not be read here:
-# 224 px without a crop, bilinear, mean and std 0.5 are what such processors had, not confirmed. The heads that imitate CLIP,
-# DINOv2 and ViT read the patch tokens alone (models/adapter_heads.py), and models/rvfm.py gives policies the patch
-# tokens; [CLS] was never trained.
+# 224 px without a crop, bilinear, mean and std 0.5 are what such processors had, not confirmed. The heads that imitate
+# CLIP, DINOv2 and ViT read the patch tokens alone (models/adapter_heads.py), and models/rvfm.py gives policies the
+# patch tokens; [CLS] was never trained.
 HALF = (0.5, 0.5, 0.5)
 THEIA = Pretrained(
     Weights("theia-s", "theaiinstitute/theia-small-patch16-224-cdiv"),

@@ -13,7 +13,7 @@ import tyro
 
 from policy_examples.envs.camera import RenderingError
 from policy_examples.explain.embedding_figure import Panel, draw_embedding
-from policy_examples.explain.feature_columns import Column, columns, demonstrations_of
+from policy_examples.explain.feature_columns import Column, columns, demonstrations_of, learned_from, require_own
 from policy_examples.explain.projections import pca, tsne
 from policy_examples.explain.silhouette import silhouette
 from policy_examples.explain.staged_frames import StagedFrames, StagesFrom, open_staged
@@ -35,8 +35,9 @@ class Config:
     policies learned from, or demonstrations.zarr."""
     selection: Selection = field(default_factory=Selection)
     """Which of their cameras and arrays; of those that policies learned from, what these read."""
-    encoders: tuple[str, ...] = ("xdistill", "resnet18-scratch")
-    """Encoders of the benchmark by name, with `=CHECKPOINT` after it for another one than its own; may be none."""
+    encoders: tuple[str, ...] | None = None
+    """Encoders of the benchmark by name, with `=CHECKPOINT` after it for another one than its own; they see the camera
+    `image`, whole. None: xdistill and resnet18-scratch, or with policies none."""
     policies: tuple[Path, ...] = ()
     """Policies, or folders of runs that hold such: each one's encoder before beside after fine-tuning."""
     output: Path = Path("embedding")
@@ -71,10 +72,16 @@ def explain(config: Config) -> list[dict[str, Any]]:
         OSError: the output cannot be written.
         RenderingError: MuJoCo cannot be opened, which tells the experts' stages.
     """
-    compared = columns(config.encoders, config.policies, config.seed)
+    named = config.encoders
+    if named is None:
+        named = () if config.policies else ("xdistill", "resnet18-scratch")
+    compared = columns(named, config.policies, config.seed)
     sources = [(path, config.selection) for path in config.demos] or list(demonstrations_of(config.policies))
     sources = sources or [(Path("demonstrations.zarr"), config.selection)]
     frames = open_staged(sources, config.stages, config.parts, config.frames_per_episode)
+    if config.policies and not config.demos:
+        require_own(config.policies, frames.facts)
+    learned = learned_from(config.policies, frames.facts) if config.demos else list(map(str, config.policies))
     config.output.mkdir(parents=True, exist_ok=True)
     drawn, rows = [], []
     for column in compared:
@@ -83,15 +90,15 @@ def explain(config: Config) -> list[dict[str, Any]]:
         rows += scored
     tasks = ", then ".join(dict.fromkeys(stage.task for stage in frames.stages))
     count = f"{len(frames.labels)} frames of {len(np.unique(frames.episodes))} demonstrations"
-    draw_embedding(
-        config.output / "embedding.png", f"{tasks}: {count}", ("t-SNE", "PCA"), drawn, frames.labels, frames.stages
-    )
+    title = f"{tasks}: {count}" + (", from which policies here learned" if learned else "")
+    draw_embedding(config.output / "embedding.png", title, ("t-SNE", "PCA"), drawn, frames.labels, frames.stages)
     write_rows(config.output / "embedding.csv", rows)
     summary = {
         "config": asdict(config),
         "rows": rows,
         "stages": [asdict(stage) for stage in frames.stages],
         "demonstrations": frames.facts,
+        "learned_from_them": learned,
         "versions": {name: version(name) for name in ("torch", "numpy", "scikit-learn", "matplotlib")},
         "command": command(),
         "commit": commit(Path(__file__)),

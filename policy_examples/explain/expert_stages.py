@@ -7,6 +7,7 @@ from policy_examples.envs.contract import Environment
 from policy_examples.envs.tasks import TaskConfig, open_environment
 from policy_examples.explain.expert_branches import BranchTrace
 from policy_examples.explain.stages import Staging, stages_of_labels
+from policy_examples.explain.stores import require_all_arrays
 from policy_examples.store import Demonstrations
 
 HAND_MAX_M = 0.005
@@ -26,6 +27,7 @@ def expert_stages(demonstrations: Demonstrations, name: str) -> Staging:
     Raises:
         ValueError: no demonstrations of MetaWorld's experts, an expert without branches, a replay that differs.
     """
+    require_all_arrays(demonstrations, name, BY_TIME)
     origin, ends = demonstrations.origin, demonstrations.episode_ends
     seeds = origin.get("seeds") or []
     if origin.get("env") != "metaworld" or len(seeds) != len(ends):

@@ -1,7 +1,7 @@
 """The encoders of a picture: those of the benchmark by name, those of policies before and after fine-tuning."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from os.path import commonpath
@@ -33,14 +33,14 @@ class Column:
         load: makes it, in eval mode, on the CPU.
         camera: the observation key that it reads.
         crop_px: side of the square that it sees from the middle of a frame; None: whole frames.
-        image_size_px: side of the frames that it learned from; None: any.
+        frame_px: height and width of the frames that it learned from; None: any.
     """
 
     name: str
     load: Callable[[], PolicyEncoder]
     camera: str = "image"
     crop_px: int | None = None
-    image_size_px: int | None = None
+    frame_px: tuple[int, int] | None = None
 
     def features(self, images: Tensor) -> np.ndarray:
         """(F, 3, H, W) uint8 -> (F, D) float32.
@@ -48,10 +48,10 @@ class Column:
         Raises:
             ValueError: an encoder that cannot be had or reads no images, frames of another size than it learned from.
         """
-        if self.image_size_px not in (None, *images.shape[-2:]):
+        if self.frame_px not in (None, tuple(images.shape[-2:])):
             raise ValueError(
-                f"demos: {self.name} learned from frames of {self.image_size_px} px, got {tuple(images.shape[-2:])}; "
-                f"collect them with --image-size-px {self.image_size_px}."
+                f"demos: {self.name} learned from frames of {self.frame_px} px, got {tuple(images.shape[-2:])}; resize "
+                "them by --selection.image-size-px, or collect them in that size."
             )
         encoder = self.load().eval()
         if encoder.reads != "image":
@@ -107,14 +107,15 @@ def before_and_after(name: str, folder: Path) -> list[Column]:
     """What a policy's first encoder was before it was fine-tuned, and what it is afterwards."""
     config = read_config(folder)
     saved, shape, origin = config["encoders"][0], PolicyShape.from_dict(config["shape"]), config["origin"]
-    seen: dict[str, Any] = {
-        "camera": shape.cameras[0],
-        "crop_px": shape.crop_px,
-        "image_size_px": origin.get("image_size_px"),
-    }
+    frame_px = shape.frames_px[0] if shape.frames_px else None
+    if frame_px is None and (side := origin.get("image_size_px")):
+        frame_px = (side, side)
+    seen: dict[str, Any] = {"camera": shape.cameras[0], "crop_px": shape.crop_px, "frame_px": frame_px}
+    shown = "" if shape.cameras[0] == "image" else f", {shape.cameras[0]}"  # where it differs from the named encoders'
+    shown += "" if shape.crop_px is None else f", middle {shape.crop_px} px"
     return [
-        Column(f"{name}, before", partial(encoder_before, folder, saved, origin), **seen),
-        Column(f"{name}, after", partial(encoder_after, folder), **seen),
+        Column(f"{name}, before{shown}", partial(encoder_before, folder, saved, origin), **seen),
+        Column(f"{name}, after{shown}", partial(encoder_after, folder), **seen),
     ]
 
 
@@ -180,6 +181,34 @@ def demonstrations_of(policies: Sequence[Path]) -> tuple[tuple[Path, Selection],
                 "to look at with --demos."
             )
     return tuple(found)
+
+
+def require_own(policies: Sequence[Path], facts: Sequence[Mapping[str, Any]]) -> None:
+    """Raise a ValueError where a policy learned from others than the demonstrations that lie at its place now.
+
+    Args:
+        facts: of the demonstrations that were opened, with their "demos" and "origin".
+    """
+    for folder in seeing_policies(policies):
+        learned = read_config(folder)["origin"]
+        theirs = {name: learned.get(name) for name in ("task", "seeds")}
+        if all({name: fact["origin"].get(name) for name in theirs} != theirs for fact in facts):
+            raise ValueError(
+                f"demos: {', '.join(fact['demos'] for fact in facts)} are not what {folder} learned from (task "
+                f"{theirs['task']}, seeds {theirs['seeds']}); name demonstrations with --demos."
+            )
+
+
+def learned_from(policies: Sequence[Path], facts: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The policies that learned from some of these demonstrations, by task and placement seeds."""
+    found = []
+    for folder in seeing_policies(policies):
+        learned = read_config(folder)["origin"]
+        seeds = set(learned.get("seeds", []))
+        shown = [fact["origin"] for fact in facts if fact["origin"].get("task") == learned.get("task")]
+        if any(seeds & set(origin.get("seeds", [])) for origin in shown):
+            found.append(str(folder))
+    return found
 
 
 def run_config(folder: Path) -> dict[str, Any]:

@@ -46,8 +46,8 @@ class Config:
     methods: tuple[Method, ...] = ("grad-cam", "input-gradient")
     """grad-cam: where in the encoder's last map; input-gradient: which pixels."""
     target: Literal["action", "loss"] = "action"
-    """Of the gradient: `action`, the size of what the policy would do; `loss`, what speaks for the episode's actions
-    (minus the denoising loss), which says little where the policy agrees with them."""
+    """Of the gradient: `action`, the size of what the policy would do; `loss`, the denoising loss of the episode's
+    actions, which says little where the policy agrees with them. Maps show what moves it, either way."""
     action_dimension: int | None = None
     """For `action`: one dimension, such as 2 for MetaWorld's z; None sums over all."""
     noises: int = 4

@@ -17,7 +17,8 @@ def seeing_policies(named: Sequence[Path]) -> list[Path]:
     """
     folders: list[Path] = []
     for path in named:
-        folders += [folder for folder in within(path) if folder not in folders]
+        places = {folder.resolve() for folder in folders}
+        folders += [folder for folder in within(path) if folder.resolve() not in places]
     return folders
 
 

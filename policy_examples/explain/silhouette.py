@@ -2,7 +2,8 @@
 
 Frames of one episode resemble each other, so that the interval is a bootstrap of whole episodes: they are drawn again
 with replacement, and copies of a frame are not neighbours of each other. It says how far the score moves with other
-demonstrations of the same tasks; the features, and a picture that was computed from them, stay as they are.
+demonstrations of the same tasks; the features, and a picture that was computed from them, stay as they are. Of an
+encoder that learned from these demonstrations, it says nothing of how it would keep others apart.
 
 It is the basic bootstrap: fewer different episodes are closer together, which lifts the score of a draw above that of
 all as it lifts that of all above the truth. For few episodes it is stretched by sqrt(n / (n - 1)) and Student's over

@@ -57,6 +57,24 @@ def test_demonstrations_end_soon_after_success_but_for_tasks_that_are_judged_at_
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"encoder": "pointnet-dp3"}, "encoder: pointnet-dp3 reads point clouds, which the demo does not collect"),
+        ({"encoder": "xdistill", "checkpoint": "resnet18-bn"}, "no checkpoint named 'resnet18-bn'"),
+    ],
+)
+def test_an_encoder_that_the_demo_cannot_have_is_told_before_anything_is_played(tmp_path, changes, message):
+    with pytest.raises(ValueError, match=message):
+        demo.run(demo.Config(task="reach", output=tmp_path / "demo", **changes))
+    assert not list((tmp_path / "demo").iterdir())
+
+
+def test_a_seed_whose_demonstrations_would_be_evaluations_is_refused():
+    with pytest.raises(ValueError, match="seed: expected 0 to 999, .* got 1000"):
+        demo.Config(seed=1000)
+
+
 def test_ctrl_c_while_collecting_ends_the_demo_quietly(tmp_path):
     arguments = ["--task", "reach", "--image-size-px", "32", "--output", f"{tmp_path}/demo"]
     command = [sys.executable, "-m", "xdistill_encoder.cli", "demo", *arguments]

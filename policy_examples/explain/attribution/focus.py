@@ -109,9 +109,7 @@ def mean(values: Iterable[float]) -> float | None:
 
 def write_csv(rows: Sequence[Focus], path: Path) -> None:
     """A line a map; what there is nothing to state of stays empty."""
-    partial = path.with_suffix(".partial")
-    with partial.open("w", newline="") as file:
+    with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, [field.name for field in fields(Focus)], lineterminator="\n")
         writer.writeheader()
         writer.writerows(asdict(row) for row in rows)
-    partial.rename(path)

@@ -24,8 +24,7 @@ class Target:
     """The number whose gradient is taken, a mean over some noises that are the same for every frame."""
 
     of: Literal["action", "loss"] = "action"
-    """`action`: size of the actions that the policy would execute. `loss`: minus the denoising error of given actions,
-    what speaks for them."""
+    """`action`: size of the actions that the policy would execute. `loss`: the denoising error of given actions."""
     dimension: int | None = None
     """Of an action, for `action`; None sums over all."""
     noises: int = 4
@@ -95,7 +94,7 @@ def saliency_maps(
 def score(policy: DiffusionPolicy, condition: Tensor, actions: Tensor, target: Target) -> Tensor:
     """The target, a scalar that depends on the condition (1, C); actions (1, T, A) in the data's units."""
     if target.of == "loss":
-        return -denoising_error(policy, condition, actions, target)
+        return denoising_error(policy, condition, actions, target)
     noise, generator = draw(policy, target)
     conditions = condition.expand(target.noises, -1)
     chunks = policy.denoise(noise.to(condition.device), conditions, generator)  # (noises, Ta, A)
@@ -130,7 +129,8 @@ def grad_cam(activations: Tensor, gradients: Tensor) -> Tensor:
     """(B, C, h, w) both -> (B, h, w): the size of the sum of the channels, each weighed by the mean of its gradient.
 
     A class score is explained by what raises it, so that equation 2 cuts off what is below 0. An action is set by what
-    lowers it as much as by what raises it.
+    lowers it as much as by what raises it. How small a place it can show is up to the map: one of 3 x 3, as a
+    ResNet-18's of 96 px, has no entropy below about 0.8, and numbers of different grids do not compare.
     """
     weights = gradients.mean(dim=(-2, -1), keepdim=True)
     return (weights * activations).sum(dim=1).abs()

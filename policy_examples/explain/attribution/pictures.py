@@ -16,7 +16,8 @@ BRIGHTEST = 0.995
 COURSES = {"share": "share on task objects", "entropy": "entropy; 1 is even, 0 a single pixel"}
 """Numbers of `Focus` that are drawn over the episode -> what they are."""
 TILE_PX = 224
-LABEL_PX = 24
+LABEL_PX = 32
+"""Two lines."""
 MACRO_BLOCK_PX = 16
 """Of H.264: sides of a video are multiples of it."""
 
@@ -146,19 +147,27 @@ def film(
         lines = []
         for method in methods:
             tiles = [tile(plain, f"step {step}")]
-            tiles += [tile(overlay(frames[index], maps[method, name][index]), f"{name} {method}") for name in encoders]
+            tiles += [tile(overlay(frames[index], maps[method, name][index]), method, name) for name in encoders]
             lines.append(np.concatenate(tiles, axis=1))
         pictures += [padded(np.concatenate(lines))] * every
     write_video(pictures, path, fps)
 
 
-def tile(picture: np.ndarray, label: str) -> np.ndarray:
-    """(H, W, 3) uint8 of any size -> (LABEL_PX + TILE_PX, TILE_PX, 3) with its label above it, cut where it is long."""
-    from PIL import Image, ImageDraw
+def tile(picture: np.ndarray, *label: str) -> np.ndarray:
+    """(H, W, 3) uint8 of any size -> (LABEL_PX + TILE_PX, TILE_PX, 3), its aspect kept, with lines of text above it.
+
+    Of a long line the end is shown, which tells the folders of policies apart.
+    """
+    from PIL import Image, ImageDraw, ImageOps
 
     canvas = Image.new("RGB", (TILE_PX, LABEL_PX + TILE_PX), "black")
-    canvas.paste(Image.fromarray(picture).resize((TILE_PX, TILE_PX), Image.Resampling.NEAREST), (0, LABEL_PX))
-    ImageDraw.Draw(canvas).text((4, 5), label, fill="white")
+    shown = ImageOps.pad(Image.fromarray(picture), (TILE_PX, TILE_PX), Image.Resampling.NEAREST)
+    canvas.paste(shown, (0, LABEL_PX))
+    pen = ImageDraw.Draw(canvas)
+    for line, text in enumerate(label):
+        while text and pen.textlength(text) > TILE_PX - 8:
+            text = "\u2026" + text.lstrip("\u2026")[1:]
+        pen.text((4, 3 + line * LABEL_PX // 2), text, fill="white")
     return np.asarray(canvas)
 
 

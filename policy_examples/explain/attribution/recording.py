@@ -14,7 +14,7 @@ from policy_examples.envs.contract import Environment, Observation
 from policy_examples.envs.segmentation import ObjectMasks
 from policy_examples.envs.tasks import ACTIONS_PER_SECOND, TaskConfig, open_environment, suite_of
 from policy_examples.explain.attribution.gradients import Moment
-from policy_examples.explain.stores import open_store
+from policy_examples.explain.stores import open_store, require_all_arrays
 from policy_examples.formats.episodes import Selection
 from policy_examples.playing import few_threads, to_tensors
 from policy_examples.policy import DiffusionPolicy
@@ -96,6 +96,7 @@ def record_demonstration(path: Path, selection: Selection, episode: int, masks: 
     )
     if not masks:
         return shown
+    require_all_arrays(stored, str(path), "add --no-masks")
     origin, size_px = stored.origin, stored.images.shape[1]
     if "task" not in origin or len(origin.get("seeds", [])) != len(ends) or stored.images.shape[2] != size_px:
         raise ValueError(

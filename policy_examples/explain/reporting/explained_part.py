@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 
 from policy_examples.explain.reporting.elements import Html, code, folded, html, join, paragraph, table
-from policy_examples.explain.reporting.explanations import Explanation, Scorecard
+from policy_examples.explain.reporting.explanations import COURSE_FILE, Explanation, Scorecard
 from policy_examples.explain.reporting.facts import flatten
-from policy_examples.explain.reporting.focus_charts import focus_charts
 from policy_examples.explain.reporting.media import Budget, film, picture
 
 SCORES = (
@@ -23,7 +22,8 @@ SCORES = (
 SHARE = (
     "Share: of the saliency, on what the simulator says are the task's objects. Area: what they are of the pixels that "
     "the encoder sees, which a map that knows nothing of objects would reach; times area: share over area. Entropy: 1 "
-    "is even, 0 a single pixel."
+    "is even, 0 a single pixel. Grad-CAM is as coarse as the encoder's last map, 3 x 3 of a ResNet-18 at 96 px: its "
+    "numbers do not compare between encoders whose maps have other grids."
 )
 RELATIVE = ". Each map is drawn relative to its own brightest: two of them do not compare in strength."
 NONE = "–"
@@ -38,7 +38,12 @@ def saliency_part(found: Sequence[Explanation], budget: Budget, picture_bytes: i
         where = f"Where the policy looks, {frames}; from " if frames else "Where the policy looks; from "
         described = f"Saliency of {names}: frames of an episode under their maps; the table below has the numbers"
         parts.append(picture(each.picture, described, join([where, code(each.picture), RELATIVE], ""), picture_bytes))
-        parts += [_means(each), focus_charts(each.rows)]
+        course = each.folder / COURSE_FILE
+        caption = join(["Share on task objects, entropy at each step; from ", code(course), "."], "")
+        parts += [
+            _means(each),
+            picture(course, f"Share and entropy of {names} over the episode", caption, picture_bytes),
+        ]
         parts += [film(path, "Saliency over the episode", f"saliency of {names}", budget) for path in each.films]
         parts.append(_settings("How this saliency was made", each))
     return join(part for part in parts if part)
@@ -50,7 +55,12 @@ def embedding_part(found: Sequence[Explanation], picture_bytes: int) -> Html:
     for each in found:
         names = ", ".join(dict.fromkeys(row["encoder"] for row in each.rows))
         caption = join(
-            ["Frames of demonstrations, coloured by the stage of the task; from ", code(each.picture), "."], ""
+            [
+                "Frames of demonstrations by the stages of the task (of several: by task); from ",
+                code(each.picture),
+                ".",
+            ],
+            "",
         )
         described = f"Embedding of frames by {names}, t-SNE and PCA; the table below has the silhouettes"
         parts.append(picture(each.picture, described, caption, picture_bytes))

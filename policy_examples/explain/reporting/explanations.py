@@ -8,7 +8,8 @@ from typing import Any
 
 from policy_examples.explain.reporting.jsonfiles import read_object
 
-SALIENCY_FILES = ("strip.png", "saliency.csv", "summary.json")
+COURSE_FILE = "over_time.png"
+SALIENCY_FILES = ("strip.png", "saliency.csv", "summary.json", COURSE_FILE)
 """Of a folder of `xdistill explain saliency`."""
 EMBEDDING_FILES = ("embedding.png", "embedding.csv", "summary.json")
 """Of a folder of `xdistill explain embedding`."""

@@ -1,5 +1,6 @@
 """Says in few words what a run was: encoder, demonstrations, length, seed."""
 
+from statistics import median_high
 from typing import Any
 
 from policy_examples.envs.published import PUBLISHED
@@ -44,7 +45,7 @@ def few_facts(run: Run) -> list[tuple[str, object]]:
     shape, facts = run.policy.get("shape", {}), run.described
     chunk = [shape.get(name) for name in ("horizon", "observation_steps", "action_steps")]
     steps = steps_of(run)
-    speed = median([line["steps_per_second"] for line in run.losses if "steps_per_second" in line])
+    speeds = [line["steps_per_second"] for line in run.losses if "steps_per_second" in line]
     pairs: list[tuple[str, object]] = [
         ("made by", f"xdistill {run.kind}"),
         ("task", run.task),
@@ -57,7 +58,7 @@ def few_facts(run: Run) -> list[tuple[str, object]]:
         ("frames", f"{px} px" if (px := facts.get("image_size_px") or run.origin.get("image_size_px")) else ""),
         ("rendering", facts.get("render") or run.origin.get("render")),
         ("shift", facts.get("shift")),
-        ("training speed", "" if speed is None else f"{speed:.2f} steps/s"),
+        ("training speed", f"{median_high(speeds):.2f} steps/s" if speeds else ""),
     ]
     if run.row is not None:
         latency = run.row.ms_per_frame
@@ -85,8 +86,3 @@ def flatten(values: dict[str, Any], before: str = "") -> dict[str, str]:
         else:
             flat[f"{before}{name}"] = "none" if value is None else str(value)
     return flat
-
-
-def median(values: list[float]) -> float | None:
-    """The middle value; None of nothing."""
-    return sorted(values)[len(values) // 2] if values else None

@@ -33,7 +33,7 @@ def missing_of(run: Run, explained: Explanations) -> list[Missing]:
         found.append(Missing("configuration and provenance (config.json)", "xdistill finetune writes it as it starts"))
     if trained and not run.losses:
         found.append(Missing("learning curve (log.jsonl)", "xdistill finetune writes it while it learns"))
-    if trained and not run.policy:
+    if trained and not run.finished:
         again = run.described.get("command") or run.settings.get("command") or "xdistill finetune ..."
         found.append(Missing("policy (policy/config.json): training has not ended, or it was not kept", again))
     if not run.successes:
@@ -66,14 +66,14 @@ def rollout_command(run: Run) -> str:
         return "no command: nothing says which simulated task the demonstrations are of; film your robot"
     if run.kind == "rollout":
         return shlex.join(["xdistill", "rollout", "--policy", "POLICY", "--output", str(run.folder)])
-    policy, output = run.folder / "policy", run.folder / "rollout"
-    return shlex.join(["xdistill", "rollout", "--policy", str(policy), "--output", str(output)])
+    output = run.folder / "rollout"
+    return shlex.join(["xdistill", "rollout", "--policy", str(run.policy_folder), "--output", str(output)])
 
 
 def explain_command(kind: str, run: Run) -> str:
     """Explains the run's policy into its folder, where a report finds it."""
     stages = ["--stages", "time"] if kind == "embedding" and run.origin.get("env") != "metaworld" else []
-    policies = ["--policies", str(run.folder / "policy")]
+    policies = ["--policies", str(run.policy_folder)]
     frames = demonstrations(run) if kind == "saliency" else []
     return shlex.join(["xdistill", "explain", kind, *policies, *stages, *frames, "--output", str(run.folder / kind)])
 

@@ -29,7 +29,9 @@ class Run:
     described: dict[str, Any]
     """run.json of a benchmark, rollout.json of a rollout."""
     policy: dict[str, Any]
-    """config.json of its policy: {"shape", "encoders", "origin"}."""
+    """config.json of its policy, or while it trains of the best one so far: {"shape", "encoders", "origin"}."""
+    finished: bool
+    """It has the policy of its last step."""
     row: Row | None
     """Of a benchmark's finished run."""
     losses: list[dict[str, Any]]
@@ -39,6 +41,11 @@ class Run:
     successes: list[Success]
     """The finished policy's first, then evaluations, then shifts, then what other policies or tasks came to."""
     films: list[Path]
+
+    @property
+    def policy_folder(self) -> Path:
+        """Of the policy that commands can take."""
+        return self.folder / ("best" if self.policy and not self.finished else "policy")
 
     @property
     def config(self) -> dict[str, Any]:
@@ -97,7 +104,8 @@ def read_run(folder: Path, name: str) -> Run:
     rows = read_rows(folder / "rows.csv") if (folder / "rows.csv").exists() else []
     described = {"benchmark": "run.json", "rollout": "rollout.json"}.get(kind)
     evaluations = read_lines(folder / "evaluations.jsonl", ("step", "success", "episodes"))
-    policy = _if_there(folder / "policy" / "config.json") or _if_there(folder / "best" / "config.json")
+    ended = _if_there(folder / "policy" / "config.json")
+    policy = ended or _if_there(folder / "best" / "config.json")
     return Run(
         folder=folder,
         name=name,
@@ -105,6 +113,7 @@ def read_run(folder: Path, name: str) -> Run:
         settings=_if_there(folder / "config.json"),
         described=read_object(folder / described) if described else {},
         policy=policy,
+        finished=bool(ended),
         row=next((row for row in rows if not row.shift), None),
         losses=read_lines(folder / "log.jsonl", ("step", "loss")),
         evaluations=evaluations,
@@ -131,9 +140,10 @@ def kind_of(folder: Path) -> Kind:
             f"runs: expected the run of a policy, got {folder}, whose config.json is of "
             f"{settings.get('command', 'another command')!r}; {MAKERS}."
         )
-    if played or (folder / "episodes.jsonl").exists():
-        return "demo"
-    if settings or (folder / "log.jsonl").exists():
+    if settings:
+        words = str(settings.get("command", "")).split()
+        return "demo" if "demo" in words[1:2] or "policy_examples.demo" in words else "finetune"
+    if (folder / "log.jsonl").exists() or (folder / "episodes.jsonl").exists():
         return "finetune"
     within = sorted(str(path.parent) for path in folder.glob("*/*/*/*/run.json"))
     if within:

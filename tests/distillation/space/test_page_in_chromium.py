@@ -98,7 +98,7 @@ def test_a_picture_gets_its_maps_and_its_neighbours_and_another_neighbour_other_
     opened, said = page
     _look(opened, pictures / "3.png")
     opened.get_by_text("the nearest of 10 images").wait_for()
-    opened.get_by_text("the resemblance to 3.png (cosine 1.000)").wait_for()
+    opened.get_by_text("the resemblance to 3.png (cosine of the last maps' means 1.000)").wait_for()
     opened.wait_for_function("[...document.querySelectorAll('img')].every(i => i.complete && i.naturalWidth)")
     assert opened.locator("img").count() >= 5 + 8  # the picture, four answers, eight neighbours
     opened.screenshot(path=tmp_path / "page.png", full_page=True)
@@ -120,7 +120,7 @@ def test_the_visitors_own_images_are_searched_by_the_encoder_that_the_visitor_ch
     opened.get_by_role("option", name="random").click()
     _look(opened, pictures / "2.png")
     opened.get_by_text("random: the nearest of 2 images").wait_for()
-    opened.get_by_text("the resemblance to 2.png (cosine 1.000)").wait_for()
+    opened.get_by_text("the resemblance to 2.png (cosine of the last maps' means 1.000)").wait_for()
 
 
 def test_a_picture_that_cannot_be_read_is_told(page, tmp_path):

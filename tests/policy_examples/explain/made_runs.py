@@ -52,6 +52,8 @@ def finetuned(folder: Path, *, task="drawer-open", encoder="xdistill", seed=0, s
 def demo(folder: Path, solved=17, episodes=20) -> Path:
     """What `xdistill demo` leaves."""
     finetuned(folder, solved=())
+    settings = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**settings, "command": "xdistill demo"}))
     facts = {**FACTS, "policy": rollout.fingerprint(folder / "policy"), "shift": None, "seed": FIRST_SEED}
     rollout.played_before(folder, facts)
     write_episodes(folder / "episodes.jsonl", solved, episodes)
@@ -99,6 +101,7 @@ def saliency(folder: Path) -> Path:
     """What `xdistill explain saliency` leaves."""
     folder.mkdir(parents=True)
     Image.new("RGB", (640, 160), (20, 90, 160)).save(folder / "strip.png")
+    Image.new("RGB", (400, 160), (160, 90, 20)).save(folder / "over_time.png")
     filmed(folder / "saliency.mp4")
     lines = [
         {

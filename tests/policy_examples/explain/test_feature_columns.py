@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from policy_examples.encoders import load_encoder
-from policy_examples.explain.feature_columns import columns, demonstrations_of
+from policy_examples.explain.feature_columns import columns, demonstrations_of, learned_from, require_own
 from policy_examples.formats.episodes import Selection
 from policy_examples.policy import DiffusionPolicy
 from policy_examples.policy_shape import PolicyShape
@@ -64,7 +64,7 @@ def test_random_weights_are_those_of_the_seed(shown):
 
 def test_a_policys_encoder_is_seen_before_its_fine_tuning_and_after_it(run, shown):
     before, after = columns([], [run / "policy"], seed=0)
-    assert [before.name, after.name] == ["door-open, before", "door-open, after"]
+    assert [before.name, after.name] == ["door-open, before, middle 48 px", "door-open, after, middle 48 px"]
     middle = shown[..., 8:56, 8:56]
     found = before.features(shown)
     torch.manual_seed(5)
@@ -80,7 +80,8 @@ def test_a_run_stands_for_its_policy_and_runs_go_by_what_of_their_paths_differs(
     assert demonstrations_of([run]) == ((Path("door-open.zarr"), Selection()),)
     shutil.copytree(run, tmp_path / "other" / "door-open")
     names = [column.name for column in columns([], [run, tmp_path / "other"], 0)]
-    assert names == ["door-open, before", "door-open, after", "other/door-open, before", "other/door-open, after"]
+    runs = ("door-open", "other/door-open")
+    assert names == [f"{run}, {when}, middle 48 px" for run in runs for when in ("before", "after")]
 
 
 def test_the_random_start_of_a_policy_without_its_run_is_refused(run, shown):
@@ -96,6 +97,23 @@ def test_a_run_says_which_demonstrations_its_policy_learned_from(run):
     (run / "config.json").unlink()
     with pytest.raises(ValueError, match=r"config\.json beside it, which cannot be read .*; name them with --demos"):
         demonstrations_of([run / "policy"])
+
+
+def test_other_demonstrations_at_the_place_of_a_policys_own_are_refused(run):
+    policy, _ = DiffusionPolicy.load(run / "policy")
+    policy.save(run / "policy", {"task": "door-open", "seeds": [0, 1]})
+    fact = {"demos": "door-open.zarr", "origin": {"task": "door-open", "seeds": [0, 1]}}
+    require_own([run], [fact])
+    assert learned_from([run], [fact]) == [str(run / "policy")]
+    others = [
+        fact | {"origin": {"task": task, "seeds": seeds}} for task, seeds in (("reach", [0, 1]), ("door-open", [2]))
+    ]
+    for other in others:
+        with pytest.raises(
+            ValueError, match=r"door-open.zarr are not what .* learned from \(task door-open, seeds \[0, 1\]"
+        ):
+            require_own([run], [other])
+        assert learned_from([run], [other]) == []
 
 
 def test_of_demonstrations_is_shown_what_the_policy_read(run):
@@ -122,7 +140,7 @@ def test_the_best_policy_of_a_run_stands_beside_its_last_one(run):
     shutil.copytree(run / "policy", run / "best")
     names = [column.name for column in columns([], [run / "policy", run / "best"], 0)]
     assert len(set(names)) == 4
-    assert {"door-open/best, before", "door-open/best, after"} <= set(names)
+    assert {f"door-open/best, {when}, middle 48 px" for when in ("before", "after")} <= set(names)
 
 
 def test_another_start_than_the_policy_had_is_not_shown_as_it(tmp_path, shown):
@@ -145,7 +163,7 @@ def test_weights_that_replaced_those_of_a_policy_are_not_shown_as_its_start(tmp_
 
 
 def test_frames_of_another_size_than_a_policy_learned_from_are_refused(run, shown):
-    with pytest.raises(ValueError, match=r"learned from frames of 64 px, got \(32, 32\); .* --image-size-px 64"):
+    with pytest.raises(ValueError, match=r"learned from frames of \(64, 64\) px, got \(32, 32\); resize"):
         columns([], [run / "policy"], seed=0)[1].features(shown[..., :32, :32])
 
 

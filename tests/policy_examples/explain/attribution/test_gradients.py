@@ -76,7 +76,7 @@ def test_the_loss_is_the_policy_s_own_for_noises_at_levels_spread_evenly(build_p
     batch = {**moment.cameras, "agent_pos": moment.agent_pos, "action": moment.actions}
     repeated = {key: values.expand(4, *values.shape[1:]) for key, values in batch.items()}
     loss = policy(repeated, noise, torch.tensor([12, 37, 62, 87]))  # the middles of four quarters of 100 levels
-    torch.testing.assert_close(score(policy, condition_of(policy, moment), moment.actions, target), -loss)
+    torch.testing.assert_close(score(policy, condition_of(policy, moment), moment.actions, target), loss)
 
 
 @torch.no_grad()
@@ -103,6 +103,7 @@ def test_every_encoder_that_reads_pixels_has_maps_of_the_frame_s_size(build_poli
         assert values.dtype == np.float32
         assert values.min() >= 0
     assert maps["input-gradient"].sum() > 0
+    assert maps["grad-cam"].sum() > 0
 
 
 class WeightedSum(nn.Module):

@@ -58,6 +58,21 @@ def test_a_tile_is_the_picture_enlarged_below_its_label():
     assert labelled[:LABEL_PX].max() > 200  # white letters
 
 
+def test_tiles_of_long_labels_that_differ_at_the_end_differ():
+    """As of two seeds of a benchmark."""
+    tiles = [
+        tile(FRAMES[0], "grad-cam", f"resnet18-scratch drawer-open/resnet18-scratch/seed-{seed}") for seed in (0, 1)
+    ]
+    assert not np.array_equal(*tiles)
+
+
+def test_a_tile_keeps_the_aspect_of_a_frame():
+    wide = tile(np.full((10, 20, 3), 200, np.uint8), "step 0")[LABEL_PX:]
+    lit = (wide > 100).any(axis=-1)
+    assert lit.any(axis=1).sum() == TILE_PX // 2
+    assert lit.any(axis=0).sum() == TILE_PX
+
+
 def test_a_video_s_sides_are_multiples_of_16_px():
     grown = padded(FRAMES[0][:31, :17])
     assert grown.shape == (32, 32, 3)

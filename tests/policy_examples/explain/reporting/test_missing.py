@@ -33,3 +33,13 @@ def test_a_run_that_has_no_policy_yet_is_not_taken_for_one_without_a_simulator(t
     told = {missing.what.split(" ")[0]: missing.how for missing in missing_of(run, explanations_within(folder))}
     assert "--no-masks" not in told["saliency"]
     assert told["saliency"].endswith(f"--output {folder}/saliency")
+
+
+def test_while_a_run_trains_commands_take_the_best_policy_so_far(tmp_path):
+    folder = made_runs.finetuned(tmp_path / "run")
+    (folder / "policy").rename(folder / "best")
+    (run,) = read_runs([folder])
+    told = {missing.what.split(" ")[0]: missing.how for missing in missing_of(run, explanations_within(folder))}
+    assert "policy" in told
+    for what in ("videos", "saliency", "embedding"):
+        assert f"{folder}/best " in told[what]

@@ -24,6 +24,13 @@ def test_each_command_leaves_a_kind_of_run_that_is_told_by_its_files(tmp_path):
     assert [run.name for run in found[:2]] == ["finetuned", "demo"]
 
 
+def test_a_rollout_into_its_runs_folder_makes_it_no_demo(tmp_path):
+    folder = made_runs.finetuned(tmp_path / "run")
+    made_runs.rolled_out(folder, policy=folder / "policy")
+    (run,) = read_runs([folder])
+    assert run.kind == "finetune"
+
+
 def test_the_headline_is_the_last_evaluation_and_the_best_is_marked_as_selected(tmp_path):
     (run,) = read_runs([made_runs.finetuned(tmp_path / "run", solved=(3, 17, 12))])
     assert run.headline is not None
