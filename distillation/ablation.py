@@ -13,9 +13,9 @@ import tyro
 from distillation import train
 from distillation.datasets import open_images
 from distillation.provenance import describe_run
-from distillation.scoring.feature_scores import score_features
+from distillation.scoring.feature_scores import NEIGHBORS, score_features
 from distillation.scoring.labelled import open_bank_and_queries
-from distillation.scoring.results_csv import append_row, read_rows
+from distillation.scoring.results_csv import append_row, check_columns, read_rows
 from xdistill_encoder import XDistillResNet18
 from xdistill_encoder.freed_memory import keep_freed_memory
 
@@ -95,6 +95,9 @@ class Config:
 ONLINE = ("min_scale", "augmentation", "embedding", "seed", "views_per_image")
 """Settings that need targets of their own."""
 
+BUDGET = ("settings", "steps", "batch_size", "images", "image_size_px", "score_image_size_px", "teacher")
+"""Columns that say what a variant was given."""
+
 
 def run_config(config: Config, name: str) -> train.Config:
     """The recipe's settings for one variant."""
@@ -125,7 +128,13 @@ def run(config: Config) -> None:
             raise ValueError(f"only: expected names among {', '.join(VARIANTS | VIEWS)}, got {name!r}")
     images = len(open_images(config.images))
     pairs = [(config.bank, config.queries), (config.transfer_bank, config.transfer_queries)]
+    names = [Path(queries[0]).stem for _, queries in pairs]
+    if len(set(names)) < len(names):
+        raise ValueError(f"queries, transfer_queries: both are called {names[0]!r}, which names columns; rename one")
     labelled = [open_bank_and_queries(bank, queries) for bank, queries in pairs]
+    scored = [f"{name}_knn{count}_percent" for name in names for count in NEIGHBORS]
+    if config.csv.exists():  # before an hour of work
+        check_columns(config.csv, ["variant", *scored, *BUDGET, "hours", "device", "command", "commit"])
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     for name in config.only or VARIANTS:
         settings = run_config(config, name)

@@ -169,7 +169,6 @@ def distil(config: Config, name: str, norm: Norm, teachers: Sequence[Teacher], i
         "batch_size": config.batch_size,
         "max_damaged": config.max_damaged,
     }
-    targets.build(targets.Config(**common, output=config.output / "targets"), images)
     settings = replace(
         train.Config(),
         **common,
@@ -181,6 +180,11 @@ def distil(config: Config, name: str, norm: Norm, teachers: Sequence[Teacher], i
         lr=config.lr,
         warm_start=name,
     )
+    if config.batch_size > len(images):
+        raise ValueError(
+            f"batch_size: expected at most {len(images)}, as many images as learn, got {config.batch_size}"
+        )
+    targets.build(targets.Config(**common, output=config.output / "targets"), images)
     return train.train(settings, images)
 
 

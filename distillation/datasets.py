@@ -173,6 +173,8 @@ def _expand(source: str) -> list[tuple[Kind, str]]:
     if is_remote(source):
         return [("remote", source)]
     paths = [source] if os.path.exists(source) else sorted(glob(source, recursive=True))
+    folders = {path.rstrip(os.sep) for path in paths if os.path.isdir(path)}  # what lies in them is read with them
+    paths = [path for path in paths if not folders & set(map(str, Path(path).parents))]
     if paths:
         return [place for path in paths for place in _expand_path(path)]
     if HUB_ID.fullmatch(source) and not os.path.exists(os.path.dirname(source)):

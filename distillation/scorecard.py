@@ -22,6 +22,7 @@ from distillation.scoring.feature_scores import (
     agreement_scores,
     knn_scores,
     percent,
+    require_neighbours,
     robustness_scores,
     teacher_head_scores,
 )
@@ -32,6 +33,7 @@ from distillation.scoring.plot import draw
 from distillation.scoring.results_csv import append_row, check_columns, read_rows
 from distillation.scoring.teacher_heads import embedding_classifier
 from distillation.teachers import Embedding, Teacher, load_teacher
+from distillation.training.loading import told
 from distillation.training.runlog import write_text
 
 COLUMNS = (
@@ -129,6 +131,7 @@ def score(config: Config, device: torch.device) -> dict[str, Any]:
     bank = None
     if config.bank:
         bank, queries = open_bank_and_queries(config.bank, config.queries, config.bank_split, config.queries_split)
+        require_neighbours(bank)
     else:
         queries = open_labelled(config.queries, config.queries_split)
 
@@ -231,15 +234,15 @@ def main() -> None:
         run = describe_run()
         row = dict.fromkeys(COLUMNS) | score(config, device) | {"command": run["command"], "commit": run["commit"]}
         print(json.dumps(row, indent=2))
-        if config.output:
-            config.output.parent.mkdir(parents=True, exist_ok=True)
-            write_text(config.output, json.dumps(row, indent=2) + "\n")
         if config.csv:
             append_row(config.csv, row)
         if config.plot:
             draw(config.plot, row, drawn_beside or (read_rows(config.csv) if config.csv else []))
+        if config.output:  # last: by it `xdistill release` sees that all is done
+            config.output.parent.mkdir(parents=True, exist_ok=True)
+            write_text(config.output, json.dumps(row, indent=2) + "\n")
     except (ValueError, OSError) as error:
-        raise SystemExit(f"xdistill scorecard: {error}") from error
+        raise SystemExit(f"xdistill scorecard: {told(error)}") from error
 
 
 if __name__ == "__main__":

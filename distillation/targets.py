@@ -22,6 +22,7 @@ from distillation.sources.damage import DamageLog
 from distillation.sources.decoded import find_decoded, keep_decoded
 from distillation.sources.remote import SHARD_CACHE, SHARD_CACHE_GB
 from distillation.teachers import Embedding, Teacher, load_teacher
+from distillation.training.loading import told
 from distillation.training.precision import Precision, resolve_precision
 from distillation.training.processes import device_name, this_process
 from distillation.training.runlog import write_text
@@ -199,7 +200,7 @@ def main() -> None:
     try:
         build(tyro.cli(Config, prog="xdistill targets", description=description))
     except (ValueError, OSError) as error:
-        raise SystemExit(f"xdistill targets: {error}") from error
+        raise SystemExit(f"xdistill targets: {told(error)}") from error
 
 
 if __name__ == "__main__":

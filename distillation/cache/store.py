@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock
 from torch import Tensor
 
 from distillation.cache.facts import Facts
@@ -68,7 +69,11 @@ class TargetCache:
 
         Commits with uncommitted changes come last, so that the entry ends with "-dirty" where any does.
         """
-        before = self.facts.made
+        with FileLock(self.folder / f".{FACTS_FILE}.lock"):  # others may begin at the same time
+            self._join(made)
+
+    def _join(self, made: Mapping[str, Any]) -> None:
+        before = _read_facts(self.folder).made
         commits = [*str(before.get("commit") or "unknown").split(", "), str(made.get("commit") or "unknown")]
         devices = [*str(before.get("device") or "unknown").split("; "), str(made.get("device") or "unknown")]
         joined = {

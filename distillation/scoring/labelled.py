@@ -29,8 +29,17 @@ def open_bank_and_queries(
 
 
 def check_labels(bank: LabelledImages, queries: LabelledImages) -> None:
-    """Raise a ValueError where bank and queries have different classes."""
-    if bank.classes != queries.classes:
+    """Raise a ValueError where bank and queries have different classes.
+
+    Numbers without names are one numbering; of the highest, queries may lack some.
+    """
+    if (bank.names is None) != (queries.names is None):
+        nameless = "bank" if bank.names is None else "queries"
+        raise ValueError(
+            f"queries: labels of the {nameless} are numbers without names, the others have names, so that nobody knows "
+            "whether they are alike; give both as folders by class, or both as parquet of one origin"
+        )
+    if bank.classes < queries.classes or (bank.names is not None and bank.classes != queries.classes):
         raise ValueError(f"queries: the bank has {bank.classes} classes, the queries have {queries.classes}")
     for number, (ours, theirs) in enumerate(zip(bank.names or (), queries.names or (), strict=False)):
         if ours != theirs:

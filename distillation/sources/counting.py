@@ -28,7 +28,7 @@ def stated_counts(shards: Iterable[Shard], patience: Patience) -> dict[str, int]
         url = f"{folder}/{TAR_COUNTS}"
         try:
             text = retry(lambda url=url: _read(url), f"reading {url}", patience)
-        except FileNotFoundError:
+        except (FileNotFoundError, PermissionError):  # a bucket whose files may not be listed forbids missing ones
             continue
         try:
             counts |= {f"{folder}/{name}": int(count) for name, count in json.loads(text).items()}
@@ -69,7 +69,12 @@ def _count_fetched(shard: Shard, cache: ShardCache, patience: Patience) -> int:
 
 def _read(url: str) -> bytes:
     fs, path = fsspec.url_to_fs(url)
-    return fs.cat_file(path)
+    try:
+        return fs.cat_file(path)
+    except Exception as error:
+        if getattr(error, "status", None) in (401, 403):  # aiohttp's, which is no PermissionError
+            raise PermissionError(str(error)) from error
+        raise
 
 
 def _footer(url: str) -> tuple[pa.Schema, int]:

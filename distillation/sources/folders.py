@@ -23,12 +23,14 @@ def is_image_name(path: str) -> bool:
 
 
 def read_file(path: str) -> bytes:
-    """The bytes of an image file; raises DamagedImage where a link leads nowhere."""
+    """The bytes of an image file; raises DamagedImage where it cannot be read."""
     try:
         with open(path, "rb", buffering=0) as file:
             return file.read()
     except FileNotFoundError:
         raise DamagedImage("no such file: moved since it was listed, or a link that leads nowhere") from None
+    except OSError as error:
+        raise DamagedImage(f"not readable: {error.strerror}") from None
 
 
 class FolderImages:

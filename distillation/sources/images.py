@@ -10,7 +10,7 @@ class Images(Protocol):
 
     @property
     def fingerprint(self) -> Any:  # a str; but type checkers take a cached_property of one for something else
-        """Hash of the number of images with the bytes of some; the same wherever they lie."""
+        """Hash of the number of images with the bytes of some; the same wherever a collection of one kind lies."""
         ...
 
     @property

@@ -13,6 +13,7 @@ from torch import Tensor
 from distillation.sources.decoding import DamagedImage, decode
 from distillation.sources.fingerprint import fingerprint
 from distillation.sources.folders import read_file
+from xdistill_encoder.hub import on_one_line, transfer_errors
 
 UNLABELLED = ("image",)
 LABELLED = ("image", "label")
@@ -127,8 +128,10 @@ def open_hub(name: str, split: str, columns: Sequence[str] = UNLABELLED) -> Tabl
         table = datasets.load_dataset(name, split=split)
     except (DatasetNotFoundError, ConnectionError) as error:
         raise ValueError(f"images: {name} is nothing on this machine, nor to be had from the Hub: {error}") from error
-    except ValueError as error:  # no such split, no such configuration
-        raise ValueError(f"images: {name}: {error}") from error
+    except DatasetGenerationError as error:  # such as a disk that is full
+        raise ValueError(f"images: {name} cannot be written as a table: {error.__cause__ or error}") from error
+    except (ValueError, *transfer_errors()) as error:  # no such split, a data set that is code, a broken transfer
+        raise ValueError(f"images: {name}: {on_one_line(error)}") from error
     _require(columns, table.column_names, name)
     return TableImages(table.select_columns(list(columns)), f"{name} {split}")
 

@@ -130,7 +130,8 @@ def _frame_at(container: Any, time_s: float, tolerance_s: float) -> Tensor:
             if frame.time > time_s + tolerance_s:
                 break
             if frame.time >= time_s - tolerance_s:
-                return torch.from_numpy(frame.to_ndarray(format="rgb24")).permute(2, 0, 1).contiguous()
+                pixels = torch.from_numpy(frame.to_ndarray(format="rgb24")).permute(2, 0, 1)
+                return pixels.rot90(frame.rotation // 90, (-2, -1)).contiguous()  # upright, as players show it
     raise DamagedImage(f"the video has no frame at {time_s:.3f} s")
 
 
@@ -138,4 +139,6 @@ def _require_av(name: str) -> None:
     try:
         import av  # noqa: F401
     except ImportError as error:
-        raise ValueError(f"images: {name} holds videos, which the package av decodes: pip install av") from error
+        raise ValueError(
+            f"images: {name} holds videos, which the package av decodes: pip install 'xdistill-encoder[video]'"
+        ) from error

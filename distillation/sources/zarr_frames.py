@@ -49,6 +49,8 @@ class ZarrFrames:
                 f"images: the cameras {', '.join(self.cameras)} in {path} have different lengths: {counts}"
             )
         ends = [int(end) for end in root["meta/episode_ends"][:]] if "meta/episode_ends" in root else [*counts]
+        if not ends:
+            raise ValueError(f"images: {path} has no episode; its meta/episode_ends is empty")
         self.frames = np.concatenate([np.array(kept, np.int64) for kept in frames_of_episodes(ends, every)])
         for key in self.cameras:
             _require_range(root[key], f"{key} in {path}")

@@ -1,6 +1,7 @@
 """Batches of views, decoded by worker processes."""
 
 import os
+import re
 from collections.abc import Generator, Iterable
 
 import torch
@@ -28,4 +29,4 @@ def told(error: Exception) -> str:
     text = str(error)
     if "Traceback (most recent call last)" not in text:
         return text
-    return text.rpartition("\nValueError: ")[2].strip()
+    return re.split(r"\n[\w.]+(?:Error|Image): ", text)[-1].strip()

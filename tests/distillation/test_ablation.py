@@ -1,4 +1,5 @@
 import csv
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ def config(tmp_path, parquet, bank, teacher_spec):
         bank=(bank,),
         queries=(parquet,),
         transfer_bank=(bank,),
-        transfer_queries=(parquet,),
+        transfer_queries=(str(shutil.copy(parquet, tmp_path / "others.parquet")),),
         csv=tmp_path / "ablation.csv",
         output=tmp_path / "runs",
         targets="cache",
@@ -61,6 +62,18 @@ def test_a_variant_leaves_a_row_and_is_not_run_again(config, monkeypatch):
     assert row["command"].endswith("--only cosine")
     run(config)
     assert rows(config.csv) == [row]
+
+
+def test_two_sets_of_one_name_are_refused_whose_columns_would_be_one(config):
+    with pytest.raises(ValueError, match="queries, transfer_queries: both are called 'train', which names columns"):
+        run(replace(config, transfer_queries=config.queries))
+
+
+def test_rows_of_other_columns_are_refused_before_anything_is_trained(config):
+    config.csv.write_text("variant,other_knn10_percent\n")
+    with pytest.raises(ValueError, match="csv: .*ablation.csv has columns"):
+        run(config)
+    assert not config.output.exists()
 
 
 def test_an_unknown_variant_lists_the_known_ones(config):

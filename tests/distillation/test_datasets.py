@@ -55,7 +55,7 @@ class InMemory:
 
 def test_files_folders_and_globs_give_the_same_images(parquet):
     folder = parquet.rpartition("/")[0]
-    sources = [[parquet], [folder], [f"{folder}/*.parquet"], [f"{folder}/**/train.p*"]]
+    sources = [[parquet], [folder], [f"{folder}/*.parquet"], [f"{folder}/**/train.p*"], [f"{folder}/**"]]
     assert len({open_images(source).fingerprint for source in sources}) == 1
 
 

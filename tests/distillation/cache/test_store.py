@@ -65,7 +65,16 @@ def test_a_cache_that_other_code_goes_on_with_names_all_of_it(tmp_path, cache_fa
         TargetCache.open(tmp_path).add_launch({"commit": commit, "device": device})
     made = TargetCache.open(tmp_path).facts.made
     assert made == {"commit": "aaaa, cccc, bbbb-dirty", "device": "a GPU; a CPU", "command": "xdistill"}
-    assert [path.name for path in tmp_path.iterdir()] == ["targets.json"]
+    assert [path.name for path in tmp_path.glob("[!.]*")] == ["targets.json"]
+
+
+def test_of_processes_that_begin_at_once_no_one_loses_what_another_noted(tmp_path, cache_facts):
+    TargetCache.create(tmp_path, cache_facts(made={"commit": "aaaa", "device": "a GPU"}))
+    opened = [TargetCache.open(tmp_path) for _ in range(2)]
+    opened[0].add_launch({"commit": "bbbb-dirty", "device": "a GPU"})
+    opened[1].add_launch({"commit": "aaaa", "device": "a CPU"})
+    made = TargetCache.open(tmp_path).facts.made
+    assert (made["commit"], made["device"]) == ("aaaa, bbbb-dirty", "a GPU; a CPU")
 
 
 def test_patch_tokens_come_back_as_a_map_and_only_where_they_were_kept(tmp_path, whole, cache_facts, write_rows):

@@ -3,10 +3,13 @@ import json
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import ClassVar
 
+import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from distillation.sources.counting import count_images, stated_counts
 from distillation.sources.listing import Shard, list_shards
@@ -108,6 +111,26 @@ def test_counts_are_those_stated_beside_the_tars_of_each_folder(tmp_path):
     url = f"file://{tmp_path}"
     stated = stated_counts(list_shards(url, ONCE), ONCE)
     assert stated == {f"{url}/a/0.tar": 3, f"{url}/a/1.tar": 4, f"{url}/b/0.tar": 5}
+
+
+class ForbiddenFile(MemoryFileSystem):
+    """As S3 answers for a missing file in a bucket that may be read and not listed; over http it says 403."""
+
+    protocol = "forbidden"
+    errors: ClassVar = [PermissionError("Forbidden")]
+
+    def cat_file(self, *_, **__):
+        raise self.errors[0]
+
+
+@pytest.mark.parametrize("status", [None, 403])
+def test_where_a_missing_file_is_forbidden_no_counts_are_stated(monkeypatch, status):
+    fsspec.register_implementation("forbidden", ForbiddenFile, clobber=True)
+    if status:
+        error = RuntimeError("403, message='Forbidden'")
+        error.status = status  # type: ignore[attr-defined]  # as aiohttp's has it
+        monkeypatch.setattr(ForbiddenFile, "errors", [error])
+    assert stated_counts([Shard("forbidden://bucket/a.tar", 0, "")], ONCE) == {}
 
 
 def test_a_file_of_that_name_beside_parquet_is_not_read(tmp_path):

@@ -1,5 +1,6 @@
 import pickle
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -89,6 +90,15 @@ def test_a_link_that_leads_back_is_not_followed_and_one_that_leads_nowhere_is_da
     assert len(images) == len(files) + 1
     with pytest.raises(DamagedImage, match="no such file"):
         images.read(len(files))
+
+
+def test_a_file_that_cannot_be_read_is_damaged(folder):
+    images = FolderImages([str(folder)])
+    first = Path(images.where(0))
+    first.unlink()
+    first.mkdir()  # even root cannot read it
+    with pytest.raises(DamagedImage, match="not readable: Is a directory"):
+        images.read(0)
 
 
 def test_a_link_to_a_folder_elsewhere_is_followed(folder, tmp_path):

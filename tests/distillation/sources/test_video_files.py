@@ -54,6 +54,22 @@ def test_videos_of_several_frame_rates_are_told(tmp_path, record):
         open_videos(f"video:{tmp_path}")
 
 
+def test_a_video_that_is_shown_turned_is_read_turned(tmp_path):
+    """As a phone that is held upright records: rows of the sensor, with the turn that a player makes."""
+    pixels = np.zeros((48, 64, 3), np.uint8)
+    pixels[:, :8] = 255  # the left edge of what is stored
+    with av.open(str(tmp_path / "turned.mp4"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.set_display_rotation(90)  # counter-clockwise, which brings the left edge to the bottom
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode())
+    frame = open_videos(f"video:{tmp_path}/turned.mp4").read(0).float().mean(dim=0)
+    assert frame.shape == (64, 48)
+    assert frame[-4:].mean() > 200
+    assert frame[:32].mean() < 50
+
+
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])
 def test_a_video_that_does_not_start_at_0_s_has_all_its_frames(tmp_path, record, suffix):
     record(tmp_path / f"cut.{suffix}", 12, first=3)

@@ -122,5 +122,8 @@ def test_videos_that_are_missing_are_counted_and_the_first_is_named(video):
 
 def test_without_the_package_that_decodes_videos_it_is_named(video, monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)  # what `import av` meets where it is not installed
-    with pytest.raises(ValueError, match=r"images: pushes holds videos, which the package av decodes: pip install av"):
+    with pytest.raises(
+        ValueError,
+        match=r"images: pushes holds videos, which the package av decodes: pip install 'xdistill-encoder\[video\]",
+    ):
         whole(video)

@@ -50,13 +50,17 @@ class Unreadable(Dataset):
     def __len__(self):
         return 1
 
+    def __init__(self, kind):
+        self.kind = kind
+
     def __getitem__(self, index):
-        raise ValueError("queries: an image cannot be read, /x/y.png: ValueError: too large; take it out")
+        raise self.kind("queries: an image cannot be read, /x/y.png: ValueError: too large; take it out")
 
 
+@pytest.mark.parametrize("kind", [ValueError, OSError])
 @pytest.mark.parametrize("workers", [0, 1])
-def test_what_an_error_says_is_all_of_it_and_of_a_workers_traceback_what_it_raised(workers):
-    with pytest.raises(ValueError) as caught:  # noqa: PT011 (its message is what is tested)
-        next(iter(DataLoader(Unreadable(), num_workers=workers)))
+def test_what_an_error_says_is_all_of_it_and_of_a_workers_traceback_what_it_raised(workers, kind):
+    with pytest.raises(kind) as caught:
+        next(iter(DataLoader(Unreadable(kind), num_workers=workers)))
     assert ("Traceback" in str(caught.value)) == bool(workers)
     assert told(caught.value) == "queries: an image cannot be read, /x/y.png: ValueError: too large; take it out"
