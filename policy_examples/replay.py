@@ -130,7 +130,9 @@ def draw(comparison: Comparison, names: Sequence[str], path: Path) -> None:
         axes.grid(alpha=0.3)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
     panels[-1].set_xlabel("step")
-    figure.savefig(path, dpi=120)
+    partial = path.with_name(f".{path.name}.partial")
+    figure.savefig(partial, dpi=120, format="png")
+    partial.replace(path)
 
 
 def run(config: Config) -> str:

@@ -13,7 +13,6 @@ from policy_examples.formats.arrays import resize
 from policy_examples.formats.episodes import camera_names
 from policy_examples.policy import DiffusionPolicy
 from policy_examples.policy_checks import require_keys
-from policy_examples.policy_shape import is_camera
 
 STRETCH = 0.02
 """By how much the aspect of a frame may differ from that of the frames that were learned from."""
@@ -38,6 +37,15 @@ class RobotPolicy:
         self.cameras = camera_names(origin, policy.shape.image_keys)
         self.state_names: list[str] | None = origin.get("state_names")
         self.action_names: list[str] | None = origin.get("action_names")
+        for kind, names, size in (
+            ("state", self.state_names, policy.shape.state_size),
+            ("action", self.action_names, policy.shape.action_size),
+        ):
+            if names is not None and len(names) != size:
+                raise ValueError(
+                    f"policy: expected names of its {size} {kind} numbers, got {len(names)}, {', '.join(names)}, so "
+                    "that nobody knows which is which; train it again."
+                )
         self.reset()
 
     @classmethod
@@ -89,14 +97,18 @@ class RobotPolicy:
         shape = self.policy.shape
         sizes = dict(zip(shape.image_keys, shape.frames_px or [None] * len(shape.image_keys), strict=True))
         given = {key: observation[key] for key in self.policy.reads}
-        values = {key: np.asarray(each.cpu() if isinstance(each, Tensor) else each) for key, each in given.items()}
-        prepared = {
-            key: self._frame(key, value, sizes[key]) if is_camera(key) else torch.as_tensor(value, dtype=torch.float32)
-            for key, value in values.items()
-        }
-        if prepared["agent_pos"].shape != (shape.state_size,):
-            raise ValueError(f"agent_pos: expected ({shape.state_size},), got {tuple(prepared['agent_pos'].shape)}.")
-        return prepared
+        values = {key: _array(each) for key, each in given.items()}
+        numbers = values.pop("agent_pos")
+        if numbers.dtype.kind not in "fiub" or numbers.shape != (shape.state_size,) or not np.isfinite(numbers).all():
+            raise ValueError(
+                f"agent_pos: expected ({shape.state_size},) finite numbers, got {numbers.shape} {numbers.dtype}: "
+                f"{numbers}."
+            )
+        frames = {key: self._frame(key, value, sizes[key]) for key, value in values.items()}
+        return {
+            **frames,
+            "agent_pos": torch.tensor(numbers, dtype=torch.float32),
+        }  # a copy: drivers reuse their buffers
 
     def _frame(self, key: str, frame: np.ndarray, size: tuple[int, int] | None) -> Tensor:
         """(H, W, 3) or (3, H, W) uint8 -> (3, h, w) uint8, resized as demonstrations are."""
@@ -124,3 +136,10 @@ class RobotPolicy:
                 f"{limits.low[number]:.4g} to {limits.high[number]:.4g} of the demonstrations; units and order must be "
                 "theirs, and an episode must start where theirs did."
             )
+
+
+def _array(value: Any) -> np.ndarray:
+    """Of a tensor on any device and of any type, an array or a list."""
+    if not isinstance(value, Tensor):
+        return np.asarray(value)
+    return (value.float() if value.is_floating_point() else value).detach().cpu().numpy()

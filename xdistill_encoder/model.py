@@ -152,9 +152,16 @@ class XDistillResNet18(nn.Module):
             weight_decay: for weight matrices and kernels; None leaves it to the optimizer.
 
         Raises:
-            ValueError: a factor outside its range, or a frozen stage whose weights something else let learn again.
+            ValueError: a factor outside its range, a frozen stage whose weights something else let learn again, or
+                weights that are cut into flat pieces (FSDP1, ZeRO-3), which tell no kernel from a bias.
         """
         finetuning.check_factors(lr, backbone_multiplier, layer_decay, weight_decay)
+        kernel: Any = self.trunk.conv1.weight
+        if not isinstance(kernel, nn.Parameter) or kernel.ndim != 4:
+            raise ValueError(
+                "param_groups: the weights are cut into flat pieces, of which nobody can tell kernels from biases; "
+                "call it before the model is wrapped, or shard by torch.distributed.fsdp.fully_shard"
+            )
         for stage, modules in self._stages():
             learns = any(p.requires_grad for module in modules for p in module.parameters())
             if stage in self._frozen_stages and learns:

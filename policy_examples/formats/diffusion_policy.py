@@ -2,6 +2,7 @@
 
 import math
 import zlib
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,18 @@ def open_zarr(path: Path, selection: Selection) -> Episodes:
     origin: Any = root.attrs.get("origin")
     if not isinstance(origin, dict):  # other people's, who may call anything so
         origin = {}
-    return Episodes(lengths, read, with_cameras(origin, cameras))
+    return Episodes(lengths, read, _with_names(with_cameras(origin, cameras), states, action))
+
+
+def _with_names(origin: dict[str, Any], states: Sequence[str], action: str) -> dict[str, Any]:
+    """The origin with the names of the numbers that are taken, in their order; none where others are taken too."""
+    named = {"state_names": ("state", states), "action_names": ("action", (action,))}
+    kept = {name: value for name, value in origin.items() if name not in named}
+    for key, (array, taken) in named.items():
+        parts = [arrays.split_columns(part) for part in taken]
+        if key in origin and all(name == array for name, _ in parts):
+            kept[key] = [name for _, columns in parts for name in origin[key][columns]]
+    return kept
 
 
 def _open_group(path: Path) -> Any:

@@ -69,8 +69,9 @@ def open_lerobot(root: Path, selection: Selection) -> Episodes:
     lengths = tuple(table[number]["length"] for number in chosen)
     said = {"fps": info["fps"], "robot_type": info.get("robot_type")}
     said |= {"state_names": _names(features, states), "action_names": _names(features, actions)}
+    earlier = {name: value for name, value in _origin(root, cameras, task).items() if name not in said}
     known = {name: value for name, value in said.items() if value is not None}
-    return Episodes(lengths, read, _origin(root, cameras, task) | known)
+    return Episodes(lengths, read, earlier | known)
 
 
 def _origin(root: Path, cameras: dict[str, str], task: str | None) -> dict[str, Any]:

@@ -22,7 +22,9 @@ def draw_curves(run: Path) -> None:
     for panel in axes:
         panel.grid(alpha=0.3)
     axes[-1].set_xlabel("step")
-    figure.savefig(run / "learning_curve.png", dpi=120)
+    partial = run / ".learning_curve.png.partial"
+    figure.savefig(partial, dpi=120, format="png")
+    partial.replace(run / "learning_curve.png")
 
 
 def predicts_noise(run: Path) -> bool:

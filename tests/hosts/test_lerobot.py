@@ -185,6 +185,12 @@ def test_other_statistics_than_imagenets_and_what_an_encoder_cannot_be_are_refus
         XDistillACTConfig(vision_backbone="resnet34")
     with pytest.raises(ValueError, match="encoder_lr_multiplier: expected a number above 0, got -1"):
         XDistillDiffusionConfig(encoder_lr_multiplier=-1)
+    with pytest.raises(ValueError, match="encoder_lr_multiplier: expected a number above 0, got '0.3'"):
+        XDistillDiffusionConfig(encoder_lr_multiplier="0.3")  # type: ignore[arg-type]
+    with pytest.raises(
+        ValueError, match=r"crop_shape: expected at least 32 px, which the encoder needs, got \(16, 16\)"
+    ):
+        XDistillDiffusionConfig(crop_shape=(16, 16))
 
 
 @pytest.mark.parametrize("kind", TYPES)

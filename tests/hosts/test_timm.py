@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import timm
 import torch
+from safetensors.torch import load_file, save_file
 
 from tests.xdistill_encoder.hub_server import serving
 from xdistill_encoder import CheckpointError, XDistillResNet18
@@ -97,3 +98,8 @@ def test_an_export_and_a_checkpoint_do_not_overwrite_another_model(encoder, fold
         export_timm(encoder, tmp_path)
     with pytest.raises(ValueError, match="holds another model .* give the checkpoint a folder of its own"):
         encoder.save_pretrained(folder)
+    (tmp_path / "config.json").unlink()
+    save_file({"weight": torch.zeros(1)}, tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match="folder: .*holds another model .model.safetensors"):
+        export_timm(encoder, tmp_path)
+    assert list(load_file(tmp_path / "model.safetensors")) == ["weight"]

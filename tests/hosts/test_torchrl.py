@@ -97,6 +97,11 @@ def test_the_bundled_encoder_of_an_environment_is_frozen():
 def test_what_is_no_image_and_keys_without_partners_are_refused(encoder):
     with pytest.raises(ValueError, match="out_keys: expected one for each of"):
         XDistillTransform(in_keys=("a", "b"), encoder=encoder)
+    with pytest.raises(ValueError, match=r"in_keys: expected a list of keys, got 'pixels'; write \['pixels'\]"):
+        XDistillTransform(in_keys="pixels", out_keys="features", encoder=encoder)
+    env = TransformedEnv(GymWrapper(Pixels()), XDistillTransform(in_keys=("pixelz",), encoder=encoder))
+    with pytest.raises(ValueError, match=r"in_keys: expected some of \[.*'pixels'.*\], .* got 'pixelz'"):
+        env.observation_spec  # noqa: B018
     env = TransformedEnv(GymWrapper(Pixels()), XDistillTransform(in_keys=("joints",), encoder=encoder))
     with pytest.raises(ValueError, match="'joints' must be images"):
         env.observation_spec  # noqa: B018

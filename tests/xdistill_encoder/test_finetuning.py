@@ -156,6 +156,17 @@ def test_param_groups_refuse_weights_that_something_else_thawed(encoder):
         encoder.param_groups(1e-3)
 
 
+def test_weights_in_flat_pieces_are_refused_whose_kernels_nobody_can_tell(encoder):
+    """As FSDP1 and ZeRO-3 cut them: pieces with one axis, or tensors that are views of one parameter for all."""
+    encoder.trunk.conv1.weight = torch.nn.Parameter(encoder.trunk.conv1.weight.detach().flatten())
+    with pytest.raises(ValueError, match="param_groups: the weights are cut into flat pieces"):
+        encoder.param_groups(1e-4)
+    del encoder.trunk.conv1.weight
+    encoder.trunk.conv1.weight = torch.zeros(64, 3, 7, 7)
+    with pytest.raises(ValueError, match="param_groups: the weights are cut into flat pieces"):
+        encoder.param_groups(1e-4)
+
+
 def test_an_encoder_without_a_teacher_head_has_no_such_stage():
     encoder = XDistillResNet18("batch")
     assert encoder.frozen_stages == ()

@@ -4,6 +4,7 @@ from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
+from torch._dynamo.exc import UserError
 from torch.export import Dim, ExportedProgram
 
 from xdistill_encoder.images import MIN_SIZE_PX, ImageNormalizer
@@ -71,5 +72,16 @@ def example(image_size: tuple[int, int] | None) -> Tensor:
 
 
 def traced(graph: EncoderGraph, image_size: tuple[int, int] | None) -> ExportedProgram:
-    """The graph by torch.export, for any batch."""
-    return torch.export.export(graph, (example(image_size),), dynamic_shapes=dynamic_shapes(image_size), strict=False)
+    """The graph by torch.export, for any batch.
+
+    Raises:
+        ValueError: a torch that cannot export it for any image size, as 2.11.
+    """
+    shapes = dynamic_shapes(image_size)
+    try:
+        return torch.export.export(graph, (example(image_size),), dynamic_shapes=shapes, strict=False)
+    except UserError as error:
+        raise ValueError(
+            f"image_size: torch {torch.__version__} cannot export this encoder for any size; name one, such as 96 96, "
+            "or take a newer torch"
+        ) from error

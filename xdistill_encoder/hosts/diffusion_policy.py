@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, ResNet
 
 from xdistill_encoder import finetuning
-from xdistill_encoder.images import IMAGENET_MEAN, IMAGENET_STD, OVERSHOOT, per_channel
+from xdistill_encoder.images import IMAGENET_MEAN, IMAGENET_STD, MIN_SIZE_PX, OVERSHOOT, per_channel
 from xdistill_encoder.model import XDistillResNet18
 from xdistill_encoder.norms import Norm, norm_layer
 
@@ -29,8 +29,8 @@ class HostResNet18(ResNet):
 
     Raises:
         ValueError: another norm or range; from `forward`, pixels outside it, of the first batch and of the first one
-            after each change between training and evaluation, so that not every step waits for the device. A narrower
-            range, such as [0, 1] where [-1, 1] was named, cannot be told from dull images.
+            after each change between training and evaluation, so that not every step waits for the device; never under
+            torch.compile. A narrower range, such as [0, 1] where [-1, 1] was named, cannot be told from dull images.
     """
 
     def __init__(self, norm: Norm, images: Pixels):
@@ -65,8 +65,11 @@ class HostResNet18(ResNet):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) floats in the host's range -> (B, 512)."""
-        if x.shape[1] != 3:
-            raise ValueError(f"images: expected (B, 3, H, W), got shape {tuple(x.shape)}; this encoder takes RGB")
+        if x.shape[1] != 3 or min(x.shape[-2:]) < MIN_SIZE_PX:
+            raise ValueError(
+                f"images: expected (B, 3, H, W) of at least {MIN_SIZE_PX} px, got shape {tuple(x.shape)}; this encoder "
+                "takes RGB"
+            )
         if not self._checked and not torch.compiler.is_compiling():
             self._check(x)
         return super().forward(torch.addcmul(per_channel(self.shift, x), x, per_channel(self.scale, x)))

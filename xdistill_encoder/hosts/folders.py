@@ -8,7 +8,7 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import Tensor
 
-from xdistill_encoder.checkpoint_weights import read_config
+from xdistill_encoder.checkpoint_weights import read_config, require_no_other_model
 from xdistill_encoder.images import IMAGENET_MEAN, IMAGENET_STD
 from xdistill_encoder.model import XDistillResNet18
 
@@ -22,6 +22,8 @@ def write_folder(folder: str | Path, configs: dict[str, dict[str, Any]], tensors
     """
     folder = Path(folder).expanduser()
     config = read_config(folder)
+    if config is None:
+        require_no_other_model(folder)
     if config is not None and "xdistill" not in config:
         whose = "a checkpoint of this package" if "teacher_features" in config else "another model"
         raise ValueError(f"folder: {folder} holds {whose}; give the export a folder of its own")

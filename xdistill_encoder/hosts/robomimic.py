@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from torch import Tensor
 
+from xdistill_encoder import finetuning
 from xdistill_encoder.hosts.needs import require_host
 from xdistill_encoder.model import XDistillResNet18
 from xdistill_encoder.norms import Norm
@@ -61,7 +62,7 @@ class XDistillConv(ConvBase):
         encoder = XDistillResNet18.from_pretrained(checkpoint, norm=norm) if load else XDistillResNet18(norm)
         encoder.teacher_head = None
         if freeze:
-            encoder.freeze(*freeze)
+            encoder.freeze(*finetuning.named_stages(freeze, finetuning.TRUNK_STAGES))
         self.nets = encoder
 
     def output_shape(self, input_shape: Sequence[int]) -> list[int]:

@@ -43,6 +43,9 @@ class XDistillTransform(Transform):
         del_keys: bool = True,
         requires_grad: bool = False,
     ):
+        for name, keys in (("in_keys", in_keys), ("out_keys", out_keys)):
+            if isinstance(keys, str):
+                raise ValueError(f"{name}: expected a list of keys, got {keys!r}; write [{keys!r}]")
         if len(in_keys) != len(out_keys):
             raise ValueError(f"out_keys: expected one for each of {list(in_keys)}, got {list(out_keys)}")
         super().__init__(in_keys=list(in_keys), out_keys=list(out_keys))
@@ -88,6 +91,9 @@ class XDistillTransform(Transform):
         """The spec with features, (..., 512) unbounded, in the place of pixels."""
         spec = observation_spec.clone()
         for in_key, out_key in zip(self.in_keys, self.out_keys, strict=True):
+            known = list(spec.keys(include_nested=True, leaves_only=True))
+            if in_key not in known:
+                raise ValueError(f"in_keys: expected some of {known}, which the environment has, got {in_key!r}")
             pixels = spec[in_key]
             if pixels.dtype != torch.uint8 or 3 not in (pixels.shape[-1], pixels.shape[-3]):
                 raise ValueError(

@@ -89,6 +89,21 @@ def test_a_state_of_other_columns_is_taken_beside_key_points_too(write, images, 
     assert open_demonstrations(path).agent_pos.shape == (STEPS, 2)
 
 
+def test_names_of_numbers_follow_the_columns_that_are_taken(tmp_path, demonstrations):
+    """By these names a robot's loop sends numbers to motors."""
+    states = [f"s{number}" for number in range(demonstrations.agent_pos.shape[1])]
+    actions = [f"a{number}" for number in range(demonstrations.actions.shape[1])]
+    origin = {"state_names": states, "action_names": actions}
+    save_demonstrations(replace(demonstrations, origin=origin), tmp_path / "named.zarr")
+    whole = open_demonstrations(tmp_path / "named.zarr").origin
+    assert (whole["state_names"], whole["action_names"]) == (states, actions)
+    turned = Selection(state=("state[1:]", "state[:1]"), action="action[1:]")
+    chosen = open_demonstrations(tmp_path / "named.zarr", turned).origin
+    assert (chosen["state_names"], chosen["action_names"]) == ([*states[1:], states[0]], actions[1:])
+    other = open_demonstrations(tmp_path / "named.zarr", Selection(state=("state", "action"))).origin
+    assert "state_names" not in other
+
+
 def test_point_clouds_of_dp3_lose_their_colours(write, images, random):
     clouds = random.normal(size=(STEPS, 4, 6))
     depth = random.normal(size=(STEPS, 8, 8))

@@ -87,7 +87,7 @@ def wrong_statistics(cameras: Sequence[str], dataset_stats: dict[str, dict[str, 
                 "features of the data set"
             )
         for name, wanted in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
-            found = torch.as_tensor(dataset_stats[camera][name]).flatten().tolist()
+            found = torch.as_tensor(dataset_stats[camera].get(name, [])).flatten().tolist()
             if len(found) != 3 or any(abs(a - b) > 1e-3 for a, b in zip(found, wanted, strict=True)):
                 return (
                     f"dataset_stats: {camera} would be normalised with the {name} {found}, the encoder needs "

@@ -22,7 +22,7 @@ from xdistill_encoder.hosts.lerobot.backbones import (
     rgb_encoders,
     wrong_statistics,
 )
-from xdistill_encoder.images import check_image_size
+from xdistill_encoder.images import MIN_SIZE_PX, check_image_size
 from xdistill_encoder.model import XDistillResNet18
 
 NORMS = ("frozen", "group")
@@ -48,11 +48,16 @@ class XDistillDiffusionConfig(DiffusionConfig):
         self.use_group_norm = False
         self.pretrained_backbone_weights = None
         check_encoder(self)
-        if not 0 < self.encoder_lr_multiplier < float("inf"):
+        multiplier = self.encoder_lr_multiplier
+        if not isinstance(multiplier, (int, float)) or not 0 < multiplier < float("inf"):
             raise ValueError(
-                f"encoder_lr_multiplier: expected a number above 0, got {self.encoder_lr_multiplier}; "
-                "encoder_freeze keeps stages as they are"
+                f"encoder_lr_multiplier: expected a number above 0, got {multiplier!r}; encoder_freeze keeps stages as "
+                "they are"
             )
+        for name in ("resize_shape", "crop_shape"):
+            size = getattr(self, name, None)  # LeRobot 0.4 has no resize_shape
+            if size is not None and min(size) < MIN_SIZE_PX:
+                raise ValueError(f"{name}: expected at least {MIN_SIZE_PX} px, which the encoder needs, got {size}")
         super().__post_init__()
 
 
