@@ -8,12 +8,15 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import tyro
 
+from distillation import publish, scorecard, targets, train
+from distillation.datasets import places
 from distillation.publishing.hub_folder import TEXTS, encoder_folder
 from distillation.teachers import Embedding
+from distillation.train import PRESETS
 from distillation.training.precision import Precision
 from distillation.views import AugmentationName
 from xdistill_encoder import XDistillResNet18
@@ -29,6 +32,12 @@ RUN_SETTINGS = ("image_size", "first_image_size", "batch_size", "accumulation", 
 RUN_SETTINGS += ("ema", "max_steps")
 SWITCHES = ("standardize", "head_norm")
 """Settings of a run that an option switches on, with any preset."""
+COMMAND_CONFIGS: dict[str, Any] = {
+    "targets": targets.Config,
+    "distill": train.Config,
+    "scorecard": scorecard.Config,
+    "publish": publish.Config,
+}
 PLACES = ("shard_cache", "shard_cache_gb", "decoded")
 """Where images at URLs are fetched to, and pixels are kept."""
 
@@ -195,6 +204,17 @@ class Step:
     of: Path | None = None
     start: Path | None = None
 
+    def parse(self) -> Any:
+        """Its settings, as its command reads them; a SystemExit, after words about it, where it refuses one."""
+        arguments = list(self.arguments)
+        if self.command == "distill":
+            given = arguments.index("--preset")  # which main() takes off
+            preset = PRESETS[arguments[given + 1]]
+            return tyro.cli(
+                COMMAND_CONFIGS[self.command], args=arguments[:given] + arguments[given + 2 :], default=preset
+            )
+        return tyro.cli(COMMAND_CONFIGS[self.command], args=arguments)
+
     def done(self) -> bool:
         """Whether its scores are of the weights that lie there, measured as asked, or its encoder is; others know by
         themselves."""
@@ -306,8 +326,8 @@ def release(config: Config) -> list[Path]:
     """Run the commands that are not done; returns the folders to publish.
 
     Raises:
-        ValueError: a text file that is missing, a start of the other norm, code that no commit holds.
-        SystemExit: a command failed or was asked to stop.
+        ValueError: images or a text file that are missing, a start of the other norm, code that no commit holds.
+        SystemExit: a command refuses a setting, failed, or was asked to stop.
     """
     for path in filter(None, (config.license_terms, config.limits)):
         if not path.is_file() or path.suffix not in TEXTS:
@@ -319,6 +339,11 @@ def release(config: Config) -> list[Path]:
             "commit them, or go on with --allow-dirty"
         )
     planned = list(steps(config))
+    for step in planned:
+        step.parse()
+    if not config.dry_run:
+        for images in (*(bank for bank, _ in config.scored), *(queries for _, queries in config.all_scored)):
+            places([images], "train")  # a name that is misspelt is told before the work of hours
     distilled = all(step.done() for step in planned if step.command == "distill")
     for step in planned:
         if config.dry_run:

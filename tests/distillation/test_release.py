@@ -1,6 +1,6 @@
 import json
 import os
-import shlex
+import re
 import shutil
 import subprocess
 import sys
@@ -12,20 +12,13 @@ from signal import SIGTERM
 
 import pytest
 import torch
-import tyro
 
-from distillation import publish, scorecard, targets, train
+from distillation import publish, scorecard, train
 from distillation.release import Config, Step, release, run, steps
 from xdistill_encoder import XDistillResNet18
 from xdistill_encoder.checkpoints import DEFAULT_CHECKPOINTS
 
 ROOT = Path(__file__).parents[2]
-CONFIGS = {
-    "targets": targets.Config,
-    "distill": train.Config,
-    "scorecard": scorecard.Config,
-    "publish": publish.Config,
-}
 
 
 @pytest.fixture
@@ -92,13 +85,7 @@ def test_the_commands_that_are_printed_are_understood_by_their_parsers(config):
     others |= {"shard_cache": Path("/fast"), "shard_cache_gb": 300.0, "seed": 5, "patch_grid": 7, "clip": 2.0}
     others |= {"weight_decay": 0.3, "warmup_share": 0.1, "csv": Path("scores.csv"), "decoded": Path("/pixels")}
     others |= {"standardize": True, "head_norm": True, "max_damaged": 0.02, "mixed_precision": "no"}
-    made = list(steps(Config(**vars(config) | others)))
-    parsed = []
-    for step in made:
-        arguments = shlex.split(str(step))[2:]
-        if step.command == "distill":  # its main() takes this one off
-            arguments = arguments[arguments.index("--preset") + 2 :]
-        parsed.append(tyro.cli(CONFIGS[step.command], args=arguments))
+    parsed = [step.parse() for step in steps(Config(**vars(config) | others))]
     batch, group = (each for each in parsed if isinstance(each, train.Config))
     same = (
         "image_size",
@@ -227,13 +214,31 @@ def encoder_run(tmp_path) -> Path:
     return tmp_path / "run"
 
 
-def test_a_step_that_fails_stops_the_release_and_is_named(config, capfd):
+def test_a_step_that_fails_stops_the_release_and_is_named(config, bank, parquet, capfd):
+    scored = ((bank, parquet),)
     with pytest.raises(SystemExit, match="targets ended with status 1; the same command goes on"):
-        release(replace(config, allow_dirty=True))  # a checkout that somebody works on
+        release(replace(config, scored=scored, allow_dirty=True))  # a checkout that somebody works on
     printed = capfd.readouterr()
     assert "xdistill targets: images: nothing at photos" in printed.err
     assert printed.out.startswith("$ xdistill targets --teacher a-teacher")
     assert not config.output.exists()
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"loss": ("mze",)}, "loss: expected names among mse, .* got 'mze'"),
+        ({"ema": 2.0}, r"ema: expected a decay in \(0, 1\)"),
+        ({"batch_size": 100, "accumulation": 3}, "batch_size: 100 cannot be cut into 3 equal parts"),
+        ({"scored": (("nowhere/bank.parquet", "nowhere/val.parquet"),)}, "images: nothing at nowhere/bank.parquet"),
+    ],
+)
+def test_what_a_later_step_would_refuse_is_refused_before_the_first(config, capfd, setting, message):
+    with pytest.raises((ValueError, SystemExit)) as caught:
+        release(replace(config, allow_dirty=True, **setting))
+    printed = capfd.readouterr()
+    assert re.search(message, f"{caught.value} {' '.join(printed.err.replace('│', ' ').split())}")
+    assert "$ xdistill" not in printed.out
 
 
 def test_a_signal_reaches_the_running_command(tmp_path):
