@@ -84,7 +84,7 @@ def open_images(
         sources: parquet files with a column `image`, tar files with images as members, folders or globs of either,
             image files or folders that hold them at any depth, Hub dataset ids, fsspec URLs, robot recordings.
         split: of Hub datasets.
-        shard_cache, shard_cache_gb: where shards at URLs are fetched to, see `open_remote`; recordings at URLs are
+        shard_cache, shard_cache_gb: where shards at URLs are fetched to, see `open_urls`; recordings at URLs are
             fetched whole into its folder `recordings`, without a limit.
 
     Raises:

@@ -30,7 +30,7 @@ class Teacher(nn.Module):
     Attributes:
         num_features: width D of the embedding.
         num_patch_features: width P of the patches.
-        image_size, resize_px, interpolation: of `preprocessing`, see there.
+        image_size, interpolation: of `preprocessing`, see there.
 
     Raises:
         ValueError: an unknown embedding, or "cls" of a model that has none.
@@ -57,7 +57,6 @@ class Teacher(nn.Module):
         self.embedding = embedding
         self.preprocessing = preprocessing
         self.image_size = preprocessing.image_size
-        self.resize_px = preprocessing.resize_px
         self.interpolation: Interpolation = preprocessing.interpolation
         self.tower = tower.eval().requires_grad_(False)
         self.num_features = tower.cls_features if embedding == "cls" else tower.avg_features
@@ -94,10 +93,6 @@ class Teacher(nn.Module):
         if not self.has_classifier:
             raise ValueError(f"teacher {self.name}: its weights have no classifier; ask has_classifier first")
         return self.tower.classify(self._pixels(images)).float()
-
-    def prepare(self, image: Tensor) -> Tensor:
-        """(3, H, W) uint8 -> (3, T, T) uint8, the teacher's own evaluation transform; `preprocessing` pickles small."""
-        return self.preprocessing.prepare(image)
 
     @property
     def size_note(self) -> str | None:

@@ -31,11 +31,6 @@ class Windows(Dataset):
         action_steps: int,
         reads: tuple[str, ...] = ("image", "agent_pos"),
     ) -> None:
-        if not observation_steps - 1 + action_steps <= horizon:
-            raise ValueError(
-                f"horizon: must hold observation_steps - 1 + action_steps = {observation_steps - 1 + action_steps} "
-                f"steps, got {horizon}."
-            )
         self.observed = {key: torch.from_numpy(observed_array(demonstrations, key)) for key in reads}
         self.actions = torch.from_numpy(demonstrations.actions.astype(np.float32))  # (N, A)
         self.rows = torch.from_numpy(

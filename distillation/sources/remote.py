@@ -120,14 +120,16 @@ class RemoteShards:
         return retry(lambda: _row_of_parquet(url, row, groups), f"reading {url}", self.patience)
 
 
-def open_remote(
+def open_urls(
     sources: Sequence[str],
     shard_cache: Path = SHARD_CACHE,
     shard_cache_gb: float = SHARD_CACHE_GB,
     window: int = WINDOW_ROWS,
     patience: Patience | None = None,
-) -> RemoteShards:
-    """Shards, folders, globs and ranges at URLs -> their images, in the order of the sources, then of the URLs.
+) -> list["RemoteShards | RemoteFiles"]:
+    """Shards, folders, globs, ranges, image files at URLs -> their images, neighbouring sources of one kind together.
+
+    Images follow the order of the sources, then of the URLs.
 
     Args:
         sources: see `list_shards`; credentials and endpoints are those of fsspec and of the storage's package.
@@ -141,18 +143,6 @@ def open_remote(
         OSError: the storage does not answer.
     """
     patience = patience or Patience()
-    found = [shard for source in sources for shard in list_shards(source, patience)]
-    return _open_shards(found, shard_cache, shard_cache_gb, window, patience)
-
-
-def open_urls(
-    sources: Sequence[str], shard_cache: Path, shard_cache_gb: float, patience: Patience | None = None
-) -> list["RemoteShards | RemoteFiles"]:
-    """URLs of shards or of image files -> their images, neighbouring sources of one kind together.
-
-    Args, Raises: as `open_remote`.
-    """
-    patience = patience or Patience()
     listed = [list_shards(source, patience) for source in sources]
     parts: list[RemoteShards | RemoteFiles] = []
     for images, group in groupby(listed, key=lambda found: found[0].is_image):
@@ -160,15 +150,13 @@ def open_urls(
         if images:
             parts.append(RemoteFiles((file.url for file in found), patience))
         else:
-            parts.append(_open_shards(found, shard_cache, shard_cache_gb, WINDOW_ROWS, patience))
+            parts.append(_open_shards(found, shard_cache, shard_cache_gb, window, patience))
     return parts
 
 
 def _open_shards(
     found: Sequence[Shard], shard_cache: Path, shard_cache_gb: float, window: int, patience: Patience
 ) -> RemoteShards:
-    if any(shard.is_image for shard in found):
-        raise ValueError(f"images: expected shards, got the image {next(s.url for s in found if s.is_image)}")
     cache = ShardCache(shard_cache.expanduser(), round(shard_cache_gb * 1e9))
     stated = stated_counts(found, patience)
 

@@ -107,7 +107,9 @@ def test_the_real_teacher_names_the_class_of_real_photographs(shared):
     table = datasets.load_dataset("parquet", data_files=f"{shared}/data/eval/imagenette_val.parquet", split="train")
     teacher = load_teacher(f"{shared}/teachers/vit_tiny_patch16_224.augreg_in21k_ft_in1k")
     rows: Any = table.select(np.linspace(0, len(table) - 1, 64, dtype=int))
-    images = torch.stack([teacher.prepare(tvf.pil_to_tensor(row["image"].convert("RGB"))) for row in rows])
+    images = torch.stack(
+        [teacher.preprocessing.prepare(tvf.pil_to_tensor(row["image"].convert("RGB"))) for row in rows]
+    )
     classes = torch.tensor([0, 217, 482, 491, 497, 566, 569, 571, 574, 701])  # Imagenette's among ImageNet's
     predicted = teacher.classify(images)[:, classes].argmax(dim=1)
     assert (predicted == torch.tensor(rows["label"])).float().mean() > 0.9

@@ -78,11 +78,6 @@ def test_an_epoch_visits_each_window_at_most_once_and_epochs_differ():
     assert not torch.equal(first, second)
 
 
-def test_a_horizon_too_short_for_the_actions_is_refused(demonstrations):
-    with pytest.raises(ValueError, match=r"horizon: must hold .* = 5 steps, got 4"):
-        Windows(demonstrations, horizon=4, observation_steps=2, action_steps=4)
-
-
 def test_a_batch_larger_than_the_windows_is_refused():
     with pytest.raises(ValueError, match="batch_size: 64 is more than the 10 windows"):
         batch_indices(10, 64, seed=0, step=0)

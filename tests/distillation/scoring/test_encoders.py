@@ -109,7 +109,7 @@ def test_a_teacher_is_scored_on_its_own_preparation(teacher_spec, images):
     encoder = teacher_as_encoder(teacher)
     view = encoder.prepare(images[0])
     assert (encoder.name, encoder.image_size_px) == (teacher.name, 32)
-    torch.testing.assert_close(encoder.features(view[None]), teacher(teacher.prepare(images[0])[None]))
+    torch.testing.assert_close(encoder.features(view[None]), teacher(teacher.preprocessing.prepare(images[0])[None]))
 
 
 def test_the_centre_view_is_the_square_in_the_middle():

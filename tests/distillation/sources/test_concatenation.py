@@ -8,7 +8,7 @@ import torch
 from distillation.datasets import prefetching
 from distillation.sources.concatenation import ConcatenatedImages
 from distillation.sources.decoding import decode
-from distillation.sources.remote import open_remote
+from distillation.sources.remote import open_urls
 from distillation.sources.tables import open_parquet
 
 
@@ -17,7 +17,7 @@ def test_remote_parts_are_prefetched_beside_local_ones(tmp_path, files):
     cells = [{"bytes": one, "path": None} for one in data]
     for name, rows in {"local": cells[:4], "a": cells[4:7], "b": cells[7:9], "c": cells[9:]}.items():
         pq.write_table(pa.table({"image": rows}), tmp_path / f"{name}.parquet")
-    remote = open_remote([f"file://{tmp_path}/{name}.parquet" for name in "abc"], tmp_path / "cache")
+    (remote,) = open_urls([f"file://{tmp_path}/{name}.parquet" for name in "abc"], tmp_path / "cache")
     images = ConcatenatedImages([open_parquet([str(tmp_path / "local.parquet")]), remote])
     prefetch = prefetching(images)
     assert prefetch is not None

@@ -12,7 +12,7 @@ from distillation.datasets import open_images, prefetching
 from distillation.sources.concatenation import ConcatenatedImages
 from distillation.sources.decoding import decode
 from distillation.sources.part import PartOfImages
-from distillation.sources.remote import open_remote
+from distillation.sources.remote import open_urls
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_a_part_of_remote_images_is_read_and_fetched_shard_by_shard(tmp_path, fi
     for name, rows in {"a": data[:4], "b": data[4:7], "c": data[7:]}.items():
         cells = [{"bytes": one, "path": None} for one in rows]
         pq.write_table(pa.table({"image": cells}), tmp_path / f"{name}.parquet")
-    remote = open_remote([f"file://{tmp_path}/{name}.parquet" for name in "abc"], tmp_path / "cache")
+    (remote,) = open_urls([f"file://{tmp_path}/{name}.parquet" for name in "abc"], tmp_path / "cache")
     part = PartOfImages(remote, [0, 3, 8, 9])
     assert part.shards == (2, 0, 2)
     assert PartOfImages(remote, [3, 0]).shards is None  # in no order of shards

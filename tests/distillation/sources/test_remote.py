@@ -17,7 +17,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from distillation.sources.decoding import DamagedImage
-from distillation.sources.remote import RemoteShards, is_remote, open_remote
+from distillation.sources.remote import RemoteShards, is_remote, open_urls
 from distillation.sources.retrying import Patience
 from distillation.sources.tables import open_parquet
 from distillation.sources.tars import TarImages
@@ -25,6 +25,12 @@ from distillation.sources.windows import windowed_order
 
 SHARDS, ROWS = 16, 10
 QUICK = Patience(attempts=3, first_wait_s=0.01)
+
+
+def open_remote(*arguments, **options) -> RemoteShards:
+    (images,) = open_urls(*arguments, **options)
+    assert isinstance(images, RemoteShards)
+    return images
 
 
 class Unreliable(MemoryFileSystem):

@@ -17,9 +17,10 @@ def test_the_evaluation_transform_is_timms(tmp_path):
     photograph = smooth_image(60, 91)
     theirs: Any = create_transform(**resolve_model_data_config(timm.create_model(f"local-dir:{folder}")))
     expected = theirs(Image.fromarray(photograph.permute(1, 2, 0).numpy()))
-    assert (teacher.resize_px, teacher.interpolation) == (35, "bicubic")  # 32 / 0.9, rounded down
+    assert (teacher.preprocessing.resize_px, teacher.interpolation) == (35, "bicubic")  # 32 / 0.9, rounded down
     difference = (
-        normalized(teacher.prepare(photograph), teacher.preprocessing.mean, teacher.preprocessing.std) - expected
+        normalized(teacher.preprocessing.prepare(photograph), teacher.preprocessing.mean, teacher.preprocessing.std)
+        - expected
     )
     assert (difference * torch.tensor(teacher.preprocessing.std).view(3, 1, 1)).abs().max() < 2 / 255
 
@@ -31,7 +32,7 @@ def test_the_evaluation_transform_is_that_of_the_image_processor(tmp_path, kind)
     photograph = smooth_image(100, 125)
     pixels = processor(Image.fromarray(photograph.permute(1, 2, 0).numpy()), return_tensors="pt")["pixel_values"]
     theirs = pixels * teacher.std + teacher.mean
-    assert (teacher.prepare(photograph)[None] / 255 - theirs).abs().max() < 2 / 255
+    assert (teacher.preprocessing.prepare(photograph)[None] / 255 - theirs).abs().max() < 2 / 255
 
 
 CROP = {

@@ -64,7 +64,7 @@ def test_dinov2_takes_any_multiple_of_its_patch(tmp_path):
     teacher = load_teacher(folder, image_size=84)
     images = torch.rand(1, 3, 84, 84)
     torch.testing.assert_close(teacher(images), model((images - teacher.mean) / teacher.std).pooler_output)
-    assert (teacher.image_size, teacher.resize_px) == (84, 96)  # 64 / 56 of it
+    assert (teacher.image_size, teacher.preprocessing.resize_px) == (84, 96)  # 64 / 56 of it
     with pytest.raises(ValueError, match="image_size: expected a multiple of the patch size, 14 px, got 80"):
         load_teacher(folder, image_size=80)
 
