@@ -63,14 +63,13 @@ def test_tiles_of_long_labels_that_differ_at_the_end_differ():
     tiles = [
         tile(FRAMES[0], "grad-cam", f"resnet18-scratch drawer-open/resnet18-scratch/seed-{seed}") for seed in (0, 1)
     ]
-    assert not np.array_equal(*tiles)
+    assert not np.array_equal(tiles[0], tiles[1])
 
 
 def test_a_tile_keeps_the_aspect_of_a_frame():
     wide = tile(np.full((10, 20, 3), 200, np.uint8), "step 0")[LABEL_PX:]
-    lit = (wide > 100).any(axis=-1)
-    assert lit.any(axis=1).sum() == TILE_PX // 2
-    assert lit.any(axis=0).sum() == TILE_PX
+    rows, columns = np.nonzero(wide.max(axis=-1) > 100)
+    assert (len(np.unique(rows)), len(np.unique(columns))) == (TILE_PX // 2, TILE_PX)
 
 
 def test_a_video_s_sides_are_multiples_of_16_px():
