@@ -181,6 +181,20 @@ def test_an_encoder_in_half_precision_computes_in_half_precision(encoder):
     assert not torch.equal(features.float(), encoder(images))
 
 
+@pytest.mark.parametrize("norm", ["frozen", "group"])
+def test_features_follow_autocast_and_maps_follow_the_memory_format(norm):
+    encoder = XDistillResNet18.from_pretrained(norm=norm).eval()
+    images = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+    features = encoder(images)
+    with torch.autocast("cpu", torch.bfloat16):
+        cast = encoder(images)
+    assert cast.dtype == torch.bfloat16
+    torch.testing.assert_close(cast.float(), features, rtol=0.05, atol=0.05)
+    encoder.to(memory_format=torch.channels_last)
+    assert encoder.forward_features(images).is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(encoder(images), features, rtol=1e-4, atol=1e-4)
+
+
 def test_importing_the_product_imports_only_its_four_dependencies():
     import subprocess
     import sys
