@@ -5,8 +5,8 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,8 +17,6 @@ from distillation.datasets import places
 from distillation.publishing.hub_folder import TEXTS, encoder_folder
 from distillation.teachers import Embedding
 from distillation.train import PRESETS
-from distillation.training.precision import Precision
-from distillation.views import AugmentationName
 from xdistill_encoder import XDistillResNet18
 from xdistill_encoder.checkpoint_config import CONFIG_FILE
 from xdistill_encoder.checkpoints import read_config
@@ -26,27 +24,24 @@ from xdistill_encoder.cli import COMMANDS, recipes_folder
 from xdistill_encoder.provenance import commit
 
 Norm = Literal["batch", "group"]
-VIEW_SETTINGS = ("augmentation", "min_scale", "seed")
-"""Settings of the views, which the cache and the student's run must share."""
-RUN_SETTINGS = ("image_size", "first_image_size", "batch_size", "accumulation", "weight_decay", "warmup_share", "clip")
-RUN_SETTINGS += ("ema", "max_steps")
-SWITCHES = ("standardize", "head_norm")
-"""Settings of a run that an option switches on, with any preset."""
 COMMAND_CONFIGS: dict[str, Any] = {
     "targets": targets.Config,
     "distill": train.Config,
     "scorecard": scorecard.Config,
     "publish": publish.Config,
 }
-PLACES = ("shard_cache", "shard_cache_gb", "decoded")
-"""Where images at URLs are fetched to, and pixels are kept."""
+OWN = ("norm", "name", "output", "targets", "plan", "score_bank", "score_queries", "backbone")
+"""Settings of a student that a release decides."""
+OF_TARGETS = {field.name for field in fields(targets.Config)} - {"batch_size", *OWN}
+"""Settings of the cache that a student's run shares, where it has them; a batch is another thing there."""
 
 
 @dataclass(frozen=True)
 class Config:
     """Targets, a student of each norm, its scores, its folder for the Hub: every step is a command of its own.
 
-    What is None is left to the preset. The same command goes on where it was interrupted.
+    The same command goes on where it was interrupted. Every further option is one of `xdistill distill`, such as
+    `--image-size 128`: both students get it, and the targets where these have it too.
     """
 
     teacher: tuple[str, ...]
@@ -63,66 +58,22 @@ class Config:
     """Held-out images on which nothing is classified: how near each student comes to its teacher on them."""
     limits: Path | None = None
     """Text file: limits to state beside those that every card has."""
-    split: str = "train"
-    """Of a Hub dataset."""
-    shard_cache: Path | None = None
-    """As in `xdistill distill`."""
-    shard_cache_gb: float | None = None
-    """As in `xdistill distill`."""
-    decoded: Path | None = None
-    """As in `xdistill distill`; for the targets too."""
     norms: tuple[Norm, ...] = ("batch", "group")
     """Students, in this order; a second one starts from the weights of the first, its norm layers calibrated."""
     warm_start: str | None = None
     """Checkpoint from whose weights the first student starts; None: random weights."""
     preset: Literal["paper", "best", "cpu"] = "best"
     """Of `xdistill distill`."""
-    loss: tuple[str, ...] | None = None
-    """As in `xdistill distill`."""
-    standardize: bool = False
-    """Standardise embeddings with any preset; `best` does."""
-    head_norm: bool = False
+    epochs: tuple[int, ...] = ()
+    """Of each student, or one number for all; none: the preset's."""
+    lr: tuple[float, ...] = ()
+    """Of each student, or one number for all; none: the preset's."""
+    embedding: Embedding = "cls"
     """As in `xdistill distill`."""
     views_per_image: int | None = 4
     """Views whose embeddings are computed beforehand; None: the teacher runs along with each student."""
-    teacher_image_size: int | None = 224
-    """Side in px of the teacher's views; None: that of its configuration."""
-    embedding: Embedding = "cls"
-    """As in `xdistill distill`."""
-    augmentation: AugmentationName = "paper"
-    """As in `xdistill distill`."""
-    min_scale: float | None = None
-    """As in `xdistill distill`."""
-    seed: int | None = None
-    """As in `xdistill distill`."""
     patch_grid: int | None = None
     """As in `xdistill targets`; a loss with `patch` needs it where views are embedded beforehand."""
-    epochs: tuple[int, ...] = ()
-    """Of each student, or one number for all; none: the preset's."""
-    image_size: int | None = None
-    """As in `xdistill distill`."""
-    first_image_size: int | None = None
-    """As in `xdistill distill`."""
-    batch_size: int | None = None
-    """As in `xdistill distill`."""
-    accumulation: int | None = None
-    """As in `xdistill distill`."""
-    lr: tuple[float, ...] = ()
-    """Of each student, or one number for all; none: the preset's."""
-    weight_decay: float | None = None
-    """As in `xdistill distill`."""
-    warmup_share: float | None = None
-    """As in `xdistill distill`."""
-    clip: float | None = None
-    """As in `xdistill distill`."""
-    ema: float | None = None
-    """As in `xdistill distill`."""
-    max_steps: int | None = None
-    """As in `xdistill distill`."""
-    max_damaged: float | None = None
-    """As in `xdistill distill`; for the targets too."""
-    mixed_precision: Precision | None = None
-    """As in `xdistill distill`; for the targets too."""
     score_every: int | None = None
     """Epochs between scores on the first bank and queries while a student learns; None: its curve is the loss alone."""
     score_image_size: int | None = None
@@ -134,8 +85,6 @@ class Config:
     processes: int = 1
     """Processes of this machine that compute targets and train, one a GPU; on several machines, run the commands that
     `--dry-run` prints."""
-    compile: bool = False
-    """Run teacher and student through torch.compile with any preset; `cpu` does with the student."""
     output: Path = Path("runs/release")
     """Folder of targets/ and of a folder for each student, with its scorecards and hub/, what `publish` uploads."""
     datasets: tuple[str, ...] = ()
@@ -144,6 +93,8 @@ class Config:
     """As in `xdistill publish`."""
     dry_run: bool = False
     """Print the commands, run none."""
+    student: tyro.conf.Suppress[tuple[str, ...]] = ()
+    """Further options of `xdistill distill`, in the words of its command line."""
 
     def __post_init__(self) -> None:
         if len(set(self.norms)) != len(self.norms) or not self.norms:
@@ -165,14 +116,11 @@ class Config:
             raise ValueError(f"scored: expected queries of different names, which name the scorecards, got {names}")
         if "/" in self.stem or not self.stem:
             raise ValueError(f"stem: expected part of a name, such as 'dinov2-vitl14-in1k', got {self.stem!r}")
-        patches = any(term.partition(":")[0] == "patch" for term in self.loss or ())
-        if patches and self.views_per_image is not None and self.patch_grid is None:
-            raise ValueError(
-                "patch_grid: expected a number, such as 7, for a loss with patch on embeddings that are computed "
-                "beforehand, got none; or --views-per-image None, so that the teacher runs along"
-            )
         if self.processes < 1:
             raise ValueError(f"processes: expected 1 or more, got {self.processes}")
+        decided = [name for name, _ in by_option(self.student) if name in OWN]
+        if decided:
+            raise ValueError(f"{decided[0]}: a release decides this itself; leave it out, or use `xdistill distill`")
 
     @property
     def all_scored(self) -> tuple[tuple[str | None, str], ...]:
@@ -251,22 +199,15 @@ class Step:
 
 def steps(config: Config) -> Iterator[Step]:
     """The commands of a release, in their order: what needs a GPU first."""
-    inputs = [*option("teacher", *config.teacher), *option("teacher-image-size", config.teacher_image_size)]
-    inputs += [*option("images", *config.images), *option("split", config.split), *option("workers", config.workers)]
-    shared = (*VIEW_SETTINGS, *PLACES, "max_damaged", "mixed_precision")
-    inputs += [part for name in shared for part in given(name, getattr(config, name))]
-    inputs += option("embedding", config.embedding) if config.embedding != "cls" else []
-    if config.compile:
-        inputs.append("--compile")
+    inputs = [*option("teacher", *config.teacher), *option("images", *config.images)]
+    inputs += [*option("workers", config.workers), *option("embedding", config.embedding)]
+    settings = [part for _, parts in by_option(config.student) for part in parts]
     targets = config.output / "targets"
     if config.views_per_image is not None:
-        views = option("views-per-image", config.views_per_image)
-        views += given("patch_grid", config.patch_grid)
-        yield Step("targets", (*inputs, *views, *option("output", targets)), shared=True)
+        shared = [part for name, parts in by_option(config.student) if name in OF_TARGETS for part in parts]
+        views = [*option("views-per-image", config.views_per_image), *given("patch_grid", config.patch_grid)]
+        yield Step("targets", (*inputs, *shared, *views, *option("output", targets)), shared=True)
         inputs += option("targets", targets)
-    settings = [part for name in RUN_SETTINGS for part in given(name, getattr(config, name))]
-    settings += option("loss", *config.loss) if config.loss else []
-    settings += [f"--{name.replace('_', '-')}" for name in SWITCHES if getattr(config, name)]
     if config.score_every is not None:
         bank, queries = config.scored[0]
         settings += [*option("score-bank", bank), *option("score-queries", queries)]
@@ -292,7 +233,7 @@ def scorecards(config: Config, run: Path) -> Iterator[Step]:
         name = queries_name(queries)
         files.append(run / f"{name}.json")
         arguments = [*option("encoder", run / "encoder"), *option("teacher", *config.teacher)]
-        arguments += option("embedding", config.embedding) if config.embedding != "cls" else []
+        arguments += option("embedding", config.embedding)
         arguments += [*given("bank", bank), *option("queries", queries), *given("image_size", config.score_image_size)]
         arguments += [*option("output", files[-1]), *option("workers", config.workers)]
         arguments += given("csv", config.csv)
@@ -317,6 +258,19 @@ def option(name: str, *values: object) -> list[str]:
     return [f"--{name}", *map(str, values)]
 
 
+def by_option(words: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """A command line, cut before each option: (the setting's name, the option with its values)."""
+    found: list[tuple[str, list[str]]] = []
+    for word in words:
+        if word.startswith("--"):
+            name = word.partition("=")[0].removeprefix("--").replace("-", "_")
+            found.append((name.removeprefix("no_"), []))
+        elif not found:
+            raise ValueError(f"expected an option of xdistill distill, got {word!r}")
+        found[-1][1].append(word)
+    return found
+
+
 def given(field: str, value: object) -> list[str]:
     """The option of a setting that is not left to the preset."""
     return [] if value is None else option(field.replace("_", "-"), value)
@@ -326,7 +280,8 @@ def release(config: Config) -> list[Path]:
     """Run the commands that are not done; returns the folders to publish.
 
     Raises:
-        ValueError: images or a text file that are missing, a start of the other norm, code that no commit holds.
+        ValueError: images or a text file that are missing, a start of the other norm, code that no commit holds, a
+            loss that the cache cannot serve.
         SystemExit: a command refuses a setting, failed, or was asked to stop.
     """
     for path in filter(None, (config.license_terms, config.limits)):
@@ -340,7 +295,13 @@ def release(config: Config) -> list[Path]:
         )
     planned = list(steps(config))
     for step in planned:
-        step.parse()
+        settings = step.parse()
+        patches = step.command == "distill" and any(term.partition(":")[0] == "patch" for term in settings.loss)
+        if patches and settings.targets is not None and config.patch_grid is None:
+            raise ValueError(
+                "patch_grid: expected a number, such as 7, for a loss with patch on embeddings that are computed "
+                "beforehand, got none; or --views-per-image None, so that the teacher runs along"
+            )
     if not config.dry_run:
         for images in (*(bank for bank, _ in config.scored), *(queries for _, queries in config.all_scored)):
             places([images], "train")  # a name that is misspelt is told before the work of hours
@@ -394,7 +355,8 @@ def run(command: list[str]) -> int:
 def main() -> None:
     """Read the command line; make the release."""
     try:
-        config = tyro.cli(Config, prog="xdistill release", args=sys.argv[1:])
+        config, further = tyro.cli(Config, prog="xdistill release", args=sys.argv[1:], return_unknown_args=True)
+        config = replace(config, student=tuple(further))
         folders = release(config)
     except ValueError as error:
         raise SystemExit(f"xdistill release: {error}") from error

@@ -9,12 +9,13 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from signal import SIGTERM
+from typing import Any
 
 import pytest
 import torch
 
-from distillation import publish, scorecard, train
-from distillation.release import Config, Step, release, run, steps
+from distillation import publish, scorecard, targets, train
+from distillation.release import Config, Step, main, release, run, steps
 from xdistill_encoder import XDistillResNet18
 from xdistill_encoder.checkpoints import DEFAULT_CHECKPOINTS
 
@@ -63,11 +64,12 @@ def test_images_without_a_bank_are_compared_with_the_teacher_and_not_drawn(confi
 
 
 def test_a_patch_loss_on_embeddings_without_patches_is_refused_before_they_are_computed(config):
-    asked = vars(config) | {"loss": ("mse", "patch:0.5")}
+    asked = replace(config, student=("--loss", "mse", "patch:0.5"), dry_run=True)
     with pytest.raises(ValueError, match="patch_grid: expected a number, such as 7, for a loss with patch"):
-        Config(**asked)
-    assert "--patch-grid" in options(next(steps(Config(**asked | {"patch_grid": 7}))))
-    Config(**asked | {"views_per_image": None})
+        release(asked)
+    assert "--patch-grid" in options(next(steps(replace(asked, patch_grid=7))))
+    release(replace(asked, patch_grid=7))
+    release(replace(asked, views_per_image=None))
 
 
 def test_without_cached_views_the_teacher_runs_along(config):
@@ -77,55 +79,59 @@ def test_without_cached_views_the_teacher_runs_along(config):
 
 
 def test_the_commands_that_are_printed_are_understood_by_their_parsers(config):
-    """Every setting that a release passes on, at a value that no default has."""
-    others = {"epochs": (7, 3), "image_size": 112, "first_image_size": 64, "batch_size": 24, "accumulation": 2}
-    others |= {"lr": (3e-4, 1e-4), "ema": 0.9, "max_steps": 11, "min_scale": 0.2, "loss": ("cosine", "relational:0.5")}
-    others |= {"warm_start": "a-checkpoint", "score_image_size": 96, "augmentation": "strong", "compile": True}
-    others |= {"compared": ("held-out.parquet",), "score_every": 3, "embedding": "avg", "datasets": ("a/b", "c/d")}
-    others |= {"shard_cache": Path("/fast"), "shard_cache_gb": 300.0, "seed": 5, "patch_grid": 7, "clip": 2.0}
-    others |= {"weight_decay": 0.3, "warmup_share": 0.1, "csv": Path("scores.csv"), "decoded": Path("/pixels")}
-    others |= {"standardize": True, "head_norm": True, "max_damaged": 0.02, "mixed_precision": "no"}
-    parsed = [step.parse() for step in steps(Config(**vars(config) | others))]
+    """Own settings and some of a student's, each at a value that no default has."""
+    own: dict[str, Any] = {"epochs": (7, 3), "lr": (3e-4, 1e-4), "warm_start": "a-checkpoint", "score_image_size": 96}
+    own |= {"compared": ("held-out.parquet",), "score_every": 3, "embedding": "avg", "datasets": ("a/b", "c/d")}
+    own |= {"patch_grid": 7, "csv": Path("scores.csv"), "workers": 3, "views_per_image": 6}
+    both = {"augmentation": "strong", "min_scale": 0.2, "seed": 5, "mixed_precision": "no", "split": "other"}
+    both |= {"shard_cache": Path("/fast"), "shard_cache_gb": 300.0, "decoded": Path("/pixels"), "max_damaged": 0.02}
+    both |= {"teacher_image_size": 192}
+    alone = {"image_size": 112, "first_image_size": 64, "batch_size": 24, "accumulation": 2, "ema": 0.9, "clip": 2.0}
+    words = [f"--{name.replace('_', '-')}={value}" for name, value in (both | alone).items()]
+    words += ["--compile", "--no-standardize", "--head-norm", "--loss", "cosine", "relational:0.5"]
+    parsed = [step.parse() for step in steps(replace(config, **own, student=tuple(words)))]
     batch, group = (each for each in parsed if isinstance(each, train.Config))
-    same = (
-        "image_size",
-        "first_image_size",
-        "batch_size",
-        "accumulation",
-        "ema",
-        "max_steps",
-        "weight_decay",
-        "warmup_share",
-        "clip",
-        "seed",
-        "min_scale",
-        "loss",
-        "embedding",
-        "shard_cache",
-        "shard_cache_gb",
-        "decoded",
-        "standardize",
-        "head_norm",
-        "max_damaged",
-        "mixed_precision",
-    )
-    for name in (*same, "augmentation"):
-        assert getattr(batch, name) == getattr(group, name) == others[name]
+    for name, value in (both | alone | {"loss": ("cosine", "relational:0.5"), "embedding": "avg"}).items():
+        assert getattr(batch, name) == getattr(group, name) == value, name
+    assert (batch.compile, batch.standardize, batch.head_norm) == (True, False, True)
     assert (batch.epochs, group.epochs) == (7, 3)
     assert (batch.lr, group.lr) == (3e-4, 1e-4)
     assert batch.warm_start == "a-checkpoint"
     assert (batch.score_bank, batch.score_queries, batch.score_every) == (("a/bank.parquet",), ("a/val.parquet",), 3)
     cache = parsed[0]
-    assert (cache.min_scale, cache.augmentation, cache.compile) == (0.2, "strong", True)
-    assert (cache.seed, cache.patch_grid) == (5, 7)
-    assert (cache.max_damaged, cache.mixed_precision) == (0.02, "no")
-    assert {each.csv for each in parsed if isinstance(each, scorecard.Config)} == {Path("scores.csv")}
-    assert (cache.embedding, cache.shard_cache, cache.shard_cache_gb) == ("avg", Path("/fast"), 300.0)
-    assert cache.decoded == Path("/pixels")
-    assert {each.embedding for each in parsed if isinstance(each, scorecard.Config)} == {"avg"}
-    assert all(each.datasets == ("a/b", "c/d") for each in parsed if isinstance(each, publish.Config))
-    assert [each.image_size for each in parsed if isinstance(each, scorecard.Config)] == [96] * 6
-    assert all(each.dry_run for each in parsed if isinstance(each, publish.Config))
+    for name, value in (both | {"compile": True, "patch_grid": 7, "embedding": "avg", "views_per_image": 6}).items():
+        assert getattr(cache, name) == value, name
+    assert cache.batch_size == targets.Config.batch_size
+    scored = [each for each in parsed if isinstance(each, scorecard.Config)]
+    assert {(each.csv, each.embedding, each.image_size) for each in scored} == {(Path("scores.csv"), "avg", 96)}
+    assert len(scored) == 6
+    published = [each for each in parsed if isinstance(each, publish.Config)]
+    assert all(each.dry_run and each.datasets == ("a/b", "c/d") for each in published)
+
+
+def test_options_of_a_student_may_stand_anywhere_on_the_command_line(config, monkeypatch, capsys):
+    words = (
+        "--ema 0.9 --teacher a b --loss mse cosine --images photos --compile --stem tea --scored x/bank x/val --clip 2"
+    )
+    arguments = [*words.split(), "--license-terms", str(config.license_terms), "--dry-run"]
+    monkeypatch.setattr(sys, "argv", ["xdistill release", *arguments])
+    main()
+    made = capsys.readouterr().out.splitlines()[1]
+    for said in ("--teacher a b ", "--images photos ", "--ema 0.9 ", "--loss mse cosine ", "--compile ", "--clip 2 "):
+        assert said in made
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--norm", "group"), "norm: a release decides this itself"),
+        (("--output", "elsewhere"), "output: a release decides this itself"),
+        (("photos",), "expected an option of xdistill distill, got 'photos'"),
+    ],
+)
+def test_what_a_release_decides_is_not_a_students_to_say(config, words, message):
+    with pytest.raises(ValueError, match=message):
+        replace(config, student=words)
 
 
 def test_a_release_of_both_norms_ends_in_two_folders_that_load(config, tmp_path, parquet, bank, teacher_spec):
@@ -227,9 +233,13 @@ def test_a_step_that_fails_stops_the_release_and_is_named(config, bank, parquet,
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"loss": ("mze",)}, "loss: expected names among mse, .* got 'mze'"),
-        ({"ema": 2.0}, r"ema: expected a decay in \(0, 1\)"),
-        ({"batch_size": 100, "accumulation": 3}, "batch_size: 100 cannot be cut into 3 equal parts"),
+        ({"student": ("--loss", "mze")}, "loss: expected names among mse, .* got 'mze'"),
+        ({"student": ("--ema", "2")}, r"ema: expected a decay in \(0, 1\)"),
+        (
+            {"student": ("--batch-size", "100", "--accumulation", "3")},
+            "batch_size: 100 cannot be cut into 3 equal parts",
+        ),
+        ({"student": ("--lisense-terms", "t.md")}, "--lisense-terms"),
         ({"scored": (("nowhere/bank.parquet", "nowhere/val.parquet"),)}, "images: nothing at nowhere/bank.parquet"),
     ],
 )
