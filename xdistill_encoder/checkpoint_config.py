@@ -55,11 +55,18 @@ class CheckpointConfig:
         return tuple(names)
 
 
-def read_config(path: Path, remedy: str = "copy the whole folder again") -> CheckpointConfig:
+ARCHITECTURE = "resnet18"
+"""Of the encoder; students of other backbones, which the recipe compares with it, name theirs."""
+
+
+def read_config(
+    path: Path, remedy: str = "copy the whole folder again", architecture: str | None = ARCHITECTURE
+) -> CheckpointConfig:
     """config.json -> CheckpointConfig.
 
     Args:
         remedy: ends the message about a damaged file: where to get it again.
+        architecture: what is accepted; None: any.
 
     Raises:
         CheckpointError: a missing, unreadable, foreign, newer or incomplete file.
@@ -81,7 +88,7 @@ def read_config(path: Path, remedy: str = "copy the whole folder again") -> Chec
             f"{path}: missing entries {sorted(names - set(entries))}, unknown entries {sorted(set(entries) - names)}; "
             "save it again with save_pretrained()"
         )
-    check_entries(str(path), entries)
+    check_entries(str(path), entries, architecture)
     return CheckpointConfig(**entries)
 
 
@@ -93,11 +100,11 @@ def _check_version(path: Path, version: object) -> None:
     raise CheckpointError(f"{path}: format version {version!r}, this xdistill-encoder reads {FORMAT_VERSION}; {advice}")
 
 
-def check_entries(where: str, entries: dict[str, Any]) -> None:
+def check_entries(where: str, entries: dict[str, Any], architecture: str | None = ARCHITECTURE) -> None:
     """Raise a CheckpointError that starts with `where` for an entry of config.json that does not fit."""
     width = entries["teacher_features"]
     accepted = {
-        "architecture": ("'resnet18'", entries["architecture"] == "resnet18"),
+        "architecture": (repr(architecture), architecture in (None, entries["architecture"])),
         "norm": (f"one of {', '.join(get_args(Norm))}", entries["norm"] in get_args(Norm)),
         "teacher_features": ("a whole number from 1 up, or null", width is None or (type(width) is int and width > 0)),
         "name": ("a string", isinstance(entries["name"], str)),

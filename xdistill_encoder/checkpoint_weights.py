@@ -13,7 +13,13 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from xdistill_encoder.checkpoint_config import CONFIG_FILE, CheckpointConfig, CheckpointError, check_entries
+from xdistill_encoder.checkpoint_config import (
+    ARCHITECTURE,
+    CONFIG_FILE,
+    CheckpointConfig,
+    CheckpointError,
+    check_entries,
+)
 from xdistill_encoder.norms import Norm
 
 WEIGHTS_FILE = "model.safetensors"
@@ -79,6 +85,7 @@ def save_checkpoint(
     teacher_features: int | None,
     provenance: dict[str, Any],
     half: bool,
+    architecture: str = ARCHITECTURE,
 ) -> Path:
     """Write a checkpoint folder.
 
@@ -92,8 +99,9 @@ def save_checkpoint(
     folder = Path(folder).expanduser()
     stored = {key: _stored(key, value, half) for key, value in tensors.items()}
     weights = safetensors.torch.save(stored, metadata={"format": "pt"})
-    config = CheckpointConfig(name, norm, teacher_features, hashlib.sha256(weights).hexdigest(), provenance)
-    check_entries(str(folder), asdict(config))
+    checksum = hashlib.sha256(weights).hexdigest()
+    config = CheckpointConfig(name, norm, teacher_features, checksum, provenance, architecture)
+    check_entries(str(folder), asdict(config), architecture)
     try:
         text = json.dumps(asdict(config), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     except (TypeError, ValueError) as error:

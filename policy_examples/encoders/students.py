@@ -1,16 +1,13 @@
 """Ablation students: the folder that a distillation wrote -> encoder."""
 
-import json
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from policy_examples.encoders.policy_encoder import PolicyEncoder
 from policy_examples.encoders.settings import require_no_norm, require_norm, require_readout
 from policy_examples.encoders.student_network import RESNETS, StudentNetwork
-from xdistill_encoder.checkpoint_config import CONFIG_FILE, CheckpointConfig
-from xdistill_encoder.checkpoint_weights import WEIGHTS_FILE, read_weights
-from xdistill_encoder.checkpoints import fill
+from xdistill_encoder.checkpoint_config import ARCHITECTURE, CONFIG_FILE, CheckpointConfig, read_config
+from xdistill_encoder.checkpoint_weights import WEIGHTS_FILE, fill, read_weights
 
 READOUTS = ("pooled", "spatial_softmax", "teacher_embedding")
 
@@ -91,18 +88,7 @@ def distillation_size(folder: Path, config: CheckpointConfig) -> int:
 
 def read_student_config(folder: Path) -> CheckpointConfig:
     """The entries of config.json; raises ValueError where a distillation of an ablation student did not write them."""
-    path = folder / CONFIG_FILE
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ValueError(
-            f"checkpoint: {path} cannot be read ({error}); name the folder that `xdistill distill` wrote."
-        ) from error
-    names = {field.name for field in fields(CheckpointConfig)}
-    if not isinstance(entries, dict) or set(entries) != names:
-        raise ValueError(
-            f"checkpoint: {path}: expected the entries {', '.join(sorted(names))}; name a student's folder."
-        )
-    if entries["architecture"] == "resnet18":
+    config = read_config(folder / CONFIG_FILE, architecture=None)
+    if config.architecture == ARCHITECTURE:
         raise ValueError(f"checkpoint: {folder} holds a ResNet-18; load it as encoder 'xdistill', not 'student'.")
-    return CheckpointConfig(**entries)
+    return config

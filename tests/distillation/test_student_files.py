@@ -64,10 +64,10 @@ def test_what_cannot_be_stored_is_refused_and_the_old_files_stay(encoder, tmp_pa
     folder = save_student(encoder, tmp_path, "first", {})
     before = content(folder)
     for provenance in ({"loss": float("nan")}, {"teacher": object()}):
-        with pytest.raises(ValueError, match=r"provenance: expected what JSON holds, got \{"):
+        with pytest.raises(ValueError, match=r"provenance: expected what JSON holds .*, got \{"):
             save_student(encoder, tmp_path, "second", provenance)
     encoder.teacher_head.bias.data[0] = -1e6
-    with pytest.raises(ValueError, match="teacher_head.bias reaches 1e.06, float16 ends at 65504; lower the rates"):
+    with pytest.raises(ValueError, match="teacher_head.bias"):
         save_student(encoder, tmp_path, "second", {})
     assert content(folder) == before
 
@@ -81,13 +81,11 @@ def test_a_file_that_cannot_take_its_place_leaves_nothing_half_written(encoder, 
 
 def test_a_folder_that_a_distillation_did_not_write_is_refused(tmp_path):
     names = sorted(field.name for field in fields(CheckpointConfig))
-    with pytest.raises(ValueError, match=rf"{tmp_path}: no config.json; give a folder that a distillation wrote"):
+    with pytest.raises(ValueError, match=rf"{tmp_path}: no config.json, so this is no xdistill-encoder checkpoint"):
         load_student(tmp_path)
     for found in ({"model_type": "vit"}, names):
         (tmp_path / "config.json").write_text(json.dumps(found))
-        with pytest.raises(
-            ValueError, match=f"expected the entries {', '.join(names)}, so a distillation did not write it"
-        ):
+        with pytest.raises(ValueError, match="no format_version, so this is no xdistill-encoder checkpoint"):
             load_student(tmp_path)
     (tmp_path / "config.json").write_text('{"name": "a na')
     with pytest.raises(ValueError, match=r"config.json: not readable as JSON \(.*copy the whole folder again"):
@@ -99,10 +97,10 @@ def test_weights_that_are_not_those_of_the_config_are_refused(encoder, tmp_path)
     whole = weights.read_bytes()
     for damaged in (whole[:-1], b"", whole[:-1] + bytes([whole[-1] ^ 1])):
         weights.write_bytes(damaged)
-        with pytest.raises(ValueError, match=f"{weights}: missing, truncated, or of another checkpoint"):
+        with pytest.raises(ValueError, match=f"{weights}: .* truncated, damaged or of another checkpoint"):
             load_student(tmp_path)
     weights.unlink()
-    with pytest.raises(ValueError, match=f"{weights}: missing, truncated, or of another checkpoint"):
+    with pytest.raises(ValueError, match="config.json is there, model.safetensors is not"):
         load_student(tmp_path)
     weights.write_bytes(whole)
     rewrite(tmp_path, architecture="timm/test_convnext")

@@ -104,9 +104,7 @@ def test_a_transformer_student_of_unknown_size_needs_one(saved):
 def test_a_folder_that_holds_no_student_is_refused(saved, random_encoder, tmp_path):
     with pytest.raises(ValueError, match="checkpoint: student needs the folder .* got None"):
         load_encoder("student")
-    with pytest.raises(
-        ValueError, match=r"config.json cannot be read .* name the folder that `xdistill distill` wrote"
-    ):
+    with pytest.raises(ValueError, match=r"no config.json, so this is no xdistill-encoder checkpoint"):
         load_encoder("student", str(tmp_path))
     resnet18 = random_encoder().save_pretrained(tmp_path / "resnet18")
     with pytest.raises(ValueError, match="holds a ResNet-18; load it as encoder 'xdistill', not 'student'"):
@@ -116,7 +114,7 @@ def test_a_folder_that_holds_no_student_is_refused(saved, random_encoder, tmp_pa
     with pytest.raises(ValueError, match="truncated, damaged or of another checkpoint: copy the whole folder again"):
         load_encoder("student", str(damaged))
     (damaged / "config.json").write_text('{"model_type": "dinov2"}')
-    with pytest.raises(ValueError, match="expected the entries architecture, format_version, name"):
+    with pytest.raises(ValueError, match="no format_version, so this is no xdistill-encoder checkpoint"):
         load_encoder("student", str(damaged))
 
 
