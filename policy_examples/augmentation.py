@@ -2,10 +2,15 @@
 
 import math
 from dataclasses import dataclass
+from typing import TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from policy_examples.policy_shape import sides
+
+Pixels = TypeVar("Pixels", Tensor, np.ndarray)
 DRAWS = 6
 """Numbers in [0, 1) that one augmented window takes: top, left, brightness, contrast, saturation, hue."""
 HUE_TURN = 0.25
@@ -22,8 +27,8 @@ class Augmentation:
         ValueError: a colour strength outside [0, 1].
     """
 
-    crop_px: int | None = None
-    """Side of a square at a random place; None: whole frames."""
+    crop_px: int | tuple[int, int] | None = None
+    """Side of a square, or height and width, at a random place; None: whole frames."""
     colour: float = 0.0
     """Brightness, contrast, saturation are scaled by up to 1 -+ colour, hue turns by up to colour * 90 degrees."""
 
@@ -36,24 +41,23 @@ class Augmentation:
         return torch.rand(rows, DRAWS, generator=generator)
 
     def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
-        """(B, To, 3, H, W) uint8, (B, 6) draws on the CPU -> (B, To, 3, H or crop, W or crop) uint8."""
+        """(B, To, 3, H, W) uint8, (B, 6) draws on the CPU -> (B, To, 3, h, w) uint8, of the crop's size."""
         pixels = images.movedim(-3, -1)  # (B, To, H, W, 3), the order in which they lie in memory
         if self.crop_px is not None:
-            pixels = random_crop(pixels, self.crop_px, draws[:, :2])
+            pixels = random_crop(pixels, sides(self.crop_px), draws[:, :2])
         if self.colour > 0:
             pixels = recolour(pixels, self.colour, draws[:, 2:])
         return pixels.movedim(-1, -3)
 
 
-def random_crop(pixels: Tensor, size_px: int, draws: Tensor) -> Tensor:
-    """(B, To, H, W, 3), (B, 2) in [0, 1) -> (B, To, size_px, size_px, 3), each row cut at its own place."""
-    height, width = pixels.shape[2:4]
-    require_room(size_px, height, width)
-    places = torch.tensor([height - size_px + 1, width - size_px + 1])
+def random_crop(pixels: Tensor, size_px: tuple[int, int], draws: Tensor) -> Tensor:
+    """(B, To, H, W, 3), (B, 2) in [0, 1) -> (B, To, h, w, 3), each row cut at its own place."""
+    (height, width), frame = size_px, (pixels.shape[2], pixels.shape[3])
+    require_room(size_px, frame)
+    places = torch.tensor([frame[0] - height + 1, frame[1] - width + 1])
     corners = (draws * places).long().tolist()
     cut = [
-        window[:, top : top + size_px, left : left + size_px]
-        for window, (top, left) in zip(pixels, corners, strict=True)
+        window[:, top : top + height, left : left + width] for window, (top, left) in zip(pixels, corners, strict=True)
     ]
     return torch.stack(cut)
 
@@ -82,15 +86,17 @@ def recolour(pixels: Tensor, strength: float, draws: Tensor) -> Tensor:
     return mapped.round_().clamp_(0, 255).to(torch.uint8).view_as(pixels)
 
 
-def centre_crop(images: Tensor, size_px: int) -> Tensor:
-    """(..., H, W) -> (..., size_px, size_px), the middle; images of that size stay as they are."""
-    height, width = images.shape[-2:]
-    require_room(size_px, height, width)
-    top, left = (height - size_px) // 2, (width - size_px) // 2
-    return images[..., top : top + size_px, left : left + size_px]
+def centre_crop(images: Pixels, size_px: tuple[int, int]) -> Pixels:
+    """(..., H, W) -> (..., h, w), the middle; images of that size stay as they are."""
+    (height, width), frame = size_px, (images.shape[-2], images.shape[-1])
+    require_room(size_px, frame)
+    top, left = (frame[0] - height) // 2, (frame[1] - width) // 2
+    return images[..., top : top + height, left : left + width]
 
 
-def require_room(size_px: int, height: int, width: int) -> None:
-    """Raise a ValueError where a crop is larger than the image."""
-    if size_px > min(height, width):
-        raise ValueError(f"crop_px: expected at most the images' {height} x {width} px, got {size_px}.")
+def require_room(size_px: tuple[int, int], frame: tuple[int, int]) -> None:
+    """Raise a ValueError where a crop is larger than the image, (H, W) both."""
+    if size_px[0] > frame[0] or size_px[1] > frame[1]:
+        raise ValueError(
+            f"crop_px: expected at most the images' {frame[0]} x {frame[1]} px, got {size_px[0]} x {size_px[1]}."
+        )

@@ -21,7 +21,7 @@ from policy_examples.policy_checks import (
     require_readable,
 )
 from policy_examples.policy_files import fill, read_config, write_policy
-from policy_examples.policy_shape import PolicyShape
+from policy_examples.policy_shape import PolicyShape, sides
 from policy_examples.unet import ConditionalUNet1d
 
 
@@ -132,7 +132,7 @@ class DiffusionPolicy(nn.Module):
         require_readable(observation, self.shape, self.training)
         read = [observation[camera] for camera in self.shape.cameras]
         if self.shape.crop_px is not None:
-            read = [centre_crop(images, self.shape.crop_px) for images in read]
+            read = [centre_crop(images, sides(self.shape.crop_px)) for images in read]
         features = [self.encoder_of(camera)(images) for camera, images in enumerate(read)]  # (B, To, D) each
         agent_pos = self.agent_pos.normalize(observation["agent_pos"].float())  # (B, To, P)
         return torch.cat([*features, agent_pos], dim=-1).flatten(1)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from policy_examples.encoders import PolicyEncoder
-from policy_examples.policy_shape import PolicyShape, is_camera
+from policy_examples.policy_shape import PolicyShape, is_camera, sides
 
 
 def require_matching(cameras: tuple[str, ...], encoders: Sequence[PolicyEncoder]) -> None:
@@ -46,7 +46,7 @@ def require_readable(observation: Mapping[str, Tensor], shape: PolicyShape, trai
         axes = "3, H, W" if is_camera(key) else "N, 3"
         if len(found) != 2 + len(axes.split(", ")) or found[1] != expected[0]:
             raise ValueError(f"{key}: expected (B, {expected[0]}, {axes}), got {found}.")
-    cut = (shape.crop_px,) * 2 if training else None  # as an augmentation leaves frames
+    cut = sides(shape.crop_px) if training and shape.crop_px is not None else None  # as an augmentation leaves frames
     for key, size in zip(shape.image_keys, shape.frames_px or (), strict=False):
         found = tuple(observation[key].shape)
         if found[-1] == 3 and found[-3] != 3:

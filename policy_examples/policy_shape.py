@@ -31,8 +31,9 @@ class PolicyShape:
     """Observation keys that encoders read, in this order: "image", "image_<name>", "point_cloud"; none is blind."""
     frames_px: tuple[tuple[int, int], ...] | None = None
     """(H, W) of the frames of each of `cameras` that is one; None: whatever comes."""
-    crop_px: int | None = None
-    """Side of the square that encoders see, cut at random in training, else from the middle; None: whole frames."""
+    crop_px: int | tuple[int, int] | None = None
+    """Side of the square, or height and width, that encoders see of a frame, cut at random in training, else from the
+    middle; None: whole frames."""
     prediction: Prediction = "sample"
     """What the UNet answers: the clean actions, or the noise."""
     sampler: Sampler = "ddim"
@@ -79,10 +80,12 @@ class PolicyShape:
                 raise ValueError(f"cameras: accepted are 'image', 'image_<name>', 'point_cloud', got {camera!r}.")
         if self.frames_px is not None and len(self.frames_px) != len(self.image_keys):
             raise ValueError(f"frames_px: expected (H, W) of {', '.join(self.image_keys)}, got {self.frames_px}.")
-        for height, width in self.frames_px or ():
-            if self.crop_px is not None and not 1 <= self.crop_px <= min(height, width):
+        for frame in self.frames_px or ():
+            if self.crop_px is not None and not all(
+                1 <= side <= room for side, room in zip(sides(self.crop_px), frame, strict=True)
+            ):
                 raise ValueError(
-                    f"crop_px: expected a square that fits into frames of {height} x {width} px, got {self.crop_px}."
+                    f"crop_px: expected what fits into frames of {frame[0]} x {frame[1]} px, got {self.crop_px}."
                 )
 
     @property
@@ -103,6 +106,11 @@ class PolicyShape:
 
 def _as_tuple(value: Any) -> Any:
     return tuple(map(_as_tuple, value)) if isinstance(value, list) else value
+
+
+def sides(size_px: int | tuple[int, int]) -> tuple[int, int]:
+    """Height and width: of a square where one number is given."""
+    return size_px if isinstance(size_px, tuple) else (size_px, size_px)
 
 
 def is_camera(key: str) -> bool:

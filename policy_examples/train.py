@@ -67,8 +67,9 @@ class Config:
     """Give each camera an encoder of its own; otherwise all share one."""
     freeze_encoder: bool = False
     """Leave the encoder as it was pretrained; the head alone learns."""
-    crop_px: int | None = None
-    """Side of the squares that are cut from frames, at random while learning, else from the middle; None: no crop."""
+    crop_px: int | tuple[int, int] | None = None
+    """What is cut from frames, at random while learning, else from the middle: the side of squares, or height and
+    width, such as `104 138` of frames of 112 x 149; None: no crop."""
     colour: float = 0.0
     """Strength in [0, 1] of random brightness, contrast, saturation and hue while learning."""
     horizon: int = 16

@@ -19,7 +19,7 @@ from policy_examples.explain.seeing_policies import seeing_policies
 from policy_examples.formats.episodes import Selection
 from policy_examples.policy import DiffusionPolicy
 from policy_examples.policy_files import read_config
-from policy_examples.policy_shape import PolicyShape
+from policy_examples.policy_shape import PolicyShape, sides
 
 BATCH = 32
 
@@ -32,14 +32,14 @@ class Column:
         name: how the picture calls it.
         load: makes it, in eval mode, on the CPU.
         camera: the observation key that it reads.
-        crop_px: side of the square that it sees from the middle of a frame; None: whole frames.
+        crop_px: height and width that it sees from the middle of a frame; None: whole frames.
         frame_px: height and width of the frames that it learned from; None: any.
     """
 
     name: str
     load: Callable[[], PolicyEncoder]
     camera: str = "image"
-    crop_px: int | None = None
+    crop_px: tuple[int, int] | None = None
     frame_px: tuple[int, int] | None = None
 
     def features(self, images: Tensor) -> np.ndarray:
@@ -110,9 +110,10 @@ def before_and_after(name: str, folder: Path) -> list[Column]:
     frame_px = shape.frames_px[0] if shape.frames_px else None
     if frame_px is None and (side := origin.get("image_size_px")):
         frame_px = (side, side)
-    seen: dict[str, Any] = {"camera": shape.cameras[0], "crop_px": shape.crop_px, "frame_px": frame_px}
+    crop_px = None if shape.crop_px is None else sides(shape.crop_px)
+    seen: dict[str, Any] = {"camera": shape.cameras[0], "crop_px": crop_px, "frame_px": frame_px}
     shown = "" if shape.cameras[0] == "image" else f", {shape.cameras[0]}"  # where it differs from the named encoders'
-    shown += "" if shape.crop_px is None else f", middle {shape.crop_px} px"
+    shown += "" if crop_px is None else f", middle {crop_px[0]} x {crop_px[1]} px"
     return [
         Column(f"{name}, before{shown}", partial(encoder_before, folder, saved, origin), **seen),
         Column(f"{name}, after{shown}", partial(encoder_after, folder), **seen),

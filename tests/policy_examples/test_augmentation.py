@@ -26,6 +26,13 @@ def test_a_crop_is_a_square_of_the_frames_at_the_place_that_was_drawn(images):
         assert torch.equal(cut[row], images[row, :, :, top : top + 32, left : left + 32])
 
 
+def test_a_crop_may_have_a_height_and_a_width(images):
+    places = torch.tensor([[0.0, 0.0], [0.999, 0.999], [0.5, 0.5]])
+    cut = Augmentation(crop_px=(36, 42))(images, torch.cat([places, torch.full((3, 4), HALF)], dim=1))
+    for row, (top, left) in enumerate([(0, 0), (4, 6), (2, 3)]):  # of 5 x 7 places
+        assert torch.equal(cut[row], images[row, :, :, top : top + 36, left : left + 42])
+
+
 def test_every_place_of_a_crop_is_drawn(images):
     frames = torch.arange(34, dtype=torch.uint8).expand(1, 1, 3, 34, 34)  # a pixel's value is its column
     seen = {Augmentation(crop_px=32)(frames, draws(1, seed))[0, 0, 0, 0, 0].item() for seed in range(30)}
@@ -76,14 +83,15 @@ def test_turning_the_hue_keeps_grey_and_turns_there_and_back(images):
 
 
 def test_the_middle_is_cut_as_torchvision_does(images):
-    assert torch.equal(centre_crop(images, 32), tvf.center_crop(images, [32, 32]))
+    assert torch.equal(centre_crop(images, (32, 32)), tvf.center_crop(images, [32, 32]))
+    assert torch.equal(centre_crop(images, (36, 42)), tvf.center_crop(images, [36, 42]))
 
 
 def test_a_crop_larger_than_the_frames_is_refused(images):
     with pytest.raises(ValueError, match="crop_px: expected at most the images' 40 x 48 px, got 41"):
         Augmentation(crop_px=41)(images, draws(3))
-    with pytest.raises(ValueError, match="crop_px: expected at most the images' 40 x 48 px, got 41"):
-        centre_crop(images, 41)
+    with pytest.raises(ValueError, match="crop_px: expected at most the images' 40 x 48 px, got 40 x 49"):
+        centre_crop(images, (40, 49))
 
 
 def test_a_strength_outside_0_to_1_is_refused():

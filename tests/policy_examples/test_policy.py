@@ -155,12 +155,13 @@ def test_another_number_of_generators_than_rows_is_refused(policy, batch):
         policy.predict_action(batch, seeded(0, 1))
 
 
-def test_the_middle_of_the_frames_is_read_where_the_policy_learned_from_crops(build, demonstrations):
-    policy = build(replace(SHAPE, crop_px=32), load_encoder("resnet18-scratch")).eval()
+@pytest.mark.parametrize(("crop_px", "size_px"), [(32, (32, 32)), ((36, 42), (36, 42))])
+def test_the_middle_of_the_frames_is_read_where_the_policy_learned_from_crops(build, crop_px, size_px):
+    policy = build(replace(SHAPE, crop_px=crop_px), load_encoder("resnet18-scratch")).eval()
     frames = torch.randint(0, 256, (2, 2, 3, 40, 44), dtype=torch.uint8)
     agent_pos = torch.zeros(2, 2, 9)
     whole = policy.condition({"image": frames, "agent_pos": agent_pos})
-    middle = policy.condition({"image": centre_crop(frames, 32), "agent_pos": agent_pos})
+    middle = policy.condition({"image": centre_crop(frames, size_px), "agent_pos": agent_pos})
     torch.testing.assert_close(whole, middle)
 
 
@@ -357,7 +358,8 @@ def test_truncated_and_missing_weights_are_refused(build, tmp_path):
         ({"cameras": ("wrist",)}, "cameras: accepted are 'image', 'image_<name>', 'point_cloud', got 'wrist'"),
         ({"state_size": 0}, "state_size: expected 1 or more, got 0"),
         ({"cameras": ("image", "image")}, "cameras: expected each once, got image, image"),
-        ({"frames_px": ((48, 64),), "crop_px": 60}, "expected a square that fits into frames of 48 x 64 px, got 60"),
+        ({"frames_px": ((48, 64),), "crop_px": 60}, "expected what fits into frames of 48 x 64 px, got 60"),
+        ({"frames_px": ((48, 64),), "crop_px": (44, 65)}, r"fits into frames of 48 x 64 px, got \(44, 65\)"),
     ],
 )
 def test_sizes_and_choices_that_do_not_fit_together_are_refused(change, message):

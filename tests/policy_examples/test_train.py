@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import tyro
 
 from policy_examples import rollout
 from policy_examples.envs.camera import RenderingError
@@ -271,6 +272,13 @@ def test_ddpm_takes_all_its_steps_unless_fewer_are_asked_for(config, demonstrati
 def test_a_run_shorter_than_twice_its_warm_up_still_reaches_the_learning_rate(config):
     train(replace(config, steps=6, warmup_steps=500))
     assert max(line["lr"] for line in read(config.output / "log.jsonl")) == pytest.approx(config.lr)
+
+
+def test_crops_may_have_a_height_and_a_width(config):
+    asked = tyro.cli(Config, default=replace(config, **SEEING, steps=1), args=["--crop-px", "32", "38"])
+    train(asked)
+    policy, _ = DiffusionPolicy.load(config.output / "policy")
+    assert asked.crop_px == policy.shape.crop_px == (32, 38)
 
 
 def test_a_policy_knows_the_frames_that_it_learned_from(config):

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from policy_examples.augmentation import centre_crop
+
 
 @dataclass(frozen=True)
 class Focus:
@@ -68,21 +70,20 @@ def entropy(saliency: np.ndarray) -> float | None:
 
 
 def focus_of(
-    step: int, method: str, encoder: str, saliency: np.ndarray, mask: np.ndarray | None, crop_px: int | None = None
+    step: int,
+    method: str,
+    encoder: str,
+    saliency: np.ndarray,
+    mask: np.ndarray | None,
+    crop_px: tuple[int, int] | None = None,
 ) -> Focus:
-    """All numbers of one map, (H, W), of which the encoder saw the middle square of `crop_px`; None: all of it."""
+    """All numbers of one map, (H, W), of which the encoder saw the middle of `crop_px`, (H, W); None: all of it."""
     if crop_px is not None:
-        saliency = middle(saliency, crop_px)
-        mask = None if mask is None else middle(mask, crop_px)
+        saliency = centre_crop(saliency, crop_px)
+        mask = None if mask is None else centre_crop(mask, crop_px)
     share = None if mask is None else share_inside(saliency, mask)
     area = None if mask is None else float(mask.mean())
     return Focus(step, method, encoder, share, area, entropy(saliency))
-
-
-def middle(values: np.ndarray, side_px: int) -> np.ndarray:
-    """(H, W) -> (side_px, side_px)."""
-    top, left = ((length - side_px) // 2 for length in values.shape)
-    return values[top : top + side_px, left : left + side_px]
 
 
 def summarize(rows: Sequence[Focus]) -> list[Summary]:

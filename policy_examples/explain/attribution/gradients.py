@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from policy_examples.explain.attribution.feature_maps import last_map
 from policy_examples.policy import DiffusionPolicy
+from policy_examples.policy_shape import sides
 
 Method = Literal["grad-cam", "input-gradient"]
 
@@ -86,7 +87,8 @@ def saliency_maps(
         else:
             assert found is not None
             activations, gradients = (found.as_map(frames[-1:].detach()) for frames in (kept[0], on_layer[0]))
-            values = spread(grad_cam(activations, gradients), pixels.shape[-2:], policy.shape.crop_px)
+            seen = None if policy.shape.crop_px is None else sides(policy.shape.crop_px)
+            values = spread(grad_cam(activations, gradients), pixels.shape[-2:], seen)
         maps[method] = values[0].float().cpu().numpy()
     return maps
 
@@ -136,10 +138,10 @@ def grad_cam(activations: Tensor, gradients: Tensor) -> Tensor:
     return (weights * activations).sum(dim=1).abs()
 
 
-def spread(maps: Tensor, size_px: tuple[int, int] | torch.Size, crop_px: int | None) -> Tensor:
-    """(B, h, w) -> (B, H, W), bilinear; 0 outside the middle square of crop_px that the encoder saw."""
+def spread(maps: Tensor, size_px: tuple[int, int] | torch.Size, crop_px: tuple[int, int] | None) -> Tensor:
+    """(B, h, w) -> (B, H, W), bilinear; 0 outside the middle of crop_px, (H, W), that the encoder saw."""
     height, width = size_px
-    seen = (height, width) if crop_px is None else (crop_px, crop_px)
+    seen = crop_px or (height, width)
     enlarged = F.interpolate(maps[:, None], seen, mode="bilinear", align_corners=False)[:, 0]
     top, left = (height - seen[0]) // 2, (width - seen[1]) // 2
     return F.pad(enlarged, (left, width - seen[1] - left, top, height - seen[0] - top))

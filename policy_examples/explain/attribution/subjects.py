@@ -11,6 +11,7 @@ import torch
 from policy_examples.explain.seeing_policies import seeing_policies
 from policy_examples.policy import DiffusionPolicy
 from policy_examples.policy_files import read_config
+from policy_examples.policy_shape import PolicyShape, sides
 
 
 @dataclass(frozen=True)
@@ -24,8 +25,8 @@ class Subject:
     """Observation keys of images, "image" or "image_<name>"."""
     state_size: int
     action_size: int
-    crop_px: int | None
-    """Side of the middle square of a frame that it sees; None: whole frames."""
+    crop_px: tuple[int, int] | None
+    """(H, W) of the middle of a frame that it sees; None: whole frames."""
     origin: dict[str, Any]
     """What it was trained on."""
 
@@ -57,11 +58,17 @@ def find_subjects(named: Sequence[Path]) -> list[Subject]:
             tuple(config["shape"]["cameras"]),
             config["shape"]["state_size"],
             config["shape"]["action_size"],
-            config["shape"].get("crop_px"),
+            seen_of(config["shape"]),
             config["origin"],
         )
         for label, folder, config in zip(labels, folders, configs, strict=True)
     ]
+
+
+def seen_of(shape: dict[str, Any]) -> tuple[int, int] | None:
+    """(H, W) of the middle of a frame that a policy of this shape sees; None: whole frames."""
+    crop_px = PolicyShape.from_dict(shape).crop_px
+    return None if crop_px is None else sides(crop_px)
 
 
 def labels_of(names: Sequence[str], folders: Sequence[Path]) -> list[str]:

@@ -23,7 +23,7 @@ def shown():
 
 @pytest.fixture
 def run(tmp_path):
-    """A run of seed 5 whose encoder moved from its random start, and sees the middle 48 px."""
+    """A run of seed 5 whose encoder moved from its random start, and sees the middle 48 x 48 px."""
     torch.manual_seed(5)
     encoder = load_encoder("resnet18-scratch")
     policy = DiffusionPolicy(PolicyShape(9, 4, **SIZES, crop_px=48), [encoder])
@@ -64,7 +64,7 @@ def test_random_weights_are_those_of_the_seed(shown):
 
 def test_a_policys_encoder_is_seen_before_its_fine_tuning_and_after_it(run, shown):
     before, after = columns([], [run / "policy"], seed=0)
-    assert [before.name, after.name] == ["door-open, before, middle 48 px", "door-open, after, middle 48 px"]
+    assert [before.name, after.name] == ["door-open, before, middle 48 x 48 px", "door-open, after, middle 48 x 48 px"]
     middle = shown[..., 8:56, 8:56]
     found = before.features(shown)
     torch.manual_seed(5)
@@ -81,7 +81,7 @@ def test_a_run_stands_for_its_policy_and_runs_go_by_what_of_their_paths_differs(
     shutil.copytree(run, tmp_path / "other" / "door-open")
     names = [column.name for column in columns([], [run, tmp_path / "other"], 0)]
     runs = ("door-open", "other/door-open")
-    assert names == [f"{run}, {when}, middle 48 px" for run in runs for when in ("before", "after")]
+    assert names == [f"{run}, {when}, middle 48 x 48 px" for run in runs for when in ("before", "after")]
 
 
 def test_the_random_start_of_a_policy_without_its_run_is_refused(run, shown):
@@ -140,7 +140,7 @@ def test_the_best_policy_of_a_run_stands_beside_its_last_one(run):
     shutil.copytree(run / "policy", run / "best")
     names = [column.name for column in columns([], [run / "policy", run / "best"], 0)]
     assert len(set(names)) == 4
-    assert {f"door-open/best, {when}, middle 48 px" for when in ("before", "after")} <= set(names)
+    assert {f"door-open/best, {when}, middle 48 x 48 px" for when in ("before", "after")} <= set(names)
 
 
 def test_another_start_than_the_policy_had_is_not_shown_as_it(tmp_path, shown):

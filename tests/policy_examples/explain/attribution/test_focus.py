@@ -21,7 +21,7 @@ def test_a_crop_is_judged_by_what_the_encoder_sees():
     frame, mask = np.zeros((8, 8), np.float32), np.zeros((8, 8), dtype=bool)
     frame[2:6, 2:6] = 0.3
     mask[3:5, 3:5] = True
-    found = focus_of(0, "grad-cam", "xdistill", frame, mask, crop_px=4)
+    found = focus_of(0, "grad-cam", "xdistill", frame, mask, crop_px=(4, 4))
     assert (found.share, found.area, found.entropy) == pytest.approx((0.25, 0.25, 1.0))
 
 

@@ -58,7 +58,7 @@ def test_the_input_gradient_of_a_weighted_sum_is_the_largest_weight_of_a_pixel()
 
 def test_a_map_is_spread_over_what_the_encoder_saw():
     """An even map stays even; of 8 x 6 px the middle 4 x 4 were seen."""
-    spreaded = spread(torch.full((1, 2, 2), 3.0), (8, 6), crop_px=4)
+    spreaded = spread(torch.full((1, 2, 2), 3.0), (8, 6), crop_px=(4, 4))
     expected = torch.zeros(1, 8, 6)
     expected[0, 2:6, 1:5] = 3
     torch.testing.assert_close(spreaded, expected)
