@@ -172,11 +172,17 @@ def _expand(source: str) -> list[tuple[Kind, str]]:
             return [(recording, source)]
     if is_remote(source):
         return [("remote", source)]
-    paths = [source] if os.path.exists(source) else sorted(glob(source, recursive=True))
-    folders = {path.rstrip(os.sep) for path in paths if os.path.isdir(path)}  # what lies in them is read with them
-    paths = [path for path in paths if not folders & set(map(str, Path(path).parents))]
+    if os.path.exists(source):
+        return _expand_path(source)
+    paths = [os.path.normpath(path) for path in sorted(glob(source, recursive=True))]
     if paths:
-        return [place for path in paths for place in _expand_path(path)]
+        found = dict.fromkeys(place for path in paths for place in _expand_path(path))
+        folders = {place for kind, place in found if kind == "folder" and os.path.isdir(place)}
+        return [  # each image once: what lies in a folder of images is read with it
+            (kind, place)
+            for kind, place in found
+            if kind != "folder" or not folders & set(map(str, Path(place).parents))
+        ]
     if HUB_ID.fullmatch(source) and not os.path.exists(os.path.dirname(source)):
         return [("hub", source)]
     raise ValueError(f"images: nothing at {source}; {ACCEPTED}")

@@ -25,9 +25,13 @@ def save_student(
     """
     if isinstance(encoder, XDistillResNet18):
         return encoder.save_pretrained(folder, name=name, provenance=provenance, half=True)
+    tensors = encoder.state_dict()
+    for key, value in tensors.items():
+        if value.is_floating_point() and bool((value.half().isinf() & value.isfinite()).any()):
+            raise ValueError(f"{key} reaches {value.abs().max().item():.4g}, float16 ends at 65504; lower the rates")
     return save_checkpoint(
         folder,
-        encoder.state_dict(),
+        tensors,
         name=name,
         norm=encoder.norm,
         teacher_features=encoder.teacher_head.out_features,

@@ -105,10 +105,8 @@ class RobotPolicy:
                 f"{numbers}."
             )
         frames = {key: self._frame(key, value, sizes[key]) for key, value in values.items()}
-        return {
-            **frames,
-            "agent_pos": torch.tensor(numbers, dtype=torch.float32),
-        }  # a copy: drivers reuse their buffers
+        state = torch.tensor(numbers, dtype=torch.float32)  # a copy: drivers reuse their buffers
+        return {**frames, "agent_pos": state}
 
     def _frame(self, key: str, frame: np.ndarray, size: tuple[int, int] | None) -> Tensor:
         """(H, W, 3) or (3, H, W) uint8 -> (3, h, w) uint8, resized as demonstrations are."""

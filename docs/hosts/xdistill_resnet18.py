@@ -36,8 +36,10 @@ class HostResNet18(ResNet):
         self.register_buffer("shift", (-offset / factor - MEAN) / STD, persistent=False)
 
     def forward(self, x):
-        if x.shape[1] != 3:
-            raise ValueError(f"images: expected (B, 3, H, W), got shape {tuple(x.shape)}; this encoder takes RGB")
+        if x.shape[1] != 3 or min(x.shape[-2:]) < 32:
+            raise ValueError(
+                f"images: expected (B, 3, H, W) of at least 32 px, got shape {tuple(x.shape)}; this encoder takes RGB"
+            )
         return super().forward(torch.addcmul(self.shift, x, self.scale))
 
 

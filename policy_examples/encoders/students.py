@@ -6,7 +6,7 @@ from typing import Any
 from policy_examples.encoders.policy_encoder import PolicyEncoder
 from policy_examples.encoders.settings import require_no_norm, require_norm, require_readout
 from policy_examples.encoders.student_network import RESNETS, StudentNetwork
-from xdistill_encoder.checkpoint_config import ARCHITECTURE, CONFIG_FILE, CheckpointConfig, read_config
+from xdistill_encoder.checkpoint_config import ARCHITECTURE, CONFIG_FILE, CheckpointConfig, CheckpointError, read_config
 from xdistill_encoder.checkpoint_weights import WEIGHTS_FILE, fill, read_weights
 
 READOUTS = ("pooled", "spatial_softmax", "teacher_embedding")
@@ -88,7 +88,10 @@ def distillation_size(folder: Path, config: CheckpointConfig) -> int:
 
 def read_student_config(folder: Path) -> CheckpointConfig:
     """The entries of config.json; raises ValueError where a distillation of an ablation student did not write them."""
-    config = read_config(folder / CONFIG_FILE, architecture=None)
+    try:
+        config = read_config(folder / CONFIG_FILE, architecture=None)
+    except CheckpointError as error:
+        raise ValueError(f"checkpoint: {error}; name the folder that `xdistill distill` wrote.") from error
     if config.architecture == ARCHITECTURE:
         raise ValueError(f"checkpoint: {folder} holds a ResNet-18; load it as encoder 'xdistill', not 'student'.")
     return config

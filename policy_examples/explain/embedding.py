@@ -15,6 +15,7 @@ from policy_examples.envs.camera import RenderingError
 from policy_examples.explain.embedding_figure import Panel, draw_embedding
 from policy_examples.explain.feature_columns import Column, columns, demonstrations_of, learned_from, require_own
 from policy_examples.explain.projections import pca, tsne
+from policy_examples.explain.seeing_policies import seeing_policies
 from policy_examples.explain.silhouette import silhouette
 from policy_examples.explain.staged_frames import StagedFrames, StagesFrom, open_staged
 from policy_examples.formats.episodes import Selection
@@ -81,7 +82,11 @@ def explain(config: Config) -> list[dict[str, Any]]:
     frames = open_staged(sources, config.stages, config.parts, config.frames_per_episode)
     if config.policies and not config.demos:
         require_own(config.policies, frames.facts)
-    learned = learned_from(config.policies, frames.facts) if config.demos else list(map(str, config.policies))
+    learned = (
+        learned_from(config.policies, frames.facts)
+        if config.demos
+        else list(map(str, seeing_policies(config.policies)))
+    )
     config.output.mkdir(parents=True, exist_ok=True)
     drawn, rows = [], []
     for column in compared:

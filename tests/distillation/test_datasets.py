@@ -1,6 +1,7 @@
 import io
 import pickle
 import re
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -65,6 +66,24 @@ def test_parquet_folders_and_tars_of_the_same_files_have_one_fingerprint(contain
     for i, data in enumerate(files.values()):
         for images in opened:
             assert torch.equal(images.read(i), decode(data))
+
+
+def test_a_glob_of_folders_reads_each_image_once_and_leaves_none_out(parquet, files, tmp_path, monkeypatch):
+    """A folder of parquet stands for these files alone, one of images for all that is in it."""
+    shards, photos = tmp_path / "shards", tmp_path / "photos"
+    for place in (shards / "a.parquet", shards / "more" / "b.parquet"):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(parquet, place)
+    data = next(iter(files.values()))
+    for place in (shards / "x.png", photos / "y.png", photos / "more" / "z.png"):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(data)
+    rows = len(open_images([parquet]))
+    monkeypatch.chdir(tmp_path)
+    for glob in (f"{shards}/**", "./shards/**", f"{shards}/*"):
+        assert len(open_images([glob])) == 2 * rows + 1
+    for glob in (f"{photos}/**", "./photos/**", "photos"):
+        assert len(open_images([glob])) == 2
 
 
 def test_a_folder_of_tars_and_a_glob_of_images_are_understood(containers, tmp_path, files):

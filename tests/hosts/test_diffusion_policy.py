@@ -1,5 +1,6 @@
 import ast
 import copy
+import re
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
@@ -221,12 +222,12 @@ def test_the_one_file_is_python_3_8_and_imports_nothing_of_this_package():
     assert {name.partition(".")[0] for name in imported} == {"os", "torch", "torchvision", "safetensors"}
 
 
-def test_one_channel_is_refused_where_it_would_be_broadcast():
-    depth = torch.rand(2, 1, 64, 64)
-    with pytest.raises(ValueError, match=r"images: expected \(B, 3, H, W\).*, got shape \(2, 1, 64, 64\)"):
-        resnet18()(depth)
-    with pytest.raises(ValueError, match=r"images: expected \(B, 3, H, W\).*, got shape \(2, 1, 64, 64\)"):
-        one_file().resnet18(BUNDLED)(depth)
+@pytest.mark.parametrize("images", [torch.rand(2, 1, 64, 64), torch.rand(2, 3, 16, 64)])
+def test_one_channel_which_would_be_broadcast_and_small_images_are_refused(images):
+    told = rf"images: expected \(B, 3, H, W\) of at least 32 px, got shape {re.escape(str(tuple(images.shape)))}"
+    for model in (resnet18(), one_file().resnet18(BUNDLED)):
+        with pytest.raises(ValueError, match=told):
+            model(images)
 
 
 @pytest.mark.parametrize("freeze", ["layer1", ["stem"]])

@@ -81,6 +81,8 @@ def traced(graph: EncoderGraph, image_size: tuple[int, int] | None) -> ExportedP
     try:
         return torch.export.export(graph, (example(image_size),), dynamic_shapes=shapes, strict=False)
     except UserError as error:
+        if image_size is not None:
+            raise
         raise ValueError(
             f"image_size: torch {torch.__version__} cannot export this encoder for any size; name one, such as 96 96, "
             "or take a newer torch"

@@ -39,10 +39,11 @@ def saliency_part(found: Sequence[Explanation], budget: Budget, picture_bytes: i
         described = f"Saliency of {names}: frames of an episode under their maps; the table below has the numbers"
         parts.append(picture(each.picture, described, join([where, code(each.picture), RELATIVE], ""), picture_bytes))
         course = each.folder / COURSE_FILE
-        caption = join(["Share on task objects, entropy at each step; from ", code(course), "."], "")
+        shown = "Share on task objects, entropy" if any(row["share"] for row in each.rows) else "Entropy"
+        caption = join([f"{shown} at each step; from ", code(course), "."], "")
         parts += [
             _means(each),
-            picture(course, f"Share and entropy of {names} over the episode", caption, picture_bytes),
+            picture(course, f"{shown} of {names} over the episode", caption, picture_bytes),
         ]
         parts += [film(path, "Saliency over the episode", f"saliency of {names}", budget) for path in each.films]
         parts.append(_settings("How this saliency was made", each))

@@ -39,7 +39,9 @@ def test_the_page_of_a_demo_says_what_its_files_say(demo_page):
     assert "87.2 %" in page.text  # X-Distill on its 34 tasks
     assert "0.4321" in page.text
     assert "38.0%" in page.text  # of the saliency lies on task objects
-    assert "Share and entropy of drawer over the episode" in [picture["alt"] for picture in page.all("img")]
+    assert "Share on task objects, entropy of drawer over the episode" in [
+        picture["alt"] for picture in page.all("img")
+    ]
     assert "torch" in page.text
 
 
