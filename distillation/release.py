@@ -1,35 +1,22 @@
 """Make a release of weights in one command: `xdistill release`."""
 
-import json
-import shlex
-import signal
-import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import tyro
 
-from distillation import publish, scorecard, targets, train
+from distillation import targets
 from distillation.datasets import places
-from distillation.publishing.hub_folder import TEXTS, encoder_folder
+from distillation.publishing.hub_folder import TEXTS
+from distillation.release_steps import Step, by_option, given, option, process, run
 from distillation.teachers import Embedding
-from distillation.train import PRESETS
 from xdistill_encoder import XDistillResNet18
-from xdistill_encoder.checkpoint_config import CONFIG_FILE
-from xdistill_encoder.checkpoints import read_config
-from xdistill_encoder.cli import COMMANDS, recipes_folder
 from xdistill_encoder.provenance import commit
 
 Norm = Literal["batch", "group"]
-COMMAND_CONFIGS: dict[str, Any] = {
-    "targets": targets.Config,
-    "distill": train.Config,
-    "scorecard": scorecard.Config,
-    "publish": publish.Config,
-}
 OWN = ("norm", "name", "output", "targets", "plan", "score_bank", "score_queries", "backbone")
 """Settings of a student that a release decides."""
 OF_TARGETS = {field.name for field in fields(targets.Config)} - {"batch_size", *OWN}
@@ -132,82 +119,17 @@ class Config:
         return f"resnet18-{norm[0]}n-{self.stem}"
 
 
-@dataclass(frozen=True)
-class Step:
-    """One command.
-
-    Attributes:
-        command: of `xdistill`.
-        arguments: of the command.
-        shared: it runs in as many processes as the release has.
-        scores: the file that it writes about the checkpoint in `of`, which need not be written twice.
-        of: folder of a run.
-        start: folder of the checkpoint from which that run starts.
-    """
-
-    command: str
-    arguments: tuple[str, ...]
-    shared: bool = False
-    scores: Path | None = None
-    of: Path | None = None
-    start: Path | None = None
-
-    def parse(self) -> Any:
-        """Its settings, as its command reads them; a SystemExit, after words about it, where it refuses one."""
-        arguments = list(self.arguments)
-        if self.command == "distill":
-            given = arguments.index("--preset")  # which main() takes off
-            preset = PRESETS[arguments[given + 1]]
-            return tyro.cli(
-                COMMAND_CONFIGS[self.command], args=arguments[:given] + arguments[given + 2 :], default=preset
-            )
-        return tyro.cli(COMMAND_CONFIGS[self.command], args=arguments)
-
-    def done(self) -> bool:
-        """Whether its scores are of the weights that lie there, measured as asked, or its encoder is; others know by
-        themselves."""
-        if self.command == "distill":
-            return self._distilled()
-        if self.scores is None or self.of is None or not self.scores.exists():
-            return False
-        weights = read_config(encoder_folder(self.of) / CONFIG_FILE).weights_sha256
-        written = json.loads(self.scores.read_text())
-        return written.get("weights_sha256") == weights and written.get("command", "").endswith(
-            shlex.join(self.arguments)
-        )
-
-    def _distilled(self) -> bool:
-        """Whether the encoder that these arguments make lies there alone, as it was brought from another machine.
-
-        Beside its checkpoint.pt the run itself sees whether it has ended, and compares more.
-        """
-        assert self.of is not None
-        if (self.of / "checkpoint.pt").exists() or not (self.of / "encoder" / CONFIG_FILE).exists():
-            return False
-        made = read_config(self.of / "encoder" / CONFIG_FILE).provenance
-        if self.start is not None:
-            if not (self.start / CONFIG_FILE).exists():
-                return False
-            begun = made.get("started_from", {}).get("weights_sha256")
-            if begun != read_config(self.start / CONFIG_FILE).weights_sha256:
-                return False
-        return made.get("command", "").endswith(shlex.join(self.arguments))
-
-    def __str__(self) -> str:
-        return shlex.join(["xdistill", self.command, *self.arguments])
-
-
 def steps(config: Config) -> Iterator[Step]:
     """The commands of a release, in their order: what needs a GPU first."""
     inputs = [*option("teacher", *config.teacher), *option("images", *config.images)]
     inputs += [*option("workers", config.workers), *option("embedding", config.embedding)]
     settings = [part for _, parts in by_option(config.student) for part in parts]
-    targets = config.output / "targets"
+    cache = config.output / "targets"
     if config.views_per_image is not None:
         shared = [part for name, parts in by_option(config.student) if name in OF_TARGETS for part in parts]
         views = [*option("views-per-image", config.views_per_image), *given("patch_grid", config.patch_grid)]
-        yield Step("targets", (*inputs, *shared, *views, *option("output", targets)), shared=True)
-        inputs += option("targets", targets)
+        yield Step("targets", (*inputs, *shared, *views, *option("output", cache)), shared=True)
+        inputs += option("targets", cache)
     if config.score_every is not None:
         bank, queries = config.scored[0]
         settings += [*option("score-bank", bank), *option("score-queries", queries)]
@@ -251,29 +173,6 @@ def scorecards(config: Config, run: Path) -> Iterator[Step]:
 def queries_name(queries: str) -> str:
     """How the files of a scorecard are called."""
     return Path(queries).name.removesuffix(".parquet")
-
-
-def option(name: str, *values: object) -> list[str]:
-    """An option as the command line has it."""
-    return [f"--{name}", *map(str, values)]
-
-
-def by_option(words: Sequence[str]) -> list[tuple[str, list[str]]]:
-    """A command line, cut before each option: (the setting's name, the option with its values)."""
-    found: list[tuple[str, list[str]]] = []
-    for word in words:
-        if word.startswith("--"):
-            name = word.partition("=")[0].removeprefix("--").replace("-", "_")
-            found.append((name.removeprefix("no_"), []))
-        elif not found:
-            raise ValueError(f"expected an option of xdistill distill, got {word!r}")
-        found[-1][1].append(word)
-    return found
-
-
-def given(field: str, value: object) -> list[str]:
-    """The option of a setting that is not left to the preset."""
-    return [] if value is None else option(field.replace("_", "-"), value)
 
 
 def release(config: Config) -> list[Path]:
@@ -326,30 +225,6 @@ def check_start(config: Config) -> None:
         return
     if XDistillResNet18.from_pretrained(config.warm_start).norm == "group":
         raise ValueError(f"warm_start: {config.warm_start} has group norm, from which batch norm cannot start")
-
-
-def process(step: Step, processes: int) -> list[str]:
-    """The process that runs a step, by the recipe that this file belongs to: the installed one, or a copy of it."""
-    installed = recipes_folder().resolve() == Path(__file__).resolve().parents[1]
-    module = ["xdistill_encoder", step.command] if installed else [COMMANDS[step.command][0]]
-    launcher = [sys.executable]
-    if step.shared and processes > 1:
-        launcher += ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    return [*launcher, "-m", *module, *step.arguments]
-
-
-def run(command: list[str]) -> int:
-    """The exit status of a command; signals to this process are passed on to it, so that it saves before it ends."""
-    with subprocess.Popen(command, start_new_session=True) as child:  # a terminal's Ctrl-C reaches it once, by us
-        handlers = {
-            number: signal.signal(number, lambda number, _: child.send_signal(number))
-            for number in (signal.SIGINT, signal.SIGTERM)
-        }
-        try:
-            return child.wait()
-        finally:
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
 
 
 def main() -> None:

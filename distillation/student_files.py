@@ -23,12 +23,12 @@ def save_student(
         ValueError: provenance that JSON cannot hold, a weight that is not finite or beyond float16's range, a folder
             that holds another library's model.
     """
-    if isinstance(encoder, XDistillResNet18):
-        return encoder.save_pretrained(folder, name=name, provenance=provenance, half=True)
     tensors = encoder.state_dict()
     for key, value in tensors.items():
         if value.is_floating_point() and bool((value.half().isinf() & value.isfinite()).any()):
             raise ValueError(f"{key} reaches {value.abs().max().item():.4g}, float16 ends at 65504; lower the rates")
+    if isinstance(encoder, XDistillResNet18):
+        return encoder.save_pretrained(folder, name=name, provenance=provenance, half=True)
     return save_checkpoint(
         folder,
         tensors,

@@ -462,7 +462,7 @@ def main() -> None:
         return
     policy = config.output / "policy"
     print(f"policy: {policy}")
-    if "task" in read_config(policy)["origin"]:
+    if {"task", "image_size_px"} <= read_config(policy)["origin"].keys():  # a simulator shows squares of that size
         print(f"try it: xdistill rollout --policy {policy} --output {config.output / 'rollout'}")
     else:
         print(f"its actions beside recorded ones: xdistill replay --policy {policy} --demos {config.demos}")
