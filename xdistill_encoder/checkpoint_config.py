@@ -73,8 +73,10 @@ def read_config(
     """
     if not path.is_file():
         inside = sorted(path.parent.glob(f"*/{CONFIG_FILE}"))
-        hint = f"; there is one inside, {inside[0].parent}" if inside else ""
-        raise CheckpointError(f"{path.parent}: no {CONFIG_FILE}, so this is no xdistill-encoder checkpoint{hint}")
+        hint = "name a folder that save_pretrained() or `xdistill distill` wrote"
+        if inside:
+            hint = f"there is one inside, {inside[0].parent}"
+        raise CheckpointError(f"{path.parent}: no {CONFIG_FILE}, so this is no xdistill-encoder checkpoint; {hint}")
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -91,7 +91,7 @@ def read_student_config(folder: Path) -> CheckpointConfig:
     try:
         config = read_config(folder / CONFIG_FILE, architecture=None)
     except CheckpointError as error:
-        raise ValueError(f"checkpoint: {error}; name the folder that `xdistill distill` wrote.") from error
+        raise ValueError(f"checkpoint: {error}.") from error
     if config.architecture == ARCHITECTURE:
         raise ValueError(f"checkpoint: {folder} holds a ResNet-18; load it as encoder 'xdistill', not 'student'.")
     return config

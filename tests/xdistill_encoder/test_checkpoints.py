@@ -350,7 +350,10 @@ def test_a_folder_without_weights_is_refused(folder):
 
 def test_a_folder_without_a_config_is_refused(folder):
     (folder / CONFIG_FILE).unlink()
-    assert message_of(folder) == f"{folder}: no config.json, so this is no xdistill-encoder checkpoint"
+    assert message_of(folder) == (
+        f"{folder}: no config.json, so this is no xdistill-encoder checkpoint; "
+        "name a folder that save_pretrained() or `xdistill distill` wrote"
+    )
 
 
 def test_a_folder_around_a_checkpoint_says_where_it_is(folder):

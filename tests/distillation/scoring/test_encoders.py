@@ -123,7 +123,7 @@ def test_the_centre_view_is_the_square_in_the_middle():
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("tests", "no config.json; give a folder that a distillation wrote"),
+        ("tests", "tests: no config.json, .*; name a folder that save_pretrained.* or `xdistill distill` wrote"),
         ("kettle", "no checkpoint named 'kettle'"),
         ("torchvision/resnet19", "torchvision has no model 'resnet19'; close: .*resnet18"),
         ("torchvision/resnet18:IMAGENET22K", "no weights 'IMAGENET22K'; known are IMAGENET1K_V1, random"),

@@ -72,7 +72,9 @@ def test_the_stages_of_two_experts_follow_each_other_as_those_of_one_long_task(r
 
 def test_a_missing_store_says_how_to_make_it(tmp_path):
     path = tmp_path / "none.zarr"
-    with pytest.raises(ValueError, match=f"there is no {path}; make it with `xdistill demos --task drawer-open"):
+    with pytest.raises(
+        ValueError, match=f"there is no {path}; make it with `xdistill demos --task TASK --output {path}`"
+    ):
         open_staged([(path, Selection())], "time", 3, 10)
 
 
