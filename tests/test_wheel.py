@@ -1,5 +1,6 @@
 import os
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -91,6 +92,25 @@ def test_the_wheel_carries_the_weights_and_the_recipes_without_compiled_files(wh
     assert {name for name in tree if "__pycache__" not in name} <= names
     assert recipes <= names
     assert not [name for name in names if name.endswith(".pyc")]
+
+
+def test_a_wheel_built_from_a_tree_leaves_out_what_git_ignores(tmp_path):
+    tree = tmp_path / "tree"
+    for folder in ("xdistill_encoder", "distillation", "policy_examples"):
+        shutil.copytree(ROOT / folder, tree / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in ("pyproject.toml", ".gitignore", "README.md", "LICENSE"):
+        shutil.copy(ROOT / file, tree)
+    for run in (tree / "distillation" / "runs", tree / "policy_examples" / "runs"):
+        run.mkdir()
+        (run / "model.safetensors").write_bytes(b"a user's own")
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(tree)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (built,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(built) as archive:
+        names = archive.namelist()
+    assert "xdistill_encoder/recipes/distillation/train.py" in names
+    assert not [name for name in names if "/runs/" in name]
 
 
 def test_the_metadata_names_the_terms_of_code_and_weights(wheel):
