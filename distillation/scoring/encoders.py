@@ -164,13 +164,20 @@ def _from_torchvision(name: str, weights: str | None, image_size_px: int | None)
     if not linear:
         raise ValueError(f"encoder: torchvision/{name} has no linear classifier whose input could be its features")
     model.set_submodule(linear[-1], nn.Identity())
-    size_px = model.image_size if isinstance(model, models.VisionTransformer) else image_size_px or USUAL_SIZE_PX
+    size_px = _fixed_px(model) or image_size_px or USUAL_SIZE_PX
     title = f"torchvision/{name}:{chosen.name if chosen else UNTRAINED}"
     mean, std = IMAGENET_MEAN, IMAGENET_STD
     if chosen is not None:  # a few of its weights learned from pixels that were normalised otherwise
         transform = chosen.transforms()
         mean, std = tuple(transform.mean), tuple(transform.std)
     return Encoder(title, Normalized(model, mean, std), CentreView(size_px), size_px)
+
+
+def _fixed_px(model: nn.Module) -> int | None:
+    """The only side of the images that a model of torchvision takes; None: it takes any."""
+    if isinstance(model, models.VisionTransformer):
+        return model.image_size
+    return USUAL_SIZE_PX if isinstance(model, models.MaxVit) else None
 
 
 def _load_torchvision_weights(model: nn.Module, weights: models.WeightsEnum) -> None:

@@ -97,11 +97,14 @@ def test_timm_features_are_what_the_classifier_reads(images):
     assert (encoder.name, encoder.image_size_px) == ("timm/resnet10t:random", 64)
 
 
-def test_a_transformer_of_fixed_size_takes_its_own():
-    encoder = load_encoder("timm/vit_tiny_patch16_224:random", 64)
+@pytest.mark.parametrize(
+    ("spec", "features"), [("timm/vit_tiny_patch16_224:random", 192), ("torchvision/maxvit_t:random", 512)]
+)
+def test_a_transformer_of_fixed_size_takes_its_own(spec, features):
+    encoder = load_encoder(spec, 64)
     assert encoder.image_size_px == 224
     view = encoder.prepare(torch.zeros(3, 50, 70, dtype=torch.uint8))
-    assert encoder.features(view[None]).shape == (1, 192)
+    assert encoder.features(view[None]).shape == (1, features)
 
 
 def test_a_teacher_is_scored_on_its_own_preparation(teacher_spec, images):
