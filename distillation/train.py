@@ -2,10 +2,11 @@
 
 import argparse
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from shutil import rmtree
 from typing import Any, Literal, cast
@@ -35,7 +36,7 @@ from distillation.students import Student
 from distillation.teachers import Embedding, Teacher
 from distillation.training.averaging import Average
 from distillation.training.batches import Curriculum, MicroBatches
-from distillation.training.checkpointing import Stateful, load_checkpoint, make_folder, save_checkpoint
+from distillation.training.checkpointing import Stateful, load_checkpoint, save_checkpoint
 from distillation.training.export import is_exported
 from distillation.training.health import Health
 from distillation.training.history import History
@@ -46,6 +47,7 @@ from distillation.training.objective import Objective, parse_losses
 from distillation.training.plan import measure_plan
 from distillation.training.precision import Precision, resolve_precision
 from distillation.training.processes import device_name, require_same, this_process
+from distillation.training.run_lock import sole_run
 from distillation.training.runlog import RunLog
 from distillation.training.schedule import lr_factor
 from distillation.training.standardization import statistics
@@ -158,7 +160,7 @@ class Config:
     score_queries_split: str = "validation"
     """Of the queries, where they are a Hub dataset."""
     score_every: int = 5
-    """Epochs between scores, where `score_bank` and `score_queries` are given."""
+    """Epochs between scores, where `score_bank` and `score_queries` are given; the first is taken before step 1."""
     warm_start: str | None = None
     """Checkpoint (bundled name, folder, Hub id) whose weights the student starts from."""
     name: str | None = None
@@ -248,6 +250,12 @@ def train(config: Config, images: Images | None = None) -> Path:
         FloatingPointError: the loss or the weights are not finite; names the step; what was saved before stays.
         SystemExit: the run was asked to stop; the checkpoint is written.
     """
+    with ExitStack() as until_it_ends:
+        return distil(config, images, until_it_ends)
+
+
+def distil(config: Config, images: Images | None, until_it_ends: ExitStack) -> Path:
+    """What `train` does; the stack takes what is to be let go after it."""
     config = replace(config, mixed_precision=resolve_precision(config.mixed_precision))
     accelerator = start_processes(config)
     device, process, processes = accelerator.device, accelerator.process_index, accelerator.num_processes
@@ -256,10 +264,7 @@ def train(config: Config, images: Images | None = None) -> Path:
     if images is None:
         images = open_images(config.images, config.split, config.shard_cache, config.shard_cache_gb)
     supervision = open_supervision(config, images, device)
-    if config.decoded is not None:
-        images = keep_decoded(images, config.decoded, config.workers)
     set_seed(config.seed)  # after the teacher, which draws weights before it loads its own
-    views = Views(images, config.seed, config.drawn, supervision.view_sizes)
     curriculum = make_curriculum(config, images, supervision)
     order = partial(epoch_order, images, config.seed)
 
@@ -273,9 +278,7 @@ def train(config: Config, images: Images | None = None) -> Path:
     settings = {key: value for key, value in asdict(in_effect).items() if key not in MAY_DIFFER}
     facts = identify(settings, images, supervision, student)
     history = History(launch, student.origin)
-    make_folder(config.output)
-    if config.track:
-        accelerator.init_trackers("xdistill", facts, {"wandb": {"dir": str(config.output)}})
+    until_it_ends.enter_context(sole_run(config.output, accelerator.is_main_process))
     accelerator.print(f"{len(images):,} images, teacher {supervision.name}, {config.backbone} -> {config.output}")
 
     optimizer = torch.optim.AdamW(student.param_groups(config.lr, config.weight_decay))
@@ -289,7 +292,14 @@ def train(config: Config, images: Images | None = None) -> Path:
     require_same(accelerator, start, config.output)
     if start:
         accelerator.print(f"resumed at step {start:,} of {curriculum.steps:,}")
-    keys = MicroBatches(curriculum, order, start, process, processes, config.accumulation, prefetching(images))
+    if config.track:
+        accelerator.init_trackers("xdistill", facts, {"wandb": {"dir": str(config.output)}})
+    keys = MicroBatches(curriculum, order, start, process, processes, config.accumulation)
+    monitor = make_monitor(config, accelerator, start, supervision.teachers)
+    if config.decoded is not None:  # may take hours, so it comes after all that may be refused
+        images = keep_decoded(images, config.decoded, config.workers)
+    keys.prefetch = prefetching(images)
+    views = Views(images, config.seed, config.drawn, supervision.view_sizes)
     if start == 0:
         fit(student, config, views, supervision, accelerator)
     learned = student if average is None else average.student  # what is scored and exported
@@ -298,13 +308,12 @@ def train(config: Config, images: Images | None = None) -> Path:
     # The optimizer's state lies right: on a GPU AdamW's counters stay on the CPU, where no step waits for them.
     model, optimizer = accelerator.prepare(student, optimizer, device_placement=[True, False])
 
-    monitor = make_monitor(config, accelerator, start, supervision.teachers)
     health = Health(accelerator, config.output)
     damage = DamageLog(config.output / f"damaged-{process}.txt", images, config.max_damaged)
     log = RunLog(config.output / "log.jsonl", accelerator, config.batch_size, start, curriculum.steps)
     history.begin()
     scored = monitor.steps(config.score_every * curriculum.steps_per_epoch, curriculum.steps)
-    if start in scored:  # it may have been stopped before its scores were taken
+    if start in scored:  # at 0, so that what cannot be scored is told at once; later it may have been stopped before
         monitor.measure(start, learned, config.image_size)
     first_px = config.first_image_size and curriculum.image_size(0)
     made = describe_making(settings | {"first_image_size": first_px}, images, supervision) | history.origin
@@ -387,7 +396,7 @@ def make_monitor(config: Config, accelerator: Accelerator, start: int, teachers:
         config.output,
         accelerator,
         start,
-        batch_size=config.batch_size,
+        batch_size=part_size(config, accelerator),
         workers=config.workers,
         bank_split=config.score_bank_split,
         queries_split=config.score_queries_split,
@@ -395,8 +404,19 @@ def make_monitor(config: Config, accelerator: Accelerator, start: int, teachers:
     )
 
 
+def part_size(config: Config, accelerator: Accelerator) -> int:
+    """Images that a process computes at once, and for which it therefore has the memory."""
+    return config.batch_size // (accelerator.num_processes * config.accumulation)
+
+
 def start_processes(config: Config) -> Accelerator:
-    """This process among those that share the batches."""
+    """This process among those that share the batches.
+
+    Raises:
+        ValueError: a tracker that is not installed; processes that do not know each other.
+    """
+    if missing := [tracker for tracker in config.track if find_spec(tracker) is None]:
+        raise ValueError(f"track: {', '.join(missing)} cannot be imported; pip install {' '.join(missing)}")
     accelerator = Accelerator(
         cpu=not torch.accelerator.is_available(),  # without it accelerate overlooks torchrun there
         mixed_precision=config.mixed_precision,
@@ -490,7 +510,7 @@ def fit(
         student.calibrate(some_views.to(accelerator.device))
     if config.standardize or len(supervision.widths) > 1:
         with accelerator.autocast():
-            part = config.batch_size // (accelerator.num_processes * config.accumulation)
+            part = part_size(config, accelerator)
             standardizing = some_images(views.images, config.seed, STANDARDIZING_VIEWS)
             some = first_embeddings(supervision, views, standardizing, part, config.workers)
         student.standardize(*statistics(some))

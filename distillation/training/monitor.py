@@ -73,8 +73,8 @@ class Monitor:
             write_text(path, "".join(f"{json.dumps(row)}\n" for row in read_rows(path) if row["step"] <= start))
 
     def steps(self, every: int, last: int) -> set[int]:
-        """After which steps to measure: every so many, and the last; without labelled images the last alone."""
-        return {*(range(every, last, every) if self.labelled else ()), last}
+        """After which steps to measure: 0, every so many, and the last; without labelled images the last alone."""
+        return {*(range(0, last, every) if self.labelled else ()), last}
 
     def measure(self, step: int, student: Student, image_size_px: int) -> float:
         """Score what a student would export after a step, draw the curves anew; returns the seconds.

@@ -10,13 +10,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from accelerate import Accelerator
+from filelock import FileLock
+from PIL import Image
 from tensorboard.backend.event_processing import event_accumulator
 
 from distillation import targets
 from distillation.sources.tables import load_parquet
 from distillation.student_files import load_student
 from distillation.students import Student
-from distillation.train import MAY_DIFFER, PRESETS, Config, main, plan, train
+from distillation.train import MAY_DIFFER, PRESETS, Config, main, make_monitor, plan, train
+from distillation.training.run_lock import sole_run
 from distillation.training.schedule import lr_factor
 from tests.distillation.tiny_runs import SMALL, command, losses, tiny_config, wait_for_steps, weights
 from xdistill_encoder import XDistillResNet18
@@ -466,7 +470,7 @@ def test_a_batch_larger_than_the_images_is_refused(config):
 def test_scores_are_measured_while_it_learns_and_drawn_beside_the_loss(config, parquet, bank):
     train(replace(config, epochs=4, score_bank=(bank,), score_queries=(parquet,), score_every=2))
     rows = [json.loads(line) for line in (config.output / "scores.jsonl").read_text().splitlines()]
-    assert [row["step"] for row in rows] == [6, 12]
+    assert [row["step"] for row in rows] == [0, 6, 12]
     assert rows[-1]["knn10_percent"] > 90  # dark and bright images
     assert (config.output / "curve.png").read_bytes().startswith(b"\x89PNG")
 
@@ -474,8 +478,26 @@ def test_scores_are_measured_while_it_learns_and_drawn_beside_the_loss(config, p
 def test_a_student_of_a_cache_is_compared_with_the_teacher_that_verified_it(config, cache, parquet, bank):
     scored = replace(config, targets=str(cache), epochs=1, score_bank=(bank,), score_queries=(parquet,), score_every=1)
     train(scored)
-    (row,) = [json.loads(line) for line in (config.output / "scores.jsonl").read_text().splitlines()]
-    assert {"teacher_explained_variance", "teacher_cosine"} < set(row)
+    rows = [json.loads(line) for line in (config.output / "scores.jsonl").read_text().splitlines()]
+    assert [{"teacher_explained_variance", "teacher_cosine"} < set(row) for row in rows] == [True, True]
+
+
+def test_labelled_images_that_cannot_be_read_are_told_before_the_first_step(config, tmp_path):
+    bank = tmp_path / "bank"
+    for label in ("dark", "bright"):
+        (bank / label).mkdir(parents=True)
+        for number in range(11):
+            Image.new("RGB", (8, 8)).save(bank / label / f"{number}.png")
+    queries = shutil.copytree(bank, tmp_path / "queries")
+    (bank / "dark" / "3.png").write_bytes(b"no image")
+    with pytest.raises(ValueError, match=r"cannot be read, .*dark/3.png"):
+        train(replace(config, score_bank=(str(bank),), score_queries=(str(queries),)))
+    assert not (config.output / "log.jsonl").exists()
+
+
+def test_a_score_embeds_as_many_images_at_once_as_a_step(config, parquet, bank):
+    scored = replace(config, batch_size=8, accumulation=4, score_bank=(bank,), score_queries=(parquet,))
+    assert make_monitor(scored, Accelerator(cpu=True), 0, ()).loading["batch_size"] == 2
 
 
 def test_scores_that_a_stop_cut_off_are_measured_when_the_run_resumes(config, parquet, bank):
@@ -495,6 +517,13 @@ def test_a_tracker_gets_the_log_too(config):
     assert [event.value for event in events.Scalars("loss")] == pytest.approx(losses(config.output))
 
 
+def test_a_tracker_that_is_not_installed_is_refused(config, monkeypatch):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    monkeypatch.setattr(sys, "path", [])
+    with pytest.raises(ValueError, match="track: wandb cannot be imported; pip install wandb"):
+        train(replace(config, track=("wandb",)))
+
+
 def test_wandb_gets_the_log_into_the_runs_folder(config, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     train(replace(config, epochs=1, track=("wandb",)))
@@ -507,6 +536,34 @@ def test_scoring_changes_nothing_that_is_learned(config, parquet, bank):
     train(replace(config, score_bank=(bank,), score_queries=(parquet,), score_every=1))
     train(replace(config, output=config.output / "unscored"))
     assert_same_weights(config.output, config.output / "unscored")
+
+
+def test_two_runs_do_not_share_a_folder(config):
+    with (
+        sole_run(config.output, writes=True),
+        pytest.raises(ValueError, match="output: another process trains in .*; wait for it, or name another --output"),
+    ):
+        train(config)
+    train(replace(config, epochs=1))
+    with sole_run(config.output, writes=True):
+        assert (config.output / "encoder").is_dir()  # a run lets its folder go
+
+
+def test_a_folder_without_locks_is_trained_in(config, monkeypatch, capsys):
+    class Unsupported(FileLock):
+        def acquire(self, *args, **kwargs):
+            raise NotImplementedError
+
+    monkeypatch.setattr("distillation.training.run_lock.FileLock", Unsupported)
+    train(replace(config, epochs=1))
+    assert "a file system without locks" in capsys.readouterr().out
+
+
+def test_nothing_is_decoded_for_a_run_that_is_refused(config, tmp_path):
+    decoded = tmp_path / "decoded"
+    with pytest.raises(ValueError, match="none"):
+        train(replace(config, decoded=decoded, score_bank=("none",), score_queries=("none",)))
+    assert not decoded.exists()
 
 
 def test_a_plan_tells_rates_hours_and_disk_and_writes_nothing(config, monkeypatch):

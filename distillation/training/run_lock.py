@@ -1,0 +1,40 @@
+"""Who may write to the folder of a run."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from distillation.training.checkpointing import make_folder
+
+LOCK_FILE = "run.lock"
+
+
+@contextmanager
+def sole_run(folder: Path, writes: bool) -> Iterator[None]:
+    """Make a run's folder and hold it, so that no other run writes there meanwhile.
+
+    Args:
+        writes: this process writes the files of its run, and holds the folder for all others of it.
+
+    Raises:
+        ValueError: the folder cannot be made, or another run holds it.
+    """
+    make_folder(folder)
+    if not writes:
+        yield
+        return
+    lock = FileLock(folder / LOCK_FILE)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise ValueError(
+            f"output: another process trains in {folder}; wait for it, or name another --output"
+        ) from error
+    except NotImplementedError:  # of some clusters' file systems: a run is worth more than its lock
+        print(f"{folder} lies on a file system without locks: nothing keeps a second run from writing there")
+    try:
+        yield
+    finally:
+        lock.release()
