@@ -10,6 +10,8 @@ from distillation.views import Augmentation
 
 FORMAT = 1
 NOT_COMPARED = ("sources", "made")
+LATER = ("mean", "std")
+"""Of a teacher: what the first caches do not tell."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +34,15 @@ class TeacherFacts:
     """Of its embedding."""
     patch_width: int | None = None
     """Of its patch tokens."""
+    mean: tuple[float, ...] | None = None
+    """With `std`: by which it normalises channels in [0, 1]; None of what was made before they were kept."""
+    std: tuple[float, ...] | None = None
 
     @property
     def identity(self) -> tuple[object, ...]:
         """What its embeddings depend on, wherever its weights lie and whatever they are called."""
-        return self.fingerprint, self.image_size, self.interpolation, self.embedding, self.width
+        normalisation = self.mean, self.std
+        return self.fingerprint, self.image_size, self.interpolation, self.embedding, self.width, *normalisation
 
     def differences(self, wanted: "TeacherFacts") -> list[str]:
         """What differs from the teacher that a run asks for; the same weights may have another name and commit."""
@@ -47,7 +53,7 @@ class TeacherFacts:
         differing = [
             f"{key} was {found[key]}, is {value}"
             for key, value in asked.items()
-            if value is not None and found[key] != value
+            if value is not None and found[key] != value and not (key in LATER and found[key] is None)
         ]
         if wanted.pinned and not (wanted.pinned == self.pinned or (self.revision or "").startswith(wanted.pinned)):
             differing.append(f"revision was {self.pinned or self.revision}, is {wanted.pinned}")
@@ -125,7 +131,7 @@ class Facts:
             raise ValueError(f"expected {', '.join(sorted(known))}, got {', '.join(sorted(values))}")
         try:
             augmentation = Augmentation(**values.pop("augmentation"))
-            teachers = tuple(TeacherFacts(**teacher) for teacher in values.pop("teachers"))
+            teachers = tuple(TeacherFacts(**_with_tuples(teacher)) for teacher in values.pop("teachers"))
         except TypeError as error:
             raise ValueError(f"augmentation, teachers: {error}") from error
         return cls(augmentation=augmentation, teachers=teachers, sources=tuple(values.pop("sources")), **values)
@@ -143,6 +149,8 @@ def describe_teacher(teacher: Teacher, spec: str = "") -> TeacherFacts:
         embedding=teacher.embedding,
         width=teacher.num_features,
         patch_width=teacher.num_patch_features,
+        mean=tuple(teacher.preprocessing.mean),
+        std=tuple(teacher.preprocessing.std),
     )
 
 
@@ -152,6 +160,11 @@ def asked_teacher(spec: str, image_size: int | None = None, embedding: str | Non
     if path.is_dir():
         path = path.resolve()  # as a loaded one is called
     return TeacherFacts(name=path.name, pinned=pinned, image_size=image_size, embedding=embedding)
+
+
+def _with_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON's lists as the tuples that they were."""
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
 
 
 def _split(spec: str) -> tuple[Path, str | None]:

@@ -1,17 +1,19 @@
 """The teachers that an encoder's estimates are compared with."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from distillation.cache.facts import describe_teacher
 from distillation.datasets import LabelledImages
 from distillation.scoring.embedding import CLEAN, PreparedImages, embed
 from distillation.scoring.encoders import CentreView, Encoder
 from distillation.teachers import Embedding, Teacher, load_teacher
 
-COMPARED = ("fingerprint", "image_size", "embedding")
+COMPARED = ("fingerprint", "image_size", "interpolation", "embedding", "mean", "std")
 """Of a teacher in an encoder's provenance, as `TeacherFacts` names them: what its embeddings depend on."""
 
 
@@ -48,8 +50,11 @@ def check_head(encoder: Encoder, teachers: Sequence[Teacher]) -> None:
         )
     recorded = _recorded(encoder, [teacher.name for teacher in teachers])
     for teacher, entry in zip(teachers, recorded, strict=True):
-        found = {name: getattr(teacher, name) for name in COMPARED if entry.get(name) is not None}
-        differing = [f"{name} was {entry[name]}, is {value}" for name, value in found.items() if entry[name] != value]
+        facts = asdict(describe_teacher(teacher))
+        told = [name for name in COMPARED if entry.get(name) is not None]
+        differing = [
+            f"{name} was {entry[name]}, is {facts[name]}" for name in told if _differ(entry[name], facts[name])
+        ]
         if differing:
             raise ValueError(
                 f"teacher: {encoder.name} was distilled from {entry.get('name')}, {teacher.name} is another "
@@ -73,6 +78,11 @@ def embed_queries(
     views = PreparedImages(queries, sizes[0], dict(zip(list(networks)[1:], sizes[1:], strict=True)))
     found = embed(networks, views, device, batch_size=batch_size, workers=workers, title="teachers")
     return [found[name] for name in networks]
+
+
+def _differ(recorded: Any, found: Any) -> bool:
+    """Whether two facts do; a checkpoint's JSON has lists for tuples."""
+    return (tuple(recorded) if isinstance(recorded, list) else recorded) != found
 
 
 def _recorded(encoder: Encoder, names: Sequence[str]) -> Sequence[Mapping[str, Any]]:

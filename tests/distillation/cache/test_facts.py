@@ -7,7 +7,9 @@ import pytest
 from distillation.cache.facts import Facts, TeacherFacts, asked_teacher, describe_teacher
 from distillation.views import Augmentation
 
-TEACHER = TeacherFacts("vit", "c0ffee" * 6 + "c0ff", "v1", "aaaa", 32, "bicubic", "cls", 3, 5)
+TEACHER = TeacherFacts(
+    "vit", "c0ffee" * 6 + "c0ff", "v1", "aaaa", 32, "bicubic", "cls", 3, 5, (0.5, 0.4, 0.3), (0.2, 0.2, 0.2)
+)
 FACTS = Facts("1234", 11, 7, 2, Augmentation(), (TEACHER,), 4, None, "bf16", ("photos",), {"command": "xdistill"})
 WANTED = replace(FACTS, shard_rows=None, precision=None, sources=(), made={})  # as a run asks, not a build
 
@@ -22,6 +24,7 @@ WANTED = replace(FACTS, shard_rows=None, precision=None, sources=(), made={})  #
         ({"augmentation": Augmentation(min_scale=0.2)}, "augmentation.min_scale was 0.35, is 0.2"),
         ({"teachers": (replace(TEACHER, image_size=64),)}, "teacher vit: image_size was 32, is 64"),
         ({"teachers": (replace(TEACHER, embedding="avg"),)}, "teacher vit: embedding was cls, is avg"),
+        ({"teachers": (replace(TEACHER, std=(1.0,) * 3),)}, "teacher vit: std was (0.2, 0.2, 0.2), is (1.0, 1.0, 1.0)"),
         ({"teachers": (replace(TEACHER, fingerprint="b"),)}, "teacher vit: fingerprint was aaaa, is b"),
         ({"teachers": (replace(TEACHER, pinned="v2"),)}, "teacher vit: revision was v1, is v2"),
         ({"teachers": (asked_teacher("timm/vit@v2"),)}, "teacher vit: revision was v1, is v2"),
@@ -80,7 +83,13 @@ def test_widths_of_teachers_add_up_while_patches_are_those_of_the_first():
 
 def test_the_identity_of_a_teacher_does_not_depend_on_its_name_or_commit():
     assert replace(TEACHER, name="copy", revision=None, pinned=None).identity == TEACHER.identity
-    for change in ({"fingerprint": "b"}, {"image_size": 64}, {"embedding": "avg"}, {"interpolation": "bilinear"}):
+    for change in (
+        {"fingerprint": "b"},
+        {"image_size": 64},
+        {"embedding": "avg"},
+        {"interpolation": "bilinear"},
+        {"mean": None},
+    ):
         assert replace(TEACHER, **change).identity != TEACHER.identity
 
 
@@ -90,7 +99,13 @@ def test_a_loaded_teacher_is_described_by_what_it_is_with_the_revision_that_its_
     assert (described.image_size, described.embedding, described.width, described.patch_width) == (32, "cls", 192, 192)
     assert re.fullmatch(r"[0-9a-f]{16}", described.fingerprint or "")
     assert described.differences(asked_teacher(teacher_spec, 32, "cls")) == []
+    assert (described.mean, described.std) == ((0.5, 0.4, 0.3), (0.5, 0.6, 0.7))
     assert describe_teacher(teacher, teacher_spec) == replace(described, pinned=None)
+
+
+def test_a_cache_of_before_normalisation_was_kept_serves_any():
+    before = replace(FACTS, teachers=(replace(TEACHER, mean=None, std=None),))
+    assert before.differences(WANTED) == []
 
 
 @pytest.mark.parametrize(
