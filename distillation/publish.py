@@ -66,6 +66,8 @@ class Config:
     def __post_init__(self):
         if self.repo is not None and not HUB_ID.fullmatch(self.repo):
             raise ValueError(f"repo: expected 'org/name', got {self.repo!r}")
+        if wrong := [dataset for dataset in self.datasets if not HUB_ID.fullmatch(dataset)]:
+            raise ValueError(f"datasets: expected 'org/name' of each, got {wrong[0]!r}")
         made = [name for name in ("license_terms", "limits", "datasets") if getattr(self, name)]
         if self.card is not None and made:
             raise ValueError(f"card: {self.card} is taken as it is; write {', '.join(made)} in it, or leave it out")

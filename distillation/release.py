@@ -8,10 +8,10 @@ from typing import Literal
 
 import tyro
 
-from distillation import targets
-from distillation.datasets import places
-from distillation.publishing.hub_folder import TEXTS
+from distillation import targets, train
+from distillation.publishing.hub_folder import TEXTS, read_statement
 from distillation.release_steps import Step, by_option, given, option, process, run
+from distillation.scorecard import check_csv, open_scored
 from distillation.teachers import Embedding
 from xdistill_encoder import XDistillResNet18
 from xdistill_encoder.provenance import commit
@@ -183,9 +183,11 @@ def release(config: Config) -> list[Path]:
             loss that the cache cannot serve.
         SystemExit: a command refuses a setting, failed, or was asked to stop.
     """
-    for path in filter(None, (config.license_terms, config.limits)):
-        if not path.is_file() or path.suffix not in TEXTS:
-            raise ValueError(f"expected a text file, {' or '.join(TEXTS)}, at {path}, which the card quotes")
+    for name, path in (("license_terms", config.license_terms), ("limits", config.limits)):
+        if path is not None:
+            if not path.is_file() or path.suffix not in TEXTS:
+                raise ValueError(f"expected a text file, {' or '.join(TEXTS)}, at {path}, which the card quotes")
+            read_statement(name, str(path))
     check_start(config)
     if not (config.dry_run or config.allow_dirty) and (commit(Path(__file__)) or "").endswith("-dirty"):
         raise ValueError(
@@ -193,17 +195,15 @@ def release(config: Config) -> list[Path]:
             "commit them, or go on with --allow-dirty"
         )
     planned = list(steps(config))
-    for step in planned:
-        settings = step.parse()
-        patches = step.command == "distill" and any(term.partition(":")[0] == "patch" for term in settings.loss)
-        if patches and settings.targets is not None and config.patch_grid is None:
-            raise ValueError(
-                "patch_grid: expected a number, such as 7, for a loss with patch on embeddings that are computed "
-                "beforehand, got none; or --views-per-image None, so that the teacher runs along"
-            )
-    if not config.dry_run:
-        for images in (*(bank for bank, _ in config.scored), *(queries for _, queries in config.all_scored)):
-            places([images], "train")  # a name that is misspelt is told before the work of hours
+    settings = [(step.command, step.parse()) for step in planned]
+    for command, parsed in settings:
+        if command == "distill":
+            check_student(config, parsed)
+    if not config.dry_run:  # what a scorecard would refuse is told before the work of hours
+        scored = [parsed for command, parsed in settings if command == "scorecard"]
+        for parsed in scored[: len(config.all_scored)]:  # of the first norm; the others read the same images
+            check_csv(parsed)
+            open_scored(parsed)
     distilled = all(step.done() for step in planned if step.command == "distill")
     for step in planned:
         if config.dry_run:
@@ -217,6 +217,22 @@ def release(config: Config) -> list[Path]:
                     f"xdistill release: stopped, {step.command} ended with status {status}; the same command goes on"
                 )
     return [config.output / config.name(norm) / "hub" for norm in config.norms]
+
+
+def check_student(config: Config, settings: train.Config) -> None:
+    """Raise a ValueError where a student cannot learn from the targets, or its batches not be cut for all processes."""
+    patches = any(term.partition(":")[0] == "patch" for term in settings.loss)
+    if patches and settings.targets is not None and config.patch_grid is None:
+        raise ValueError(
+            "patch_grid: expected a number, such as 7, for a loss with patch on embeddings that are computed "
+            "beforehand, got none; or --views-per-image None, so that the teacher runs along"
+        )
+    parts = config.processes * settings.accumulation
+    if settings.batch_size % parts:
+        raise ValueError(
+            f"batch_size: {settings.batch_size} cannot be cut evenly for {config.processes} processes and "
+            f"{settings.accumulation} micro-batches each; take a multiple of {parts}"
+        )
 
 
 def check_start(config: Config) -> None:

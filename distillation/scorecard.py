@@ -128,12 +128,7 @@ def score(config: Config, device: torch.device) -> dict[str, Any]:
     """
     torch.manual_seed(config.seed)
     encoder, teachers = open_encoder(config)
-    bank = None
-    if config.bank:
-        bank, queries = open_bank_and_queries(config.bank, config.queries, config.bank_split, config.queries_split)
-        require_neighbours(bank)
-    else:
-        queries = open_labelled(config.queries, config.queries_split)
+    bank, queries = open_scored(config)
 
     encoder.features.to(device)
     compared = {f"teacher{i}": teacher.to(device) for i, teacher in enumerate(teachers)}
@@ -223,13 +218,31 @@ def source_name(source: str, split: str) -> str:
     return path.stem if path.exists() or glob(source) else f"{source}:{split}"
 
 
+def open_scored(config: Config) -> tuple[LabelledImages | None, LabelledImages]:
+    """The bank, None where there is none, and the queries.
+
+    Raises:
+        ValueError: see `open_bank_and_queries`; a bank that is too small.
+    """
+    if not config.bank:
+        return None, open_labelled(config.queries, config.queries_split)
+    bank, queries = open_bank_and_queries(config.bank, config.queries, config.bank_split, config.queries_split)
+    require_neighbours(bank)
+    return bank, queries
+
+
+def check_csv(config: Config) -> None:
+    """Raise a ValueError where the rows of `config.csv` have other columns."""
+    if config.csv and config.csv.exists():
+        check_columns(config.csv, list(COLUMNS))
+
+
 def main() -> None:
     """Read the command line; print the scores as JSON, write the files that were asked for."""
     config = tyro.cli(Config, prog="xdistill scorecard", args=sys.argv[1:])
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        if config.csv and config.csv.exists():
-            check_columns(config.csv, list(COLUMNS))  # before an hour of work
+        check_csv(config)  # before an hour of work
         drawn_beside = read_rows(config.beside) if config.beside else []
         run = describe_run()
         row = dict.fromkeys(COLUMNS) | score(config, device) | {"command": run["command"], "commit": run["commit"]}

@@ -198,6 +198,8 @@ def test_a_step_that_fails_stops_the_release_and_is_named(config, bank, parquet,
         ),
         ({"student": ("--lisense-terms", "t.md")}, "--lisense-terms"),
         ({"scored": (("nowhere/bank.parquet", "nowhere/val.parquet"),)}, "images: nothing at nowhere/bank.parquet"),
+        ({"processes": 3}, "batch_size: 512 cannot be cut evenly for 3 processes and 1 micro-batches each"),
+        ({"datasets": ("imagenet",)}, "datasets: expected 'org/name' of each, got 'imagenet'"),
     ],
 )
 def test_what_a_later_step_would_refuse_is_refused_before_the_first(config, capfd, setting, message):
@@ -206,6 +208,20 @@ def test_what_a_later_step_would_refuse_is_refused_before_the_first(config, capf
     printed = capfd.readouterr()
     assert re.search(message, f"{caught.value} {' '.join(printed.err.replace('│', ' ').split())}")
     assert "$ xdistill" not in printed.out
+
+
+def test_what_a_scorecard_would_refuse_is_refused_before_the_first_step(config, bank, parquet, tmp_path, capfd):
+    asked = replace(config, allow_dirty=True, scored=((bank, parquet),))
+    foreign = tmp_path / "rows.csv"
+    foreign.write_text("task,success\n")
+    with pytest.raises(ValueError, match="rows.csv"):
+        release(replace(asked, csv=foreign))
+    with pytest.raises(ValueError, match="queries: .* is in the bank too, in which each query finds itself"):
+        release(replace(asked, scored=((parquet, parquet),)))
+    config.license_terms.write_text(" \n")
+    with pytest.raises(ValueError, match="license_terms: expected words, got an empty text"):
+        release(asked)
+    assert "$ xdistill" not in capfd.readouterr().out
 
 
 @pytest.mark.parametrize(
