@@ -132,7 +132,11 @@ def check_range(images: Tensor, *, inputs_normalized: bool) -> None:
     whose devices call themselves CUDA, leaves assertions out of its kernels: there each call waits for the device.
     """
     low, high = _accepted_range(inputs_normalized)
-    lowest, highest = torch.aminmax(images if images.is_contiguous() else images.movedim(1, -1))
+    if torch.compiler.is_compiling():  # torch.onnx does not know an aminmax over all axes
+        axes = tuple(range(images.ndim))
+        lowest, highest = images.amin(dim=axes), images.amax(dim=axes)
+    else:
+        lowest, highest = torch.aminmax(images if images.is_contiguous() else images.movedim(1, -1))
     inside = (lowest >= low) & (highest <= high)  # False for NaN, which aminmax passes on
     wanted = "ImageNet-normalised floats" if inputs_normalized else "uint8 in [0, 255] or float in [0, 1]"
     asserts = images.is_cuda and torch.version.hip is None

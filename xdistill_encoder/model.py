@@ -35,7 +35,7 @@ class XDistillResNet18(nn.Module):
 
     Attributes:
         trunk: torchvision's ResNet-18 with the classifier replaced by an identity; exactly torchvision's keys. The
-            methods here run its layers, not its `forward`: a hook on it, another `avgpool`, change `trunk(x)` alone.
+            methods here run its layers, not its `forward`: a hook on it or on its `avgpool` sees `trunk(x)` alone.
         teacher_head: the linear layer to the teacher's width, or None.
         checkpoint: the `CheckpointConfig` it was loaded from (provenance, scores), or None.
 
@@ -226,8 +226,9 @@ class XDistillResNet18(nn.Module):
         )
         if encoder.trunk.conv1.weight.is_meta:
             raise checkpoints.CheckpointError(
-                f"checkpoint {config.name}: within torch.device('meta') there is nothing to load weights into; build "
-                f"XDistillResNet18({encoder.norm!r}) there, and give it the state of one that was loaded outside"
+                f"checkpoint {config.name}: within torch.device('meta'), where transformers too builds models, there "
+                f"is nothing to load weights into; build XDistillResNet18({encoder.norm!r}, "
+                f"teacher_features={config.teacher_features}) there, and load the state of one that was loaded outside"
             )
         checkpoints.fill(encoder, tensors, config.name)
         for module in encoder.modules():  # else post_init() of a transformers model around it draws them anew
@@ -311,6 +312,11 @@ class XDistillResNet18(nn.Module):
             raise ValueError(
                 f"trunk.fc: expected the identity, got {type(trunk.fc).__name__}, which this encoder would not run; "
                 "put your layer behind the encoder, or run encoder.trunk by itself"
+            )
+        if not isinstance(trunk.avgpool, nn.AdaptiveAvgPool2d):
+            raise ValueError(
+                f"trunk.avgpool: expected the mean, got {type(trunk.avgpool).__name__}, which this encoder would not "
+                "run; take forward_features, forward_spatial_softmax or another readout, or run encoder.trunk by itself"
             )
         pixels = self.normalizer(images, trunk.conv1.weight.dtype)
         x = trunk.maxpool(trunk.relu(trunk.bn1(trunk.conv1(pixels))))

@@ -39,7 +39,8 @@ def spatial_softmax(features: Tensor, temperature: float = 1.0) -> Tensor:
 
 def _positions(count: int, like: Tensor) -> Tensor:
     last = count - 1
-    steps = like.new_ones(count, dtype=torch.float32).cumsum(0) - 1  # an arange would fix the device of a program
+    # 0, 1, ..., last. An arange would fix the device of a program; a cumsum is not deterministic on CUDA.
+    steps = like.new_ones((count, count), dtype=torch.float32).tril(-1).sum(dim=-1)
     centred = 2 * steps - last  # -last, -last + 2, ..., last
     scale: int = torch.sym_max(last, 1)  # type: ignore[assignment]  # no branch on a size: exported graphs keep it free
     return (centred / scale).to(like.dtype)

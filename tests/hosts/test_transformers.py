@@ -5,7 +5,7 @@ from PIL import Image
 from transformers import AutoBackbone, AutoImageProcessor, AutoModel, PretrainedConfig, PreTrainedModel, ResNetBackbone
 
 from tests.xdistill_encoder.hub_server import serving
-from xdistill_encoder import XDistillResNet18
+from xdistill_encoder import CheckpointError, XDistillResNet18
 from xdistill_encoder.hosts.transformers import export_transformers
 
 
@@ -29,7 +29,7 @@ def test_an_encoder_inside_a_transformers_model_comes_back_with_its_features(ran
 
 
 class Started(PreTrainedModel):
-    """One whose encoder starts from a checkpoint, beside a head that transformers draws."""
+    """One whose encoder starts from a checkpoint, beside a head that transformers draws; it cannot be loaded again."""
 
     config_class = PretrainedConfig
 
@@ -46,6 +46,17 @@ def test_a_pretrained_encoder_inside_a_transformers_model_keeps_its_weights(rand
     expected = XDistillResNet18.from_pretrained(saved).state_dict()
     assert all(torch.equal(value, expected[key]) for key, value in started.encoder.state_dict().items())
     assert started.head.bias.abs().max() == 0  # drawn by transformers: torch's own is not
+
+
+def test_weights_asked_for_while_transformers_loads_a_model_are_refused_with_the_way_that_there_is(
+    random_encoder, tmp_path
+):
+    saved = random_encoder().save_pretrained(tmp_path / "encoder")
+    Started(PretrainedConfig(checkpoint=str(saved))).save_pretrained(tmp_path / "started")
+    with pytest.raises(
+        CheckpointError, match=r"build XDistillResNet18\('frozen', teacher_features=8\) there, and load"
+    ):
+        Started.from_pretrained(tmp_path / "started")
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -184,6 +185,20 @@ def test_a_graph_is_as_good_as_its_worst_image():
     found = parity.parity_of([(ours, theirs)], images=2, exported_ms=1.0, torch_ms=2.0)
     assert (found.relative_error, found.cosine) == pytest.approx((2**0.5, 0.0))
     assert (found.images, found.exported_ms, found.torch_ms) == (2, 1.0, 2.0)
+
+
+def test_a_users_policy_of_float_images_is_exported_with_the_encoder_inside(tmp_path, encoder):
+    policy = torch.nn.Sequential(encoder, torch.nn.Linear(512, 7)).eval()
+    images = uint8(2, 3, 64, 64).float() / 255
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch's exporter about itself
+        program = torch.onnx.export(policy, (images,), dynamo=True, verbose=False)
+    assert program is not None
+    program.save(str(tmp_path / "policy.onnx"))
+    session = onnxruntime.InferenceSession(str(tmp_path / "policy.onnx"), providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {session.get_inputs()[0].name: images.numpy()})
+    with torch.inference_mode():
+        torch.testing.assert_close(torch.from_numpy(found), policy(images), rtol=1e-4, atol=1e-5)
 
 
 # ---- torch.export
