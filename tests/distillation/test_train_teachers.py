@@ -5,7 +5,7 @@ import torch
 from distillation.datasets import Views, epoch_order, open_images
 from distillation.student_files import load_student
 from distillation.teachers import load_teacher
-from distillation.train import train
+from distillation.train import imitation_loss, train
 from distillation.training.standardization import statistics
 from distillation.training.supervision import OnlineTeachers, first_embeddings
 from distillation.views import AUGMENTATIONS
@@ -43,3 +43,25 @@ def test_two_teachers_of_other_widths_and_sizes_are_each_standardised_and_estima
     errors = (estimates - targets).square().mean(dim=0).split(widths)
     for error, deviation in zip(errors, std.split(widths), strict=True):
         assert (error / deviation.square()).mean() < 1  # nearer to the embeddings than their mean is
+
+
+def test_what_is_imitated_is_standardised_and_queued(tmp_path, parquet, teacher_spec, monkeypatch):
+    config = tiny_config(tmp_path, parquet, teacher_spec)
+    config = replace(config, loss=("mse", "relational"), queue_size=16, standardize=True, epochs=1)
+    imitated = []
+
+    def recorded(student, objective, views, targets, target_map):
+        imitated.append(targets)
+        return imitation_loss(student, objective, views, targets, target_map)
+
+    monkeypatch.setattr("distillation.train.imitation_loss", recorded)
+    train(config)
+    targets = torch.cat(imitated)  # of all images, whose first views the statistics are of
+    assert len(targets) == 24
+    mean, std = statistics(targets)
+    torch.testing.assert_close(mean, torch.zeros(192), rtol=0, atol=1e-4)
+    torch.testing.assert_close(std, torch.ones(192), rtol=1e-3, atol=0)
+
+    queue = torch.load(config.output / "checkpoint.pt", weights_only=True)["objective"]["queues.0.embeddings"]
+    newest = torch.nn.functional.normalize(targets[8:], dim=1)  # of the last two steps
+    torch.testing.assert_close(queue[torch.tensor([*range(8, 16), *range(8)])], newest)

@@ -33,6 +33,17 @@ def test_a_crop_may_have_a_height_and_a_width(images):
         assert torch.equal(cut[row], images[row, :, :, top : top + 36, left : left + 42])
 
 
+def test_place_and_colour_of_a_crop_are_drawn_apart(images):
+    augmentation, drawn = Augmentation(crop_px=32, colour=0.3), draws(3)
+    corner = torch.cat([torch.zeros(3, 2), drawn[:, 2:]], dim=1)
+    recoloured = Augmentation(colour=0.3)(images, drawn)
+    assert torch.equal(augmentation(images, corner), Augmentation(colour=0.3)(images[..., :32, :32], drawn))
+    for column in range(2, 6):
+        changed = drawn.clone()
+        changed[:, column] = 1 - changed[:, column]
+        assert not torch.equal(Augmentation(colour=0.3)(images, changed), recoloured)
+
+
 def test_every_place_of_a_crop_is_drawn(images):
     frames = torch.arange(34, dtype=torch.uint8).expand(1, 1, 3, 34, 34)  # a pixel's value is its column
     seen = {Augmentation(crop_px=32)(frames, draws(1, seed))[0, 0, 0, 0, 0].item() for seed in range(30)}

@@ -4,6 +4,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 from torch._inductor import config as inductor
 
@@ -133,11 +134,27 @@ def test_the_executed_actions_lie_within_the_limits_of_the_demonstrations(policy
         actions[:, 3] = 0.25
         demonstrations = replace(demonstrations, actions=actions)
         policy.actions.fit(torch.from_numpy(actions))
+    with torch.no_grad():
+        for parameter in policy.unet.parameters():
+            parameter.mul_(20)  # an untrained one stays near the middle
     actions = policy.eval().predict_action(batch)
     assert actions.shape == (3, 3, 4)
     assert not constant or (actions[..., 3] == 0.25).all()
     assert (actions >= torch.from_numpy(demonstrations.actions).amin(0) - 1e-5).all()
     assert (actions <= torch.from_numpy(demonstrations.actions).amax(0) + 1e-5).all()
+
+
+def test_every_noise_level_is_learned(policy):
+    _, level = policy.draw_noise(2000, torch.Generator().manual_seed(0))
+    assert sorted(set(level.tolist())) == list(range(policy.shape.diffusion_steps))
+
+
+def test_noise_grows_as_the_squared_cosine_of_nichol_and_dhariwal(policy):
+    """arXiv 2102.09672, equation 17, with the betas that they clip at 0.999."""
+    steps = policy.shape.diffusion_steps
+    share = torch.arange(steps + 1) / steps
+    kept = ((share + 0.008) / 1.008 * torch.pi / 2).cos() ** 2
+    torch.testing.assert_close(policy.scheduler.alphas_cumprod[:-1], (kept[1:] / kept[0])[:-1], rtol=1e-3, atol=1e-6)
 
 
 @pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
@@ -338,7 +355,13 @@ def test_a_configuration_that_does_not_fit_is_refused(build, tmp_path, change, m
 def test_truncated_and_missing_weights_are_refused(build, tmp_path):
     build(BLIND, load_encoder("blind")).save(tmp_path / "policy", origin={})
     weights = tmp_path / "policy/model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:1000])
+    whole = weights.read_bytes()
+    tensors = load_file(weights)
+    tensors.popitem()
+    save_file(tensors, weights)
+    with pytest.raises(ValueError, match=r"(?s)the weights in .* cannot be loaded: .*Missing key"):
+        DiffusionPolicy.load(tmp_path / "policy")
+    weights.write_bytes(whole[:1000])
     with pytest.raises(ValueError, match=r"the weights in .* cannot be loaded"):
         DiffusionPolicy.load(tmp_path / "policy")
     weights.unlink()

@@ -147,6 +147,7 @@ def test_a_robot_policy_tells_what_the_demonstrations_say_of_the_robot(tmp_path)
         ),
         ({"image": np.zeros((120, 160, 3))}, r"image: expected .* uint8, got \(120, 160, 3\) float64"),
         ({"image": np.zeros((120, 120, 3), np.uint8)}, "frames of 36 x 48 px, to which frames of 120 x 120 px cannot"),
+        ({"image": np.zeros((120, 168, 3), np.uint8)}, "frames of 36 x 48 px, to which frames of 120 x 168 px cannot"),
         (
             {"image_wrist": np.zeros((24, 24, 3), np.uint8)},
             "image_wrist: this policy .* 32 x 32 px, to which .* 24 x 24",

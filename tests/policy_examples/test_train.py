@@ -18,13 +18,17 @@ import torch
 import tyro
 
 from policy_examples import rollout
+from policy_examples.augmentation import Augmentation
 from policy_examples.envs.camera import RenderingError
 from policy_examples.formats.episodes import Selection
 from policy_examples.policy import DiffusionPolicy
 from policy_examples.run_lock import sole_run
-from policy_examples.store import save_demonstrations
+from policy_examples.store import open_demonstrations, save_demonstrations
 from policy_examples.train import PRESETS, Config, build_policy, main, preset_for, require_one_camera, train
+from policy_examples.training.draws import generator_of
 from policy_examples.training.evaluations import learned_task
+from policy_examples.training.optimization import warmup_cosine
+from policy_examples.windows import Windows, batch_indices
 from xdistill_encoder import XDistillResNet18
 
 
@@ -104,6 +108,66 @@ def stopped_and_continued(config, log, lines):
     return undisturbed.output, disturbed.output
 
 
+# ---- a step
+
+
+@pytest.fixture
+def steps_of(monkeypatch):
+    """steps_of(config): train it -> what each step gave to the policy: batch, noise, level, whether in bfloat16."""
+
+    def steps_of(config):
+        seen, forward = [], DiffusionPolicy.forward
+
+        def recorded(policy, batch, noise, level):
+            seen.append((batch, noise, level, torch.is_autocast_enabled("cpu")))
+            return forward(policy, batch, noise, level)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(DiffusionPolicy, "forward", recorded)
+            train(config)
+        return seen
+
+    return steps_of
+
+
+def test_each_step_learns_from_its_own_batch_noise_and_augmentation(config, steps_of):
+    config = replace(config, **SEEING, steps=7)
+    seen = steps_of(config)
+    policy, _ = DiffusionPolicy.load(config.output / "policy")
+    windows = Windows(
+        open_demonstrations(config.demos),
+        config.horizon,
+        policy.shape.observation_steps,
+        config.action_steps,
+        policy.reads,
+    )
+    augmentation = Augmentation(config.crop_px, config.colour)
+    assert len(seen) == 7
+    for step, (batch, noise, level, _) in enumerate(seen):
+        generator = generator_of(config.seed, step)
+        expected = policy.draw_noise(config.batch_size, generator)
+        assert torch.equal(noise, expected[0])
+        assert torch.equal(level, expected[1])
+        whole = windows[batch_indices(len(windows), config.batch_size, config.seed, step)]
+        assert torch.equal(batch["agent_pos"], whole["agent_pos"])
+        assert torch.equal(batch["action"], whole["action"])
+        drawn = augmentation.draw(config.batch_size, generator)
+        assert torch.equal(batch["image"], augmentation(whole["image"], drawn))
+
+
+def test_the_optimizer_takes_the_learning_rate_of_each_step(config):
+    train(replace(config, steps=6))
+    groups = torch.load(config.output / "checkpoint.pt", weights_only=True)["parts"]["optimizer"]["param_groups"]
+    rate = warmup_cosine(5, 2, 6)
+    assert rate < 0.5
+    assert [group["lr"] for group in groups] == pytest.approx([group["full_lr"] * rate for group in groups])
+
+
+@pytest.mark.parametrize("bf16", [True, False])
+def test_a_step_computes_in_bfloat16_where_that_is_asked_for(config, steps_of, bf16):
+    assert [autocast for *_, autocast in steps_of(replace(config, steps=2, bf16=bf16))] == [bf16, bf16]
+
+
 # ---- going on
 
 
@@ -129,6 +193,8 @@ def test_a_run_with_evaluations_continues_to_the_same_weights_and_evaluations(co
         assert (disturbed / name).read_text() == (undisturbed / name).read_text()
     for name in ("policy", "best"):
         require_same(weights(disturbed, name), weights(undisturbed, name))
+    assert DiffusionPolicy.load(undisturbed / "best")[1]["step"] == 12  # as good as any before, so the averaged last
+    require_same(weights(undisturbed, "best"), weights(undisturbed, "policy"))
 
 
 def test_a_run_started_otherwise_is_not_continued(config):

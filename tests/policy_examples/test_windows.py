@@ -76,6 +76,7 @@ def test_an_epoch_visits_each_window_at_most_once_and_epochs_differ():
     first, second = (torch.cat([batch_indices(10, 3, 0, epoch * 3 + i) for i in range(3)]) for epoch in (0, 1))
     assert len(set(first.tolist())) == len(set(second.tolist())) == 9
     assert not torch.equal(first, second)
+    assert not torch.equal(batch_indices(10, 9, seed=0, step=0), batch_indices(10, 9, seed=1, step=0))
 
 
 def test_a_batch_larger_than_the_windows_is_refused():

@@ -1,3 +1,4 @@
+import csv
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -14,6 +15,19 @@ def test_rows_come_back_as_they_were_written(tmp_path):
     append_rows(tmp_path / "folder/results.csv", [SHIFTED])
     assert read_rows(tmp_path / "folder/results.csv") == [PLAIN, SHIFTED]
     assert (tmp_path / "folder/results.csv").read_text().count("suite,task") == 1
+
+
+def test_rows_that_cannot_be_written_leave_those_before(tmp_path, monkeypatch):
+    path = tmp_path / "results.csv"
+    append_rows(path, [PLAIN])
+
+    def full_disk(writer, rows):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(csv.DictWriter, "writerows", full_disk)
+    with pytest.raises(OSError, match="no space left"):
+        append_rows(path, [SHIFTED])
+    assert read_rows(path) == [PLAIN]
 
 
 def test_the_columns_are_those_that_results_promise():

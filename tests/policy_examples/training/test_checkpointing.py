@@ -1,0 +1,28 @@
+import pytest
+import torch
+from torch import nn
+
+from policy_examples.training.checkpointing import load_checkpoint, save_checkpoint
+
+SETTINGS = {"lr": 0.1}
+
+
+def test_a_checkpoint_fills_the_parts_and_tells_its_step(tmp_path):
+    saved, empty = nn.Linear(2, 2), nn.Linear(2, 2)
+    save_checkpoint(tmp_path / "checkpoint.pt", SETTINGS, 7, {"policy": saved}, [1.5])
+    assert load_checkpoint(tmp_path / "checkpoint.pt", SETTINGS, {"policy": empty}) == (7, [1.5])
+    assert torch.equal(empty.weight, saved.weight)
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypatch):
+    part = nn.Linear(2, 2)
+    save_checkpoint(tmp_path / "checkpoint.pt", SETTINGS, 7, {"policy": part}, None)
+
+    def full_disk(state, path):
+        path.write_bytes(b"a part")
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(torch, "save", full_disk)
+    with pytest.raises(OSError, match="no space left"):
+        save_checkpoint(tmp_path / "checkpoint.pt", SETTINGS, 8, {"policy": part}, None)
+    assert load_checkpoint(tmp_path / "checkpoint.pt", SETTINGS, {"policy": part}) == (7, None)
