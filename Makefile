@@ -3,6 +3,8 @@ VENV ?= .venv
 PYTHON ?= python3
 PYTHON312 ?= python3.12
 BIN := $(VENV)/bin
+# Python compiles what it imports; pip would compile all of torch. Not so in $(VENV), where tests take warnings of compiling for errors.
+INSTALL := pip install --quiet --disable-pip-version-check --no-compile
 
 .PHONY: demo test test-hosts test-hosts-new lint bench pictures wheel install system
 .NOTPARALLEL:
@@ -32,20 +34,20 @@ test-hosts-new: .venv-lerobot-new/.installed
 
 .venv-lerobot-new/.installed: pyproject.toml
 	$(PYTHON312) -m venv --clear .venv-lerobot-new
-	.venv-lerobot-new/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[lerobot]" lerobot==0.6.1 pytest
+	.venv-lerobot-new/bin/python -m $(INSTALL) --editable ".[lerobot]" lerobot==0.6.1 pytest
 	touch $@
 
 .venv-lerobot/.installed: pyproject.toml
 	$(PYTHON) -m venv --clear .venv-lerobot
-	.venv-lerobot/bin/python -m pip install --quiet --disable-pip-version-check --editable . lerobot==0.4.4 pytest
+	.venv-lerobot/bin/python -m $(INSTALL) --editable . lerobot==0.4.4 pytest
 	touch $@
 
 .venv-hosts/.installed: $(VENV)/.installed
 	$(PYTHON) -m venv --clear .venv-hosts
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
 		> $$(.venv-hosts/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/beneath.pth
-	.venv-hosts/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[robomimic,torchrl]" torchrl==0.14.1
-	.venv-hosts/bin/python -m pip install --quiet --disable-pip-version-check --no-deps robomimic==0.3.0
+	.venv-hosts/bin/python -m $(INSTALL) --editable ".[robomimic,torchrl]" torchrl==0.14.1
+	.venv-hosts/bin/python -m $(INSTALL) --no-deps robomimic==0.3.0
 	touch $@
 
 lint: install
@@ -73,9 +75,9 @@ wheel: install system
 	rm -rf dist .venv-wheel
 	$(BIN)/python -m build --quiet
 	$(PYTHON) -m venv .venv-wheel
-	.venv-wheel/bin/python -m pip install --quiet --disable-pip-version-check dist/*.whl
+	.venv-wheel/bin/python -m $(INSTALL) dist/*.whl
 	command=$$PWD/.venv-wheel/bin/xdistill && cd /tmp && $$command --version && $$command info
-	wheel=$$(echo dist/*.whl) && .venv-wheel/bin/python -m pip install --quiet --disable-pip-version-check "$$wheel[recipes,metaworld]"
+	wheel=$$(echo dist/*.whl) && .venv-wheel/bin/python -m $(INSTALL) "$$wheel[recipes,metaworld]"
 	command=$$PWD/.venv-wheel/bin/xdistill && folder=$$(mktemp -d) && cd $$folder && \
 		$$command benchmark --suite smoke --preset smoke --seeds 0 --encoders blind xdistill && rm -r $$folder
 
