@@ -32,6 +32,17 @@ def discard_repaired(cache: TargetCache, images: Images, shards: Sequence[Shard]
     return deleted
 
 
+def require_nothing_repaired(cache: TargetCache, images: Images) -> None:
+    """Raise a ValueError where an image that the cache lacks can be read: a run would stop when it comes to it."""
+    damaged = sorted({index for shard in cache.shards() for index in damaged_rows(cache.file(*shard))})
+    if found := [index for index in damaged if _can_be_read(images, index)]:
+        raise ValueError(
+            f"targets: {len(found)} images could not be read when {cache.folder} was built, and can be now, the first "
+            f"of them {images.where(found[0])}; the command that began the cache computes their embeddings: "
+            f"{cache.facts.made.get('command')}"
+        )
+
+
 def _can_be_read(images: Images, index: int) -> bool:
     try:
         images.read(index)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from distillation.cache.facts import Facts, TeacherFacts, describe_teacher
+from distillation.cache.repairs import require_nothing_repaired
 from distillation.cache.store import TargetCache
 from distillation.cache.verify import verify
 from distillation.datasets import Images, Views
@@ -135,7 +136,8 @@ class CachedTeachers:
                 (`TargetCache.sample`).
 
         Raises:
-            ValueError: no cache there, another one, an incomplete or a damaged one, or one without the maps.
+            ValueError: no cache there, another one, an incomplete or a damaged one, one that lacks an image which can
+                be read, or one without the maps.
         """
         cache = TargetCache.open(place)
         cache.require(wanted)
@@ -143,6 +145,8 @@ class CachedTeachers:
             cache.sample()
         else:
             cache.map()
+            if images.shards is None:  # else each look would fetch a shard
+                require_nothing_repaired(cache, images)
         verify(cache, images, teachers or None, device=device, samples=samples or ROWS_WITHOUT_TEACHER)
         if maps and cache.facts.patch_shape is None:
             raise ValueError(f"loss: patch needs patch tokens, {place} has none; build it with --patch-grid")

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from distillation.cache.repairs import discard_repaired
+from distillation.cache.repairs import discard_repaired, require_nothing_repaired
 from distillation.sources.decoding import DamagedImage
 from tests.distillation.cache.conftest import DAMAGED
 
@@ -39,3 +39,11 @@ def test_of_a_process_share_the_shards_without_a_readable_image_are_discarded(wh
 def test_an_image_that_is_still_damaged_leaves_its_shards_as_they_are(whole):
     assert discard_repaired(whole, Photos(DAMAGED), whole.shards()) == 0
     assert whole.missing() == []
+
+
+def test_a_cache_that_lacks_an_image_which_can_be_read_is_refused_before_a_run_comes_to_it(whole):
+    require_nothing_repaired(whole, Photos(DAMAGED))
+    with pytest.raises(
+        ValueError, match=rf"1 images could not be read when .* can be now, the first of them {DAMAGED}.png"
+    ):
+        require_nothing_repaired(whole, Photos())

@@ -46,3 +46,14 @@ def test_a_measured_cache_gives_embeddings_and_writes_nothing(cache, parquet):
     embeddings, _ = measured({"index": torch.tensor([3, 23])}, 0)
     assert embeddings.shape == (2, 192)
     assert sorted(cache.folder.rglob("*")) == before
+
+
+def test_an_image_that_was_damaged_when_its_embedding_was_computed_is_told_before_training(cache, parquet):
+    file = cache.file(0, 1)
+    table = pq.read_table(file)
+    valid = [index != 13 for index in table["index"].to_pylist()]
+    pq.write_table(table.set_column(table.column_names.index("valid"), "valid", [valid]), file)
+    with pytest.raises(
+        ValueError, match="targets: 1 images could not be read when .* and can be now, the first of them"
+    ):
+        CachedTeachers.open(str(cache.folder), cache.facts, open_images([parquet]), [], 0, CPU, maps=False)
