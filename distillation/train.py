@@ -6,7 +6,6 @@ from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from shutil import rmtree
 from typing import Any, Literal, cast
@@ -14,7 +13,7 @@ from typing import Any, Literal, cast
 import torch
 import tyro
 from accelerate import Accelerator
-from accelerate.utils import InitProcessGroupKwargs, set_seed
+from accelerate.utils import InitProcessGroupKwargs, is_tensorboard_available, is_wandb_available, set_seed
 from torch import Tensor
 
 from distillation.cache.facts import Facts, asked_teacher, describe_teacher
@@ -63,6 +62,8 @@ from distillation.training.synced_norm import synced
 from distillation.views import Augmentation, AugmentationName, augmentation_of
 from xdistill_encoder.freed_memory import keep_freed_memory
 
+TRACKERS = {"tensorboard": is_tensorboard_available, "wandb": is_wandb_available}
+"""Name -> whether it is installed, without which accelerate leaves it out in silence."""
 CALIBRATING_VIEWS = 256  # at 64 px still a thousand positions of each channel of the last map
 STANDARDIZING_VIEWS = 4096  # a mean over so many is within 2 % of a standard deviation
 
@@ -314,7 +315,7 @@ def distil(config: Config, images: Images | None, until_it_ends: ExitStack) -> P
     history.begin()
     scored = monitor.steps(config.score_every * curriculum.steps_per_epoch, curriculum.steps)
     if start in scored:  # at 0, so that what cannot be scored is told at once; later it may have been stopped before
-        monitor.measure(start, learned, config.image_size)
+        log.skip(monitor.measure(start, learned if start else student, config.image_size))  # an average begins at 1
     first_px = config.first_image_size and curriculum.image_size(0)
     made = describe_making(settings | {"first_image_size": first_px}, images, supervision) | history.origin
     name = config.name or default_name(config, made)
@@ -415,8 +416,8 @@ def start_processes(config: Config) -> Accelerator:
     Raises:
         ValueError: a tracker that is not installed; processes that do not know each other.
     """
-    if missing := [tracker for tracker in config.track if find_spec(tracker) is None]:
-        raise ValueError(f"track: {', '.join(missing)} cannot be imported; pip install {' '.join(missing)}")
+    if missing := [tracker for tracker in config.track if not TRACKERS[tracker]()]:
+        raise ValueError(f"track: {', '.join(missing)} is not installed; pip install {' '.join(missing)}")
     accelerator = Accelerator(
         cpu=not torch.accelerator.is_available(),  # without it accelerate overlooks torchrun there
         mixed_precision=config.mixed_precision,

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from xdistill_encoder.file_locks import can_lock
+
 
 def is_first_process() -> bool:
     """Whether this is the only process, or the first of torchrun's, which writes the files of a run."""
@@ -24,6 +26,10 @@ def sole_run(folder: Path) -> Iterator[None]:
         yield
         return
     folder.mkdir(parents=True, exist_ok=True)
+    if not can_lock(folder / "run.lock"):
+        print(f"{folder} lies on a file system without locks: nothing keeps a second process from writing there")
+        yield
+        return
     try:
         lock = FileLock(folder / "run.lock").acquire(timeout=0)
     except Timeout as error:

@@ -97,7 +97,7 @@ def test_the_wheel_carries_the_weights_and_the_recipes_without_compiled_files(wh
 def test_a_wheel_built_from_a_tree_leaves_out_what_git_ignores(tmp_path):
     tree = tmp_path / "tree"
     for folder in ("xdistill_encoder", "distillation", "policy_examples"):
-        shutil.copytree(ROOT / folder, tree / folder, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / folder, tree / folder, ignore=shutil.ignore_patterns("__pycache__", "runs"))
     for file in ("pyproject.toml", ".gitignore", "README.md", "LICENSE"):
         shutil.copy(ROOT / file, tree)
     for run in (tree / "distillation" / "runs", tree / "policy_examples" / "runs"):

@@ -69,7 +69,17 @@ class XDistillResNet18(nn.Module):
     # ---- images -> features
 
     def forward(self, images: Tensor) -> Tensor:
-        """(..., 3, H, W) -> (..., 512), the mean over the last feature map."""
+        """(..., 3, H, W) -> (..., 512), the mean over the last feature map.
+
+        Raises:
+            ValueError: images outside the contract; a trunk that pools otherwise.
+        """
+        pool = self.trunk.avgpool
+        if not isinstance(pool, nn.AdaptiveAvgPool2d) or pool.output_size not in (1, (1, 1)):
+            raise ValueError(
+                f"trunk.avgpool: expected the mean, got {pool}, which this encoder would not run; leave it, and take "
+                "forward_features, forward_spatial_softmax or another readout, or run encoder.trunk by itself"
+            )
         return _restore(images, readouts.pool(self._features(images)))
 
     def forward_features(self, images: Tensor) -> Tensor:
@@ -312,11 +322,6 @@ class XDistillResNet18(nn.Module):
             raise ValueError(
                 f"trunk.fc: expected the identity, got {type(trunk.fc).__name__}, which this encoder would not run; "
                 "put your layer behind the encoder, or run encoder.trunk by itself"
-            )
-        if not isinstance(trunk.avgpool, nn.AdaptiveAvgPool2d):
-            raise ValueError(
-                f"trunk.avgpool: expected the mean, got {type(trunk.avgpool).__name__}, which this encoder would not "
-                "run; take forward_features, forward_spatial_softmax or another readout, or run encoder.trunk by itself"
             )
         pixels = self.normalizer(images, trunk.conv1.weight.dtype)
         x = trunk.maxpool(trunk.relu(trunk.bn1(trunk.conv1(pixels))))

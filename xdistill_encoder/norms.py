@@ -29,9 +29,8 @@ class BatchNorm2d(nn.BatchNorm2d):
         require_statistics(state_dict, prefix, arguments[-1])
         super()._load_from_state_dict(state_dict, prefix, *arguments)
 
-    def _check_input_dim(self, input: Any) -> None:  # noqa: A002 - torch's name
-        if not isinstance(input, torch.fx.Proxy):  # torchvision's create_feature_extractor traces without numbers
-            super()._check_input_dim(input)
+    def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002 - torch's name
+        """Nothing: torch's own branches on a size, which torchvision's create_feature_extractor cannot trace."""
 
     def reset_running_stats(self) -> None:
         """Forget the statistics, unless they are held: `torch.optim.swa_utils.update_bn` measures them anew in train

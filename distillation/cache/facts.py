@@ -41,8 +41,12 @@ class TeacherFacts:
     @property
     def identity(self) -> tuple[object, ...]:
         """What its embeddings depend on, wherever its weights lie and whatever they are called."""
-        normalisation = self.mean, self.std
-        return self.fingerprint, self.image_size, self.interpolation, self.embedding, self.width, *normalisation
+        return self.fingerprint, self.image_size, self.interpolation, self.embedding, self.width
+
+    @property
+    def normalisation(self) -> tuple[object, ...] | None:
+        """Of its identity what was not always kept; None: unknown."""
+        return None if self.mean is None else (self.mean, self.std)
 
     def differences(self, wanted: "TeacherFacts") -> list[str]:
         """What differs from the teacher that a run asks for; the same weights may have another name and commit."""

@@ -8,6 +8,8 @@ from typing import Any, Protocol
 import torch
 
 CHECKPOINT_FILE = "checkpoint.pt"
+LATER = ("normalisation",)
+"""Facts that runs of before, or of caches of before, do not tell."""
 
 
 class Stateful(Protocol):
@@ -57,9 +59,10 @@ def load_checkpoint(folder: Path, facts: dict[str, str], parts: Mapping[str, Sta
         return 0
     state = torch.load(path, map_location="cpu", weights_only=True)
     found = state.get("facts", {})
+    unknown = {key for key in LATER if key not in found or key not in facts}
     differing = [
         f"{key} was {found.get(key)}, is {facts.get(key)}"
-        for key in sorted(found.keys() | facts.keys())
+        for key in sorted((found.keys() | facts.keys()) - unknown)
         if found.get(key) != facts.get(key)
     ]
     if differing:

@@ -18,6 +18,9 @@ def identify(settings: dict[str, Any], images: Images, supervision: Supervision,
         "targets": describe_targets(supervision),
         "warm_start": str(student.origin.get("started_from", {}).get("weights_sha256")),
     }
+    normalisations = [teacher.normalisation for teacher in supervision.facts]
+    if None not in normalisations:
+        facts["normalisation"] = str(normalisations)
     if images.shards is not None:  # which order the images of remote shards, and those alone
         facts["shards"] = sha256(str(images.shards).encode()).hexdigest()[:16]
     return facts

@@ -63,14 +63,16 @@ class Monitor:
         self._targets: list[Tensor] = []  # the teachers' embeddings of the queries, which stay the same
         self.scored_on = f"{' '.join(bank)} -> {' '.join(queries)}"
         path = folder / SCORES_FILE
-        others = {row["scored_on"] for row in read_rows(path) if "scored_on" in row} if path.exists() else set()
+        # Without a step there is no run that earlier rows are of.
+        kept = [row for row in read_rows(path) if row["step"] <= start] if start and path.exists() else []
+        others = {row["scored_on"] for row in kept if "scored_on" in row}
         if scored and others - {self.scored_on}:
             raise ValueError(
                 f"score_queries: {path} holds scores of {others.pop()}, got {self.scored_on}; repeat those, or move "
                 "the file away"
             )
         if accelerator.is_main_process and path.exists():
-            write_text(path, "".join(f"{json.dumps(row)}\n" for row in read_rows(path) if row["step"] <= start))
+            write_text(path, "".join(f"{json.dumps(row)}\n" for row in kept))
 
     def steps(self, every: int, last: int) -> set[int]:
         """After which steps to measure: 0, every so many, and the last; without labelled images the last alone."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from distillation.training.checkpointing import make_folder
+from xdistill_encoder.file_locks import can_lock
 
 LOCK_FILE = "run.lock"
 
@@ -25,16 +26,15 @@ def sole_run(folder: Path, writes: bool) -> Iterator[None]:
     if not writes:
         yield
         return
-    lock = FileLock(folder / LOCK_FILE)
+    if not can_lock(folder / LOCK_FILE):
+        print(f"{folder} lies on a file system without locks: nothing keeps a second run from writing there")
+        yield
+        return
     try:
-        lock.acquire(timeout=0)
+        lock = FileLock(folder / LOCK_FILE).acquire(timeout=0)
     except Timeout as error:
         raise ValueError(
             f"output: another process trains in {folder}; wait for it, or name another --output"
         ) from error
-    except NotImplementedError:  # of some clusters' file systems: a run is worth more than its lock
-        print(f"{folder} lies on a file system without locks: nothing keeps a second run from writing there")
-    try:
+    with lock:
         yield
-    finally:
-        lock.release()

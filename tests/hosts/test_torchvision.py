@@ -23,9 +23,11 @@ def test_group_norm_loads_where_torchvision_builds_the_same_groups(random_encode
         torch.testing.assert_close(model.eval()(normalised), encoder(pixels), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")
 @pytest.mark.parametrize("norm", ["batch", "frozen", "group"])
 def test_torchvisions_feature_extractors_read_the_trunk_by_its_names(norm, random_encoder, pixels, normalised):
     encoder = random_encoder(norm)
+    torch.jit.script(encoder.trunk)
     with torch.inference_mode():
         expected = encoder.forward_features(pixels)
         close = {"rtol": 1e-4, "atol": 1e-4 * float(expected.max())}  # features of random weights are large

@@ -280,7 +280,13 @@ def test_a_layer_that_the_encoder_would_not_run_is_refused():
         encoder(torch.rand(1, 3, 32, 32))
     encoder.trunk.add_module("fc", nn.Identity())
     encoder.trunk.add_module("avgpool", nn.Identity())
-    with pytest.raises(ValueError, match="trunk.avgpool: expected the mean, got Identity, .* take forward_features"):
+    with pytest.raises(
+        ValueError, match=r"trunk.avgpool: expected the mean, got Identity\(\), .* take forward_features"
+    ):
+        encoder(torch.rand(1, 3, 32, 32))
+    assert encoder.forward_features(torch.rand(1, 3, 32, 32)).shape == (1, 512, 1, 1)
+    encoder.trunk.add_module("avgpool", nn.AdaptiveAvgPool2d(2))
+    with pytest.raises(ValueError, match="trunk.avgpool: expected the mean, got AdaptiveAvgPool2d"):
         encoder(torch.rand(1, 3, 32, 32))
 
 

@@ -88,9 +88,10 @@ def test_the_identity_of_a_teacher_does_not_depend_on_its_name_or_commit():
         {"image_size": 64},
         {"embedding": "avg"},
         {"interpolation": "bilinear"},
-        {"mean": None},
     ):
         assert replace(TEACHER, **change).identity != TEACHER.identity
+    assert replace(TEACHER, std=(1.0,) * 3).normalisation != TEACHER.normalisation
+    assert replace(TEACHER, mean=None, std=None).normalisation is None
 
 
 def test_a_loaded_teacher_is_described_by_what_it_is_with_the_revision_that_its_spec_pins(teacher, teacher_spec):

@@ -34,6 +34,15 @@ def test_other_settings_are_refused_by_name(tmp_path, parts, facts):
         load_checkpoint(tmp_path, facts, parts)
 
 
+def test_a_run_of_before_a_fact_was_kept_goes_on(tmp_path, parts):
+    save_checkpoint(tmp_path, 7, FACTS, parts)
+    assert load_checkpoint(tmp_path, FACTS | {"normalisation": "0.5"}, parts) == 7
+    save_checkpoint(tmp_path, 8, FACTS | {"normalisation": "0.5"}, parts)
+    assert load_checkpoint(tmp_path, FACTS, parts) == 8
+    with pytest.raises(ValueError, match="normalisation was 0.5, is 0.4"):
+        load_checkpoint(tmp_path, FACTS | {"normalisation": "0.4"}, parts)
+
+
 def test_a_full_disk_is_an_error_and_the_checkpoint_before_is_intact(tmp_path, parts):
     save_checkpoint(tmp_path, 7, FACTS, parts)
     before = (tmp_path / CHECKPOINT_FILE).read_bytes()

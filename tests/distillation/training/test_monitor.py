@@ -28,6 +28,12 @@ def test_scores_beyond_the_step_of_a_resumed_run_are_dropped(tmp_path):
     assert [json.loads(line)["step"] for line in (tmp_path / "scores.jsonl").read_text().splitlines()] == [5]
 
 
+def test_scores_of_a_run_that_saved_nothing_are_dropped_whatever_they_are_of(tmp_path, parquet, bank):
+    write(tmp_path / "scores.jsonl", [{"step": 0, "knn10_percent": 50.0, "scored_on": "other images"}])
+    Monitor((bank,), (parquet,), tmp_path, Accelerator(cpu=True), start=0, workers=0)
+    assert (tmp_path / "scores.jsonl").read_text() == ""
+
+
 def test_a_bank_that_is_too_small_is_told_before_the_first_step(tmp_path):
     for images in ("bank", "queries"):
         for colour in ("black", "white"):
