@@ -13,6 +13,7 @@ from distillation.publishing.hub_folder import TEXTS, read_statement
 from distillation.release_steps import Step, by_option, given, option, process, run
 from distillation.scorecard import check_csv, open_scored
 from distillation.teachers import Embedding
+from distillation.training.batches import require_equal_parts
 from xdistill_encoder import XDistillResNet18
 from xdistill_encoder.provenance import commit
 
@@ -227,12 +228,7 @@ def check_student(config: Config, settings: train.Config) -> None:
             "patch_grid: expected a number, such as 7, for a loss with patch on embeddings that are computed "
             "beforehand, got none; or --views-per-image None, so that the teacher runs along"
         )
-    parts = config.processes * settings.accumulation
-    if settings.batch_size % parts:
-        raise ValueError(
-            f"batch_size: {settings.batch_size} cannot be cut evenly for {config.processes} processes and "
-            f"{settings.accumulation} micro-batches each; take a multiple of {parts}"
-        )
+    require_equal_parts(settings.batch_size, config.processes, settings.accumulation)
 
 
 def check_start(config: Config) -> None:

@@ -1,5 +1,6 @@
 """The teachers that an encoder's estimates are compared with."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -50,11 +51,9 @@ def check_head(encoder: Encoder, teachers: Sequence[Teacher]) -> None:
         )
     recorded = _recorded(encoder, [teacher.name for teacher in teachers])
     for teacher, entry in zip(teachers, recorded, strict=True):
-        facts = asdict(describe_teacher(teacher))
+        facts = json.loads(json.dumps(asdict(describe_teacher(teacher))))  # as a checkpoint holds them
         told = [name for name in COMPARED if entry.get(name) is not None]
-        differing = [
-            f"{name} was {entry[name]}, is {facts[name]}" for name in told if _differ(entry[name], facts[name])
-        ]
+        differing = [f"{name} was {entry[name]}, is {facts[name]}" for name in told if entry[name] != facts[name]]
         if differing:
             raise ValueError(
                 f"teacher: {encoder.name} was distilled from {entry.get('name')}, {teacher.name} is another "
@@ -78,11 +77,6 @@ def embed_queries(
     views = PreparedImages(queries, sizes[0], dict(zip(list(networks)[1:], sizes[1:], strict=True)))
     found = embed(networks, views, device, batch_size=batch_size, workers=workers, title="teachers")
     return [found[name] for name in networks]
-
-
-def _differ(recorded: Any, found: Any) -> bool:
-    """Whether two facts do; a checkpoint's JSON has lists for tuples."""
-    return (tuple(recorded) if isinstance(recorded, list) else recorded) != found
 
 
 def _recorded(encoder: Encoder, names: Sequence[str]) -> Sequence[Mapping[str, Any]]:

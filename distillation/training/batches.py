@@ -66,6 +66,16 @@ class Curriculum:
         return image_size_at(epoch, epochs, self.first_px, self.last_px)
 
 
+def require_equal_parts(batch_size: int, processes: int, accumulation: int) -> None:
+    """Raise a ValueError where a batch cannot be cut into equal micro-batches, so many for each process."""
+    parts = processes * accumulation
+    if batch_size % parts:
+        raise ValueError(
+            f"batch_size: {batch_size} cannot be cut evenly for {processes} processes and {accumulation} "
+            f"micro-batches each; take a multiple of {parts}"
+        )
+
+
 class MicroBatches(Sampler[list[Key]]):
     """Keys of all micro-batches that one process computes, in the order of the run, from a step on.
 
@@ -94,11 +104,7 @@ class MicroBatches(Sampler[list[Key]]):
         accumulation: int = 1,
         prefetch: Callable[[np.ndarray], None] | None = None,
     ):
-        if curriculum.batch_size % (processes * accumulation):
-            raise ValueError(
-                f"batch_size: {curriculum.batch_size} cannot be cut evenly for {processes} processes "
-                f"and {accumulation} micro-batches each; take a multiple of {processes * accumulation}"
-            )
+        require_equal_parts(curriculum.batch_size, processes, accumulation)
         self.curriculum = curriculum
         self.order = order
         self.start = start
