@@ -1,4 +1,4 @@
-"""Encoders of the paper's ablation: torchvision's ResNets, timm's backbones."""
+"""Students for comparison: ResNet-34, ResNet-50, models of timm."""
 
 from typing import Any
 

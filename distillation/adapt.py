@@ -20,6 +20,7 @@ from distillation.scoring.compared_teachers import check_head, load_compared
 from distillation.scoring.encoders import load_encoder
 from distillation.sources.concatenation import ConcatenatedImages
 from distillation.sources.remote import SHARD_CACHE, SHARD_CACHE_GB
+from distillation.student_files import ENCODER_FOLDER
 from distillation.teachers import Teacher
 from distillation.training.loading import told
 from distillation.training.precision import Precision
@@ -150,7 +151,9 @@ def adapt(config: Config, device: torch.device) -> dict[str, Any]:
     adapted = between(old, new, share)
     assert new.checkpoint
     provenance = new.checkpoint.provenance | {"adaptation": result}
-    adapted.save_pretrained(config.output / "encoder", name=f"{old.checkpoint.name}-adapted", provenance=provenance)
+    adapted.save_pretrained(
+        config.output / ENCODER_FOLDER, name=f"{old.checkpoint.name}-adapted", provenance=provenance
+    )
     write_text(config.output / "adaptation.json", json.dumps(result, indent=2) + "\n")
     return result
 

@@ -12,12 +12,14 @@ from distillation import targets, train
 from distillation.publishing.hub_folder import TEXTS, read_statement
 from distillation.release_steps import Step, by_option, given, option, process, run
 from distillation.scorecard import check_csv, open_scored
+from distillation.student_files import ENCODER_FOLDER
+from distillation.students import StudentNorm
 from distillation.teachers import Embedding
 from distillation.training.batches import require_equal_parts
+from distillation.training.monitor import CURVE_FILE
 from xdistill_encoder import XDistillResNet18
 from xdistill_encoder.provenance import commit
 
-Norm = Literal["batch", "group"]
 OWN = ("norm", "name", "output", "targets", "plan", "score_bank", "score_queries", "backbone")
 """Settings of a student that a release decides."""
 OF_TARGETS = {field.name for field in fields(targets.Config)} - {"batch_size", *OWN}
@@ -46,7 +48,7 @@ class Config:
     """Held-out images on which nothing is classified: how near each student comes to its teacher on them."""
     limits: Path | None = None
     """Text file: limits to state beside those that every card has."""
-    norms: tuple[Norm, ...] = ("batch", "group")
+    norms: tuple[StudentNorm, ...] = ("batch", "group")
     """Students, in this order; a second one starts from the weights of the first, its norm layers calibrated."""
     warm_start: str | None = None
     """Checkpoint from whose weights the first student starts; None: random weights."""
@@ -115,7 +117,7 @@ class Config:
         """Bank, or None, and queries of each scorecard."""
         return (*self.scored, *((None, queries) for queries in self.compared))
 
-    def name(self, norm: Norm) -> str:
+    def name(self, norm: StudentNorm) -> str:
         """Of the weights with these norm layers."""
         return f"resnet18-{norm[0]}n-{self.stem}"
 
@@ -143,7 +145,7 @@ def steps(config: Config) -> Iterator[Step]:
             arguments += option(name, numbers[place % len(numbers)]) if numbers else []
         arguments += [*given("warm_start", start), *option("name", config.name(norm)), *option("output", run)]
         yield Step("distill", tuple(arguments), shared=True, of=run, start=before)
-        before = run / "encoder"
+        before = run / ENCODER_FOLDER
         start = str(before)
     for norm in config.norms:
         yield from scorecards(config, config.output / config.name(norm))
@@ -151,11 +153,11 @@ def steps(config: Config) -> Iterator[Step]:
 
 def scorecards(config: Config, run: Path) -> Iterator[Step]:
     """The scorecards of one run, then its folder for the Hub."""
-    files, pictures = [], [run / "curve.png"]
+    files, pictures = [], [run / CURVE_FILE]
     for bank, queries in config.all_scored:
         name = queries_name(queries)
         files.append(run / f"{name}.json")
-        arguments = [*option("encoder", run / "encoder"), *option("teacher", *config.teacher)]
+        arguments = [*option("encoder", run / ENCODER_FOLDER), *option("teacher", *config.teacher)]
         arguments += option("embedding", config.embedding)
         arguments += [*given("bank", bank), *option("queries", queries), *given("image_size", config.score_image_size)]
         arguments += [*option("output", files[-1]), *option("workers", config.workers)]
@@ -187,7 +189,9 @@ def release(config: Config) -> list[Path]:
     for name, path in (("license_terms", config.license_terms), ("limits", config.limits)):
         if path is not None:
             if not path.is_file() or path.suffix not in TEXTS:
-                raise ValueError(f"expected a text file, {' or '.join(TEXTS)}, at {path}, which the card quotes")
+                raise ValueError(
+                    f"{name}: expected a text file, {' or '.join(TEXTS)}, at {path}, which the card quotes"
+                )
             read_statement(name, str(path))
     check_start(config)
     if not (config.dry_run or config.allow_dirty) and (commit(Path(__file__)) or "").endswith("-dirty"):

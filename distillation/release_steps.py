@@ -14,6 +14,8 @@ import tyro
 
 from distillation import publish, scorecard, targets, train
 from distillation.publishing.hub_folder import encoder_folder
+from distillation.student_files import ENCODER_FOLDER
+from distillation.training.checkpointing import CHECKPOINT_FILE
 from xdistill_encoder.checkpoint_config import CONFIG_FILE
 from xdistill_encoder.checkpoints import read_config
 from xdistill_encoder.cli import COMMANDS, recipes_folder
@@ -76,9 +78,9 @@ class Step:
         Beside its checkpoint.pt the run itself sees whether it has ended, and compares more.
         """
         assert self.of is not None
-        if (self.of / "checkpoint.pt").exists() or not (self.of / "encoder" / CONFIG_FILE).exists():
+        if (self.of / CHECKPOINT_FILE).exists() or not (self.of / ENCODER_FOLDER / CONFIG_FILE).exists():
             return False
-        made = read_config(self.of / "encoder" / CONFIG_FILE).provenance
+        made = read_config(self.of / ENCODER_FOLDER / CONFIG_FILE).provenance
         if self.start is not None:
             if not (self.start / CONFIG_FILE).exists():
                 return False

@@ -1,5 +1,7 @@
 """A distilled student on the disk: folder with config.json and model.safetensors."""
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,8 @@ from xdistill_encoder import XDistillResNet18
 from xdistill_encoder.checkpoint_config import ARCHITECTURE, CONFIG_FILE, read_config
 from xdistill_encoder.checkpoint_weights import WEIGHTS_FILE, fill, read_weights, save_checkpoint
 
+ENCODER_FOLDER = "encoder"
+"""Of a run's folder: the student that it exports."""
 REMEDY = "copy the whole folder again"
 
 
@@ -56,3 +60,18 @@ def load_student(folder: str | Path) -> XDistillResNet18 | AblationEncoder:
     fill(encoder, read_weights(folder / WEIGHTS_FILE, config, REMEDY), config.name)
     encoder.checkpoint = config
     return encoder.eval()
+
+
+def is_exported(folder: Path, name: str, made: Mapping[str, Any]) -> bool:
+    """Whether a folder holds a whole encoder of this name whose provenance has these entries.
+
+    Args:
+        made: what JSON can hold.
+    """
+    try:
+        checkpoint = load_student(folder).checkpoint
+    except ValueError:  # none there, or one whose writing was cut off
+        return False
+    if checkpoint is None or checkpoint.name != name:
+        return False
+    return all(checkpoint.provenance.get(key) == value for key, value in json.loads(json.dumps(made)).items())

@@ -15,6 +15,8 @@ from xdistill_encoder import XDistillResNet18, readouts
 from xdistill_encoder.checkpoints import HUB_ID
 from xdistill_encoder.finetuning import NO_DECAY_NDIM
 
+StudentNorm = Literal["batch", "group"]
+
 
 class Student(nn.Module):
     """An encoder with one linear layer to the widths of all teachers, everything learning.
@@ -43,7 +45,7 @@ class Student(nn.Module):
         self,
         widths: Sequence[int],
         backbone: str = "resnet18",
-        norm: Literal["batch", "group"] = "batch",
+        norm: StudentNorm = "batch",
         patch_width: int | None = None,
         head_norm: bool = False,
     ):

@@ -1,8 +1,8 @@
 """Train the encoder to imitate its teachers: `xdistill distill`."""
 
 import argparse
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -31,23 +31,23 @@ from distillation.provenance import describe_run
 from distillation.sources.damage import DamageLog
 from distillation.sources.decoded import find_decoded, keep_decoded
 from distillation.sources.remote import SHARD_CACHE, SHARD_CACHE_GB
-from distillation.students import Student
+from distillation.student_files import ENCODER_FOLDER, is_exported
+from distillation.students import Student, StudentNorm
 from distillation.teachers import Embedding, Teacher
 from distillation.training.averaging import Average
 from distillation.training.batches import Curriculum, MicroBatches
 from distillation.training.checkpointing import Stateful, load_checkpoint, save_checkpoint
-from distillation.training.export import is_exported
 from distillation.training.health import Health
 from distillation.training.history import History
 from distillation.training.identity import describe_making, identify
 from distillation.training.loading import stream, told
 from distillation.training.monitor import Monitor
-from distillation.training.objective import Objective, parse_losses
+from distillation.training.objective import Objective, imitation_loss, parse_losses
 from distillation.training.plan import measure_plan
 from distillation.training.precision import Precision, resolve_precision
 from distillation.training.processes import device_name, require_same, this_process
 from distillation.training.run_lock import sole_run
-from distillation.training.runlog import RunLog
+from distillation.training.runlog import LOG_FILE, RunLog
 from distillation.training.schedule import lr_factor
 from distillation.training.standardization import statistics
 from distillation.training.supervision import (
@@ -62,6 +62,8 @@ from distillation.training.synced_norm import synced
 from distillation.views import Augmentation, AugmentationName, augmentation_of
 from xdistill_encoder.freed_memory import keep_freed_memory
 
+STOPPED_FOLDER = "stopped"
+"""Of a run's folder: the encoder of a run that was stopped, as far as it came."""
 TRACKERS = {"tensorboard": is_tensorboard_available, "wandb": is_wandb_available}
 """Name -> whether it is installed, without which accelerate leaves it out in silence."""
 CALIBRATING_VIEWS = 256  # at 64 px still a thousand positions of each channel of the last map
@@ -98,7 +100,7 @@ class Config:
     """Folder for the checkpoint, the log and the encoder; an unfinished run in it is resumed."""
     backbone: str = "resnet18"
     """Student: "resnet18", the encoder; "resnet34", "resnet50" or "timm/<model>", for comparison."""
-    norm: Literal["batch", "group"] = "batch"
+    norm: StudentNorm = "batch"
     """Layers of a ResNet student: "batch" or "group"."""
     head_norm: bool = False
     """A batch norm between the student's features and its linear layer, into which it is folded in the end."""
@@ -179,6 +181,7 @@ class Config:
             "log_every",
             "save_every",
             "score_every",
+            "queue_size",
             "shard_cache_gb",
         ):
             if getattr(self, field) <= 0:
@@ -186,7 +189,7 @@ class Config:
         for field in ("views_per_image", "max_steps", "clip", "teacher_image_size", "first_image_size"):
             if getattr(self, field) is not None and getattr(self, field) <= 0:
                 raise ValueError(f"{field}: expected a number above 0, or None, got {getattr(self, field)}")
-        for field in ("workers", "verify_targets", "queue_size", "max_damaged"):
+        for field in ("workers", "verify_targets"):
             if getattr(self, field) < 0:
                 raise ValueError(f"{field}: expected 0 or more, got {getattr(self, field)}")
         require_seed(self.seed)
@@ -251,142 +254,185 @@ def train(config: Config, images: Images | None = None) -> Path:
         FloatingPointError: the loss or the weights are not finite; names the step; what was saved before stays.
         SystemExit: the run was asked to stop; the checkpoint is written.
     """
-    with ExitStack() as until_it_ends:
-        return distil(config, images, until_it_ends)
-
-
-def distil(config: Config, images: Images | None, until_it_ends: ExitStack) -> Path:
-    """What `train` does; the stack takes what is to be let go after it."""
     config = replace(config, mixed_precision=resolve_precision(config.mixed_precision))
     accelerator = start_processes(config)
-    device, process, processes = accelerator.device, accelerator.process_index, accelerator.num_processes
-    launch = describe_run() | {"device": device_name(device), "processes": processes}
+    run = make_run(config, accelerator, images)
+    with sole_run(config.output, accelerator.is_main_process):
+        return distil(config, accelerator, run)
 
+
+@dataclass
+class Run:
+    """What a run consists of; nothing is written for it."""
+
+    images: Images
+    supervision: Supervision
+    curriculum: Curriculum
+    student: Student
+    objective: Objective
+    optimizer: torch.optim.Optimizer
+    scheduler: torch.optim.lr_scheduler.LRScheduler
+    average: Average | None
+    history: History
+    settings: dict[str, Any]
+    """Those that change the result."""
+
+    @property
+    def learned(self) -> Student:
+        """The student that is scored and exported."""
+        return self.student if self.average is None else self.average.student
+
+    def stateful(self, scaler: Stateful | None) -> dict[str, Stateful | None]:
+        """Name -> what a checkpoint holds."""
+        parts: dict[str, Stateful | None] = {"model": self.student, "optimizer": self.optimizer}
+        parts |= {"scheduler": self.scheduler, "objective": self.objective, "average": self.average}
+        return parts | {"scaler": scaler, "history": self.history}
+
+
+def make_run(config: Config, accelerator: Accelerator, images: Images | None = None) -> Run:
+    """The parts of a run, on its device, before its first step.
+
+    Raises:
+        ValueError: images, cache, teachers and settings that do not fit each other.
+    """
+    device = accelerator.device
+    launch = describe_run() | {"device": device_name(device), "processes": accelerator.num_processes}
     if images is None:
         images = open_images(config.images, config.split, config.shard_cache, config.shard_cache_gb)
     supervision = open_supervision(config, images, device)
     set_seed(config.seed)  # after the teacher, which draws weights before it loads its own
     curriculum = make_curriculum(config, images, supervision)
-    order = partial(epoch_order, images, config.seed)
-
     student = make_student(config, supervision).to(memory_format=torch.channels_last).to(device)
     require_sizes(student, curriculum)
-    if processes > 1:
+    if accelerator.num_processes > 1:
         synced(student, device)
-    objective = Objective(parse_losses(config.loss), supervision.widths, config.queue_size).to(device)
-
-    in_effect = replace(config, views_per_image=curriculum.views_per_image)  # a cache has its own
-    settings = {key: value for key, value in asdict(in_effect).items() if key not in MAY_DIFFER}
-    facts = identify(settings, images, supervision, student)
-    history = History(launch, student.origin)
-    until_it_ends.enter_context(sole_run(config.output, accelerator.is_main_process))
-    accelerator.print(f"{len(images):,} images, teacher {supervision.name}, {config.backbone} -> {config.output}")
-
     optimizer = torch.optim.AdamW(student.param_groups(config.lr, config.weight_decay))
-    scheduler = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: lr_factor(step, curriculum.steps, config.warmup_share)
+    in_effect = replace(config, views_per_image=curriculum.views_per_image)  # a cache has its own
+    return Run(
+        images=images,
+        supervision=supervision,
+        curriculum=curriculum,
+        student=student,
+        objective=Objective(parse_losses(config.loss), supervision.widths, config.queue_size).to(device),
+        optimizer=optimizer,
+        scheduler=torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: lr_factor(step, curriculum.steps, config.warmup_share)
+        ),
+        average=None if config.ema is None else Average(student, config.ema),
+        history=History(launch, student.origin),
+        settings={key: value for key, value in asdict(in_effect).items() if key not in MAY_DIFFER},
     )
-    average = None if config.ema is None else Average(student, config.ema)
-    parts: dict[str, Stateful | None] = {"model": student, "optimizer": optimizer, "scheduler": scheduler}
-    parts |= {"objective": objective, "average": average, "scaler": accelerator.scaler, "history": history}
-    start = load_checkpoint(config.output, facts, parts)
+
+
+def distil(config: Config, accelerator: Accelerator, run: Run) -> Path:
+    """Take the steps that a run has not taken yet; returns the folder of the exported encoder."""
+    device, processes = accelerator.device, accelerator.num_processes
+    curriculum, supervision, objective, student = run.curriculum, run.supervision, run.objective, run.student
+    accelerator.print(f"{len(run.images):,} images, teacher {supervision.name}, {config.backbone} -> {config.output}")
+    identity = identify(run.settings, run.images, supervision, student)
+    parts = run.stateful(accelerator.scaler)
+    start = load_checkpoint(config.output, identity, parts)
     require_same(accelerator, start, config.output)
     if start:
         accelerator.print(f"resumed at step {start:,} of {curriculum.steps:,}")
     if config.track:
-        accelerator.init_trackers("xdistill", facts, {"wandb": {"dir": str(config.output)}})
-    keys = MicroBatches(curriculum, order, start, process, processes, config.accumulation)
+        accelerator.init_trackers("xdistill", identity, {"wandb": {"dir": str(config.output)}})
+    order = partial(epoch_order, run.images, config.seed)
+    keys = MicroBatches(curriculum, order, start, accelerator.process_index, processes, config.accumulation)
     monitor = make_monitor(config, accelerator, start, supervision.teachers)
     if config.decoded is not None:  # may take hours, so it comes after all that may be refused
-        images = keep_decoded(images, config.decoded, config.workers)
-    keys.prefetch = prefetching(images)
-    views = Views(images, config.seed, config.drawn, supervision.view_sizes)
+        run.images = keep_decoded(run.images, config.decoded, config.workers)
+    keys.prefetch = prefetching(run.images)
+    views = Views(run.images, config.seed, config.drawn, supervision.view_sizes)
     if start == 0:
         fit(student, config, views, supervision, accelerator)
-    learned = student if average is None else average.student  # what is scored and exported
     if config.compile:
         student.compile()
     # The optimizer's state lies right: on a GPU AdamW's counters stay on the CPU, where no step waits for them.
-    model, optimizer = accelerator.prepare(student, optimizer, device_placement=[True, False])
+    model, optimizer = accelerator.prepare(student, run.optimizer, device_placement=[True, False])
 
-    health = Health(accelerator, config.output)
-    damage = DamageLog(config.output / f"damaged-{process}.txt", images, config.max_damaged)
-    log = RunLog(config.output / "log.jsonl", accelerator, config.batch_size, start, curriculum.steps)
-    history.begin()
+    health = Health(accelerator, config.output, lambda step: keys.images(step - 1).tolist())
+    damage_file = config.output / f"damaged-{accelerator.process_index}.txt"
+    damage = DamageLog(damage_file, run.images, config.max_damaged)
+    log = RunLog(config.output / LOG_FILE, accelerator, config.batch_size, start, curriculum.steps)
+    run.history.begin()
     scored = monitor.steps(config.score_every * curriculum.steps_per_epoch, curriculum.steps)
     if start in scored:  # at 0, so that what cannot be scored is told at once; later it may have been stopped before
-        log.skip(monitor.measure(start, learned if start else student, config.image_size))  # an average begins at 1
-    first_px = config.first_image_size and curriculum.image_size(0)
-    made = describe_making(settings | {"first_image_size": first_px}, images, supervision) | history.origin
-    name = config.name or default_name(config, made)
+        log.skip(monitor.measure(start, run.learned if start else student, config.image_size))  # an average begins at 1
 
     with StopRequest(processes) as stop, closing(stream(views, keys, config.workers)) as batches:
         for step in range(start + 1, curriculum.steps + 1):
-            epoch = curriculum.epoch(step - 1)
-            loss, seen = torch.zeros((), device=device), []
+            view = curriculum.view(curriculum.epoch(step - 1))
+            loss, targets_of_step = torch.zeros((), device=device), []
             for _ in range(config.accumulation):
                 batch = log.wait_for(batches)
                 damage.record(batch["asked"], batch["index"])
                 with accelerator.accumulate(model):
                     with accelerator.autocast():
-                        targets, target_map = supervision(batch, curriculum.view(epoch))  # (B, D), (B, P, h, w)
+                        targets, target_map = supervision(batch, view)  # (B, D), (B, P, h, w)
                     targets = student.standardized(targets)
-                    part = imitation_loss(model, objective, batch["student"], targets, target_map)
-                    accelerator.backward(part)
+                    part_loss = imitation_loss(model, objective, batch["student"], targets, target_map)
+                    accelerator.backward(part_loss)
                     if config.clip is not None and accelerator.sync_gradients:
                         accelerator.clip_grad_norm_(model.parameters(), config.clip)
                     optimizer.step()
                     optimizer.zero_grad()
-                loss += part.detach() / config.accumulation
-                seen.append(targets)
+                loss += part_loss.detach() / config.accumulation
+                targets_of_step.append(targets)
             if objective.needs_queue:
-                objective.update(torch.cat([cast(Tensor, accelerator.gather(part)) for part in seen]))
-            rate = float(scheduler.get_last_lr()[0])  # of this step
-            scheduler.step()
+                objective.update(torch.cat([cast(Tensor, accelerator.gather(part)) for part in targets_of_step]))
+            rate = float(run.scheduler.get_last_lr()[0])  # of this step
+            run.scheduler.step()
             log.advance()
-            if average is not None:
-                average.update(student)
+            if run.average is not None:
+                run.average.update(student)
             health.watch(step, loss)
 
-            leaving, last = stop.agreed(), step == curriculum.steps
+            stopping, last = stop.agreed(), step == curriculum.steps
             if step % config.log_every == 0 or last:
-                health.require(lambda failed: keys.images(failed - 1).tolist())
+                health.require()
                 mean_loss = cast(Tensor, accelerator.reduce(loss, "mean")).item()  # the only device-to-host copy
                 log.write(step, loss=mean_loss, lr=rate)
-            if step % config.save_every == 0 or step in scored or leaving:
-                health.require(lambda failed: keys.images(failed - 1).tolist())
-                health.require_weights(step, learned)  # an average is not finite where the student was not
+            if step % config.save_every == 0 or step in scored or stopping:
+                health.require()
+                health.require_weights(step, run.learned)  # an average is not finite where the student was not
                 if accelerator.is_main_process:
-                    save_checkpoint(config.output, step, facts, parts)
-            if leaving and not last:
+                    save_checkpoint(config.output, step, identity, parts)
+            if stopping and not last:
                 if accelerator.is_main_process:  # to look at, or to bring from a machine that is given back
-                    stopped = made | {"steps": step} | history.provenance()
-                    learned.save(config.output / "stopped", f"{name}-step-{step}", stopped)
+                    name, made = describe_encoder(config, run, step)
+                    named = f"{name}-step-{step}"
+                    run.learned.save(config.output / STOPPED_FOLDER, named, made | run.history.provenance())
                 accelerator.wait_for_everyone()
                 stop.leave(f"saved at step {step} of {curriculum.steps}; the same command resumes")
             if step in scored:
-                log.skip(monitor.measure(step, learned, config.image_size))
+                log.skip(monitor.measure(step, run.learned, config.image_size))
 
     log.close()
-    health.require_weights(curriculum.steps, learned)
-    made, folder = made | {"steps": curriculum.steps}, config.output / "encoder"
+    health.require_weights(curriculum.steps, run.learned)
     if accelerator.is_main_process:
-        if start == curriculum.steps and is_exported(folder, name, made):
-            print(f"this run has ended before; {folder} holds its encoder, {name}")
-        else:
-            learned.save(folder, name, made | history.provenance())
-        rmtree(config.output / "stopped", ignore_errors=True)
+        export(config, run, ended_before=start == curriculum.steps)
     accelerator.end_training()
-    return folder
+    return config.output / ENCODER_FOLDER
 
 
-def imitation_loss(
-    student: Callable[..., Any], objective: Objective, views: Tensor, targets: Tensor, target_map: Tensor | None
-) -> Tensor:
-    """How far the student's estimates for views (B, 3, H, W) are from the teacher's embeddings (B, D) of the same."""
-    views = views.to(targets.device, non_blocking=True).contiguous(memory_format=torch.channels_last)
-    estimates, estimated_map = student(views, with_map=True) if objective.needs_map else (student(views), None)
-    return objective(estimates, targets, estimated_map, target_map)
+def export(config: Config, run: Run, ended_before: bool) -> None:
+    """Write the encoder of a run that has taken its last step, unless an earlier launch did."""
+    folder = config.output / ENCODER_FOLDER
+    name, made = describe_encoder(config, run, run.curriculum.steps)
+    if ended_before and is_exported(folder, name, made):
+        print(f"this run has ended before; {folder} holds its encoder, {name}")
+    else:
+        run.learned.save(folder, name, made | run.history.provenance())
+    rmtree(config.output / STOPPED_FOLDER, ignore_errors=True)
+
+
+def describe_encoder(config: Config, run: Run, step: int) -> tuple[str, dict[str, Any]]:
+    """The name of the encoder of a run after a step, and how it was made, beside the history of the run."""
+    first_px = config.first_image_size and run.curriculum.image_size(0)
+    made = describe_making(run.settings | {"first_image_size": first_px}, run.images, run.supervision)
+    name = config.name or default_name(config, made)
+    return name, made | run.history.origin | {"steps": step}
 
 
 def make_monitor(config: Config, accelerator: Accelerator, start: int, teachers: Sequence[Teacher]) -> Monitor:
@@ -503,8 +549,8 @@ def fit(
     supervision: Supervision,
     accelerator: Accelerator,
 ) -> None:
-    """Fit what a student measures before its first step on some of all images: group norms that took over batch norms,
-    the statistics of the embeddings that it is to estimate."""
+    """Before step 1, from a sample of the images: set the group norms that replaced batch norms, and the mean and
+    standard deviation that standardise the targets."""
     if student.uncalibrated:
         calibrating = some_images(views.images, config.seed, CALIBRATING_VIEWS)
         some_views = first_views(views, calibrating, config.image_size, config.workers)
@@ -524,22 +570,24 @@ def plan(config: Config) -> str:
     images = open_images(config.images, config.split, config.shard_cache, config.shard_cache_gb)
     if config.decoded is not None:
         images = find_decoded(images, config.decoded)
-    supervision = open_supervision(replace(config, verify_targets=0, plan=True), images, accelerator.device)
-    curriculum = make_curriculum(config, images, supervision)
+    run = make_run(replace(config, verify_targets=0, plan=True), accelerator, images)
     part = config.batch_size // config.accumulation if accelerator.device.type == "cuda" else min(64, config.batch_size)
-    keys = MicroBatches(
-        replace(curriculum, batch_size=part, max_steps=None, epochs=10**6), partial(epoch_order, images, config.seed)
-    )
-    views = Views(images, config.seed, config.drawn, supervision.view_sizes)
-    student = make_student(config, supervision)
+    endless = replace(run.curriculum, batch_size=part, max_steps=None, epochs=10**6)
+    keys = MicroBatches(endless, partial(epoch_order, images, config.seed))
+    views = Views(images, config.seed, config.drawn, run.supervision.view_sizes)
     if config.compile:
-        student.compile()
-    objective = Objective(parse_losses(config.loss), supervision.widths, config.queue_size).to(accelerator.device)
-    optimizer = torch.optim.AdamW(student.param_groups(config.lr, config.weight_decay))
+        run.student.compile()
     with closing(stream(views, keys, config.workers)) as batches:
-        averaged = config.ema is not None
-        plan = measure_plan(accelerator, curriculum, batches, supervision, student, objective, optimizer, averaged)
-    return plan.describe()
+        return measure_plan(
+            accelerator,
+            run.curriculum,
+            batches,
+            run.supervision,
+            run.student,
+            run.objective,
+            run.optimizer,
+            averaged=run.average is not None,
+        ).describe()
 
 
 def default_name(config: Config, run: dict[str, Any]) -> str:

@@ -6,12 +6,13 @@ from dataclasses import replace
 from distillation.cache.facts import Facts
 from distillation.views import AUGMENTATIONS, Augmentation
 
-SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"), (10**7, "1M<n<10M"))
+SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+SIZES += ((10**7, "1M<n<10M"), (10**8, "10M<n<100M"))
 
 
 def size_category(rows: int) -> str:
     """The Hub's category of a number of rows."""
-    return next((category for limit, category in SIZES if rows < limit), "10M<n<100M")
+    return next((category for limit, category in SIZES if rows < limit), "100M<n<1B")
 
 
 def command(facts: Facts, repo_id: str) -> str:

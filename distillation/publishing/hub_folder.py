@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from shutil import rmtree
 
+from distillation.student_files import ENCODER_FOLDER
 from xdistill_encoder.checkpoint_config import CONFIG_FILE
 
 PICTURES = (".png", ".jpg", ".jpeg", ".svg")
@@ -16,7 +17,7 @@ def encoder_folder(folder: Path) -> Path:
     Raises:
         ValueError: neither is there.
     """
-    for candidate in (folder, folder / "encoder"):
+    for candidate in (folder, folder / ENCODER_FOLDER):
         if (candidate / CONFIG_FILE).is_file():
             return candidate
     raise ValueError(

@@ -20,11 +20,13 @@ class Health:
     Args:
         accelerator: asks all processes.
         folder: where the images of such a step are listed.
+        images_of: step -> indices of its images.
     """
 
-    def __init__(self, accelerator: Accelerator, folder: Path):
+    def __init__(self, accelerator: Accelerator, folder: Path, images_of: Callable[[int], list[int]]):
         self.accelerator = accelerator
         self.folder = folder
+        self.images_of = images_of
         self._first = torch.full((), -1, dtype=torch.long, device=accelerator.device)
 
     def watch(self, step: int, loss: Tensor) -> None:
@@ -32,19 +34,18 @@ class Health:
         failed = (self._first < 0) & ~torch.isfinite(loss)
         self._first = torch.where(failed, step, self._first)
 
-    def require(self, images_of: Callable[[int], list[int]]) -> None:
+    def require(self) -> None:
         """Raise where a step since the last call failed; all processes must ask at the same step.
 
-        Args:
-            images_of: step -> indices of its images.
-
         Raises:
-            FloatingPointError: names the step and its images.
+            FloatingPointError: names the first such step and its images.
         """
-        step = int(cast(Tensor, self.accelerator.gather(self._first.view(1))).max())
-        if step < 0:
+        firsts = cast(Tensor, self.accelerator.gather(self._first.view(1)))
+        failed = firsts[firsts >= 0]  # a process whose own loss was finite fails a step later, by the others' gradient
+        if not len(failed):
             return
-        images = images_of(step)
+        step = int(failed.min())
+        images = self.images_of(step)
         path = self.folder / f"not_finite_at_step_{step}.json"
         if self.accelerator.is_main_process:
             write_text(path, json.dumps({"step": step, "images": images}))

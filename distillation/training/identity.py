@@ -1,4 +1,4 @@
-"""What a run is: what one that resumes it must share, what its encoder says about its making."""
+"""What identifies a run, with what its encoder says about its making."""
 
 from dataclasses import asdict
 from hashlib import sha256

@@ -15,7 +15,7 @@ from distillation.scoring.feature_scores import require_neighbours, score_featur
 from distillation.scoring.labelled import open_bank_and_queries
 from distillation.students import Student
 from distillation.teachers import Teacher
-from distillation.training.runlog import append_line, read_rows, write_text
+from distillation.training.runlog import LOG_FILE, append_line, read_rows, write_text
 
 SCORES_FILE = "scores.jsonl"
 CURVE_FILE = "curve.png"
@@ -103,7 +103,7 @@ class Monitor:
 def draw_curves(folder: Path) -> None:
     """Write `curve.png` of a run's folder: its loss over the steps; beside it, where there are any, the scores in per
     cent, below it the others."""
-    log = read_rows(folder / "log.jsonl") if (folder / "log.jsonl").exists() else []
+    log = read_rows(folder / LOG_FILE) if (folder / LOG_FILE).exists() else []
     scores = read_rows(folder / SCORES_FILE) if (folder / SCORES_FILE).exists() else []
     names = list(dict.fromkeys(name for row in scores for name in row if name not in ("step", "scored_on")))
     percents = [name for name in names if name.endswith("_percent")]

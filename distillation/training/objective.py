@@ -1,8 +1,8 @@
 """What a training step minimises: a weighted sum of losses, the mean over teachers."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -131,3 +131,12 @@ class Objective(nn.Module):
             expected = f"(B, {' + '.join(map(str, self.widths))})"
             raise ValueError(f"{name}: expected embeddings {expected}, got {tuple(embeddings.shape)}")
         return embeddings.split(self.widths, dim=1)
+
+
+def imitation_loss(
+    student: Callable[..., Any], objective: Objective, views: Tensor, targets: Tensor, target_map: Tensor | None
+) -> Tensor:
+    """How far the student's estimates for views (B, 3, H, W) are from the teacher's embeddings (B, D) of the same."""
+    views = views.to(targets.device, non_blocking=True).contiguous(memory_format=torch.channels_last)
+    estimates, estimated_map = student(views, with_map=True) if objective.needs_map else (student(views), None)
+    return objective(estimates, targets, estimated_map, target_map)

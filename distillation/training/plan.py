@@ -12,7 +12,7 @@ from torch import Tensor
 from distillation.cache.plan import delivery_rate, duration
 from distillation.students import Student
 from distillation.training.batches import Curriculum
-from distillation.training.objective import Objective
+from distillation.training.objective import Objective, imitation_loss
 from distillation.training.supervision import Supervision
 
 MEASURING_SECONDS = 40
@@ -76,6 +76,7 @@ def measure_plan(
     Args:
         curriculum: of the run.
         batches: micro-batches of the run's views, of any one size.
+        student: on the accelerator's device.
         averaged: the run keeps a moving average of the student.
     """
     device = accelerator.device
@@ -91,18 +92,16 @@ def measure_plan(
     with accelerator.autocast():
         teaching = measure_rate(lambda: supervision(batch, 0), count, seconds, device)
         targets, maps = supervision(batch, 0)
-    model, optimizer = accelerator.prepare(student.to(memory_format=torch.channels_last).to(device), optimizer)
+    model, optimizer = accelerator.prepare(student, optimizer)
 
     def learn(shown: torch.Tensor) -> None:
-        estimates, feature_map = model(shown, with_map=True) if objective.needs_map else (model(shown), None)
-        accelerator.backward(objective(estimates, targets, feature_map, maps))
+        accelerator.backward(imitation_loss(model, objective, shown, targets, maps))
         optimizer.step()
         optimizer.zero_grad()
 
     learning = {}
     for size_px in images_at:
-        blank = torch.zeros(count, 3, size_px, size_px, dtype=torch.uint8, device=device)
-        shown = blank.contiguous(memory_format=torch.channels_last)
+        shown = torch.zeros(count, 3, size_px, size_px, dtype=torch.uint8, device=device)
         learning[size_px] = measure_rate(lambda shown=shown: learn(shown), count, seconds, device)
     weights = sum(parameter.numel() for parameter in student.parameters())
     queue = sum(buffer.numel() for buffer in objective.buffers())

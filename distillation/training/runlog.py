@@ -11,6 +11,8 @@ from accelerate import Accelerator
 from tqdm import tqdm
 
 Batch = TypeVar("Batch")
+LOG_FILE = "log.jsonl"
+"""Of a run's folder: the rows of a `RunLog`."""
 
 
 class RunLog:

@@ -1,13 +1,12 @@
 """What the student is to imitate: the teachers' embeddings of a batch, computed online or read from a cache."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from distillation.cache.facts import Facts, TeacherFacts, describe_teacher
+from distillation.cache.facts import Facts, describe_teacher
 from distillation.cache.repairs import require_nothing_repaired
 from distillation.cache.store import TargetCache
 from distillation.cache.verify import verify
@@ -20,45 +19,6 @@ ROWS_WITHOUT_TEACHER = 8
 """Rows whose views' parameters are compared where no teacher is loaded; each decodes an image."""
 
 
-class Supervision(Protocol):
-    """The embeddings of all teachers side by side, (B, D) with D the sum of `widths`, and their maps where asked."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def facts(self) -> tuple[TeacherFacts, ...]:
-        """What the embeddings are a function of, teacher by teacher."""
-        ...
-
-    @property
-    def teachers(self) -> Sequence[Teacher]:
-        """Those that run; none where embeddings were computed before."""
-        ...
-
-    @property
-    def widths(self) -> tuple[int, ...]: ...
-
-    @property
-    def views_per_image(self) -> int | None:
-        """How many views of an image it knows; None: any."""
-        ...
-
-    @property
-    def map_channels(self) -> int | None:
-        """P of the patch tokens that it gives; None: it gives none."""
-        ...
-
-    @property
-    def view_sizes(self) -> tuple[tuple[int, Interpolation], ...]:
-        """(side in px, interpolation) of the views that a batch has to hold for it."""
-        ...
-
-    def __call__(self, batch: Mapping[str, Tensor], view: int) -> tuple[Tensor, Tensor | None]:
-        """A batch of `Views` and its view number -> (B, D) float32 and (B, P, h, w) or None."""
-        ...
-
-
 class OnlineTeachers:
     """Teachers that embed each batch.
 
@@ -66,6 +26,13 @@ class OnlineTeachers:
         teachers: on `device`.
         device: where batches go.
         maps: give the first teacher's patch tokens too.
+
+    Attributes:
+        facts: what the embeddings are a function of, teacher by teacher.
+        widths: of each teacher's embeddings, which lie side by side.
+        views_per_image: how many views of an image there are; None: any number.
+        map_channels: P of the patch tokens that are given; None: none are.
+        view_sizes: (side in px, interpolation) of the views that a batch has to hold.
     """
 
     def __init__(self, teachers: Sequence[Teacher], device: torch.device, maps: bool):
@@ -81,6 +48,7 @@ class OnlineTeachers:
         self.view_sizes = tuple(sizes)
 
     def __call__(self, batch: Mapping[str, Tensor], view: int) -> tuple[Tensor, Tensor | None]:
+        """A batch of `Views` and its view number -> (B, D) float32 and (B, P, h, w) or None."""
         embeddings, tokens = [], None
         for position, teacher in enumerate(self.teachers):
             images = batch[f"teacher{position}"].to(self.device, non_blocking=True)
@@ -99,6 +67,10 @@ class CachedTeachers:
         cache: of all views of the run.
         device: where they go.
         maps: give the patch tokens too.
+
+    Attributes:
+        teachers: those that run; none, but for those that somebody gives it to be compared with.
+        facts, widths, views_per_image, map_channels, view_sizes: as of `OnlineTeachers`.
     """
 
     def __init__(self, cache: TargetCache, device: torch.device, maps: bool):
@@ -153,9 +125,13 @@ class CachedTeachers:
         return cls(cache, device, maps)
 
     def __call__(self, batch: Mapping[str, Tensor], view: int) -> tuple[Tensor, Tensor | None]:
+        """A batch of `Views` and its view number -> (B, D) float32 and (B, P, h, w) or None."""
         embeddings = self.cache.read(view, batch["index"]).to(self.device, non_blocking=True)
         tokens = self.cache.read_patches(view, batch["index"]).to(self.device) if self.maps else None
         return embeddings, tokens
+
+
+Supervision = OnlineTeachers | CachedTeachers
 
 
 def load_teachers(

@@ -7,11 +7,13 @@ import pytest
 import torch
 
 from distillation.ablation_encoders import AblationEncoder
-from distillation.student_files import load_student, save_student
+from distillation.student_files import is_exported, load_student, save_student
 from xdistill_encoder import CheckpointError, XDistillResNet18
 from xdistill_encoder.checkpoint_config import CheckpointConfig
 
 TIMM_VIT = "timm/test_vit"  # timm's own for tests, 0.4 million parameters
+NAME = "test_vit-batch-vit_random-24"
+MADE: dict[str, Any] = {"teacher": "vit_random", "steps": 90, "settings": {"image_size": 32, "loss": ["mse"]}}
 
 
 @pytest.fixture
@@ -113,3 +115,40 @@ def test_a_folder_of_another_format_version_is_refused(encoder, tmp_path):
     rewrite(folder, format_version=2)
     with pytest.raises(ValueError, match=r"config.json: format version 2, this xdistill-encoder reads 1"):
         load_student(folder)
+
+
+# ---- of a run that has ended
+
+
+@pytest.fixture
+def run_folder(tmp_path) -> Path:
+    """Of a run that has left its encoder."""
+    encoder = AblationEncoder("timm/test_vit", "batch", 8)
+    return save_student(encoder, tmp_path / "encoder", NAME, MADE | {"date": "2026-11-23"})
+
+
+def test_an_encoder_is_known_by_its_name_and_by_what_made_it(run_folder):
+    assert is_exported(run_folder, NAME, MADE)
+    assert is_exported(run_folder, NAME, {})
+    assert not is_exported(run_folder, "another name", MADE)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"steps": 91}, {"settings": {"image_size": 32, "loss": ["cosine"]}}, {"commit": "0123456789ab"}]
+)
+def test_an_encoder_that_something_else_made_is_another(run_folder, changes):
+    assert not is_exported(run_folder, NAME, MADE | changes)
+
+
+def test_what_made_it_is_compared_as_json_holds_it(run_folder):
+    assert is_exported(run_folder, NAME, {"settings": {"image_size": 32, "loss": ("mse",)}})
+
+
+@pytest.mark.parametrize("file", ["config.json", "model.safetensors"])
+def test_an_encoder_whose_writing_was_cut_off_is_none(run_folder, file):
+    content = (run_folder / file).read_bytes()
+    (run_folder / file).write_bytes(content[: len(content) // 2])
+    assert not is_exported(run_folder, NAME, MADE)
+    (run_folder / file).unlink()
+    assert not is_exported(run_folder, NAME, MADE)
+    assert not is_exported(run_folder / "nowhere", NAME, MADE)
