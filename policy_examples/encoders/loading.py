@@ -2,7 +2,7 @@
 
 from typing import Any, Literal, get_args
 
-from policy_examples.encoders import resnets, students, vits
+from policy_examples.encoders import resnets, students, timm_models, vits
 from policy_examples.encoders.point_clouds import PointNet
 from policy_examples.encoders.policy_encoder import PolicyEncoder
 from policy_examples.encoders.settings import (
@@ -21,6 +21,7 @@ EncoderName = Literal[
     "dinov2-s",
     "depth-anything-s",
     "theia-s",
+    "timm",
     "student",
     "pointnet-dp3",
     "blind",
@@ -40,13 +41,16 @@ def load_encoder(
 
     Args:
         name: "xdistill", the product; "resnet18-scratch", the same network untrained; "resnet18-imagenet", the same
-            supervised; "dinov2-s", "depth-anything-s", "theia-s", small vision transformers; "student", what an
-            ablation distilled; "pointnet-dp3", which reads points; "blind", which reads nothing: a task that it solves
-            says nothing about encoders.
-        checkpoint: for xdistill a bundled name, a folder or a Hub id, None is the bundled default; for student the
-            folder that a distillation wrote; for those pretrained elsewhere a folder with their model.safetensors or
-            another Hub id, None is where they are published.
-        norm: of a ResNet; None is "frozen" with pretrained weights, "group" without.
+            supervised; "dinov2-s", "depth-anything-s", "theia-s", small vision transformers; "timm", a ViT or
+            convnet of timm without batch norm, such as a distillation's teacher; "student", what an ablation distilled;
+            "pointnet-dp3", which reads points; "blind", which reads nothing: a task that it solves says nothing about
+            encoders.
+        checkpoint: for xdistill a bundled name, a folder or a Hub id, None is the bundled default; for timm a folder
+            that timm wrote or a Hub id; for student the folder that a distillation wrote; for the others that were
+            pretrained elsewhere a folder with their model.safetensors or another Hub id, None is where they are
+            published.
+        norm: of a ResNet; None is what its weights were trained with, "frozen" for batch norm, and "group" without
+            weights.
         readout: what becomes of the last map: "pooled", "spatial_softmax" or, where the checkpoint has the linear layer
             to its teacher's width, "teacher_embedding".
         image_size_px: side to which frames are resized; None is what the encoder was pretrained on, or, where that is
@@ -68,6 +72,8 @@ def load_encoder(
             return students.load_student(*resnet_arguments)
         case "dinov2-s" | "depth-anything-s" | "theia-s":
             return vits.load_vit(name, checkpoint, norm, readout, image_size_px)
+        case "timm":
+            return timm_models.load_timm(checkpoint, norm, readout, image_size_px)
         case "pointnet-dp3" | "blind":
             require_no_checkpoint(name, checkpoint)
             require_no_norm(name, norm)
@@ -91,6 +97,8 @@ def empty_encoder(saved: dict[str, Any]) -> PolicyEncoder:
                 return students.empty_student(saved)
             case "dinov2-s" | "depth-anything-s" | "theia-s":
                 return vits.empty_vit(saved)
+            case "timm":
+                return timm_models.empty_timm(saved)
             case "pointnet-dp3" | "blind":
                 return without_images(saved["name"])
     except (KeyError, TypeError) as error:

@@ -45,9 +45,9 @@ class PointNet(nn.Module):
 
 
 def require_points(points: Tensor) -> None:
-    """Refuse what is no (..., N, 3) cloud of floats; raises ValueError."""
+    """Refuse what is no (B, N, 3) clouds of floats; raises ValueError."""
     shape = tuple(points.shape)
     if points.ndim != 3 or shape[-1] != 3 or points.numel() == 0:
-        raise ValueError(f"points: expected (..., N, 3), x y z of at least one point, got {shape}; leave colours out")
+        raise ValueError(f"points: expected (B, N, 3), x y z of at least one point, got {shape}; leave colours out")
     if points.dtype not in (torch.float32, torch.bfloat16, torch.float16):
         raise ValueError(f"points: expected float32 in metres, got {points.dtype}; use points.float()")

@@ -53,13 +53,16 @@ def load_xdistill(
 ) -> PolicyEncoder:
     """The distilled encoder, fed as its product feeds it: any size from 32 px, ImageNet mean and std.
 
+    Args:
+        norm: None is that of the checkpoint, with frozen statistics.
+
     Raises:
         ValueError: a norm or readout that it cannot have.
         xdistill_encoder.CheckpointError: the checkpoint cannot be had.
     """
     require_norm("xdistill", norm, allow_batch_norm)
     options = input_options(image_size_px)
-    resnet = XDistillResNet18.from_pretrained(checkpoint, norm=norm or "frozen", **options)  # type: ignore[arg-type]
+    resnet = XDistillResNet18.from_pretrained(checkpoint, norm=norm, **options)  # type: ignore[arg-type]
     assert resnet.checkpoint is not None
     found = resnet.checkpoint
     return wrap("xdistill", resnet, readout, image_size_px, found.name, found.weights_sha256)

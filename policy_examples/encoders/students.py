@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+from policy_examples.encoders.backbones import RESNETS, BackboneReadout
+from policy_examples.encoders.pixels import Preparation
 from policy_examples.encoders.policy_encoder import PolicyEncoder
 from policy_examples.encoders.settings import require_no_norm, require_norm, require_readout
-from policy_examples.encoders.student_network import RESNETS, StudentNetwork
 from xdistill_encoder.checkpoint_config import ARCHITECTURE, CONFIG_FILE, CheckpointConfig, CheckpointError, read_config
 from xdistill_encoder.checkpoint_weights import WEIGHTS_FILE, fill, read_weights
 
@@ -52,16 +53,16 @@ def empty_student(saved: dict[str, Any]) -> PolicyEncoder:
     return wrap(build_network(saved), saved)
 
 
-def build_network(saved: dict[str, Any]) -> StudentNetwork:
+def build_network(saved: dict[str, Any]) -> BackboneReadout:
     """A student's network before its images' size is known; raises ValueError for a readout that it does not have."""
     require_readout("student", saved["readout"], READOUTS if saved["teacher_features"] is not None else READOUTS[:2])
-    return StudentNetwork(saved["architecture"], saved["norm"], saved["teacher_features"], saved["readout"])
+    return BackboneReadout(saved["architecture"], saved["norm"], saved["teacher_features"], saved["readout"])
 
 
-def wrap(network: StudentNetwork, saved: dict[str, Any]) -> PolicyEncoder:
+def wrap(network: BackboneReadout, saved: dict[str, Any]) -> PolicyEncoder:
     """The policy's encoder around a student; raises ValueError for a size that is no multiple of its patch."""
     if saved["image_size_px"] is not None:
-        network.resize(saved["image_size_px"])
+        network.prepare(Preparation(saved["image_size_px"], network.patch_px, "bilinear"))
     return PolicyEncoder(network, "image", saved, saved["image_size_px"])
 
 

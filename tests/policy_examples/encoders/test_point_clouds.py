@@ -59,7 +59,7 @@ def test_the_limits_travel_in_the_state_dict(encoder, points):
     [
         (
             torch.zeros(1, 1, 8, 6),
-            r"expected \(\.\.\., N, 3\), x y z of at least one point, got \(1, 8, 6\); leave colours out",
+            r"expected \(B, N, 3\), x y z of at least one point, got \(1, 8, 6\); leave colours out",
         ),
         (torch.zeros(1, 1, 0, 3), r"at least one point, got \(1, 0, 3\)"),
         (torch.zeros(1, 8, 3), r"points: expected \(B, T, N, 3\), got shape \(1, 8, 3\)"),

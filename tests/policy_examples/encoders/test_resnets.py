@@ -10,6 +10,7 @@ from timm.models import save_for_hf
 from policy_examples.encoders import empty_encoder, load_encoder
 from xdistill_encoder import XDistillResNet18
 from xdistill_encoder.checkpoint_weights import WEIGHTS_FILE
+from xdistill_encoder.checkpoints import DEFAULT_CHECKPOINTS
 
 RESNET18 = 11_176_512  # torchvision's count, 11,689,512, without the classifier of 512 * 1000 + 1000
 
@@ -31,6 +32,11 @@ def distilled(random_encoder, tmp_path_factory):
     """(folder of a distilled encoder with a teacher head of 8, the encoder)."""
     encoder = random_encoder("batch")
     return str(encoder.save_pretrained(tmp_path_factory.mktemp("distilled"), name="distilled")), encoder
+
+
+def test_a_checkpoint_is_loaded_with_the_norm_that_it_has_unless_another_is_asked_for():
+    assert load_encoder("xdistill").norm == "frozen"
+    assert load_encoder("xdistill", DEFAULT_CHECKPOINTS["group"]).norm == "group"
 
 
 def test_the_scratch_encoder_has_group_norm_unless_another_is_asked_for():

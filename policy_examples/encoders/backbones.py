@@ -1,4 +1,4 @@
-"""The networks of the paper's ablation: images -> features."""
+"""Networks of torchvision and timm: images -> features."""
 
 from typing import Any
 
@@ -14,13 +14,14 @@ RESNETS = ("resnet34", "resnet50")
 TIMM = "timm/"
 
 
-class StudentNetwork(nn.Module):
-    """A backbone with the linear layer to its teacher's width; its keys are those that a distillation writes.
+class BackboneReadout(nn.Module):
+    """A backbone with the vector that a policy reads from it; its keys are those that a distillation writes.
 
     Args:
         architecture: "resnet34", "resnet50" of torchvision, or "timm/<model>".
         norm: of a ResNet, None of a timm model.
-        teacher_features: width of the linear layer, used by the readout "teacher_embedding" alone.
+        teacher_features: width of a student's linear layer to its teacher's width, which the readout
+            "teacher_embedding" alone has.
         readout: "pooled", the backbone's own pooling; "spatial_softmax"; "teacher_embedding".
 
     Attributes:
@@ -47,7 +48,7 @@ class StudentNetwork(nn.Module):
         self.num_features: int = 2 * mapped if readout == "spatial_softmax" else pooled
         if readout == "spatial_softmax":
             for name, module in self.trunk.named_children():
-                if name in ("head", "fc_norm"):  # norms of the pooled features, which a map does not pass
+                if name in ("head", "fc_norm", "attn_pool"):  # of the pooled features, which a map does not pass
                     module.requires_grad_(False)
         self.teacher_head = None
         if readout == "teacher_embedding":
@@ -55,9 +56,9 @@ class StudentNetwork(nn.Module):
             self.teacher_head = nn.Linear(pooled, teacher_features)
             self.num_features = teacher_features
 
-    def resize(self, image_size_px: int) -> None:
-        """From here on images are resized to squares; raises ValueError for a side that is no multiple of the patch."""
-        self.pixels = PixelInput(Preparation(image_size_px, self.patch_px, "bilinear"))
+    def prepare(self, preparation: Preparation) -> None:
+        """From here on images become squares, prepared so; until then they are read as they come."""
+        self.pixels = PixelInput(preparation)
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W), uint8 in [0, 255] or float in [0, 1] -> (B, num_features)."""
@@ -87,7 +88,7 @@ class StudentNetwork(nn.Module):
 
 
 def timm_trunk(architecture: str) -> nn.Module:
-    """A timm model of random weights without its classifier, as a distillation builds it."""
+    """A timm model of random weights without its classifier; a ViT resamples its positions to the images' size."""
     import timm
     from timm.models import get_pretrained_cfg
 
@@ -99,11 +100,16 @@ def timm_trunk(architecture: str) -> nn.Module:
         )
     registered = get_pretrained_cfg(model.split(".")[0])
     sized: dict[str, Any] = {"dynamic_img_size": True} if registered is not None and registered.fixed_input_size else {}
-    trunk = timm.create_model(model, pretrained=False, num_classes=0, **sized)
+    try:
+        trunk = timm.create_model(model, pretrained=False, num_classes=0, **sized)
+    except TypeError as error:
+        raise ValueError(
+            f"architecture: {architecture} takes images of one size alone; take a ViT, Swin or a convnet."
+        ) from error
     if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in trunk.modules()):
         raise ValueError(
             f"architecture: {architecture} has batch norm, whose statistics the averaged policy that is evaluated "
-            "would not have; take a student with layer or group norm."
+            "would not have; take a model with layer or group norm."
         )
     return trunk
 
