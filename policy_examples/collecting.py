@@ -14,6 +14,7 @@ import numpy as np
 
 from policy_examples.attempts import Attempt, Plan, open_attempts
 from policy_examples.formats.episodes import Episode, Episodes
+from policy_examples.whole_files import write_text
 
 
 def first_successes(
@@ -85,9 +86,7 @@ def _begun(plan: Plan, folder: Path) -> dict[int, bool]:
     path, asked = folder / "plan.json", json.loads(json.dumps(asdict(plan), default=str))
     folder.mkdir(parents=True, exist_ok=True)
     if not path.exists():
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(asked))
-        partial.rename(path)
+        write_text(path, json.dumps(asked))
     found = json.loads(path.read_text())
     if found != asked:
         raise ValueError(
@@ -104,7 +103,7 @@ def _keep(attempt: Attempt, folder: Path, seed: int) -> bool:
     if episode is None:
         (folder / f"{seed}.failed").touch()
         return False
-    partial = folder / f"{seed}.partial"
+    partial = folder / f"{seed}.partial"  # no .npz: those count as kept
     with partial.open("wb") as file:
         np.savez(file, **episode)  # type: ignore[arg-type]
     partial.rename(folder / f"{seed}.npz")

@@ -5,23 +5,23 @@ import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import torch
 import tyro
 
 from policy_examples import demos, rollout, train
 from policy_examples.benchmarking.demonstrations import collect_or_check, first_seed
 from policy_examples.benchmarking.protocols import PROTOCOLS
+from policy_examples.devices import best_device
 from policy_examples.encoders import EncoderName, PolicyNorm
 from policy_examples.envs.camera import RenderingError
 from policy_examples.envs.tasks import TaskConfig, open_environment
-from policy_examples.playing import Episode
+from policy_examples.playing import PlayedEpisode
 from policy_examples.policy import DiffusionPolicy
 from policy_examples.run_lock import sole_run
 from policy_examples.video import require_video_writer
 from xdistill_encoder.freed_memory import keep_freed_memory
 
 PROTOCOL = PROTOCOLS["cpu"]
-"""Of the benchmark, whose demonstrations are the demo's too."""
+"""The benchmark's, whose demonstrations are the demo's too."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,12 @@ class Config:
     """Optimizer steps."""
     episodes: int = 20
     """Evaluation episodes."""
-    image_size_px: int = 96
-    """Height and width of a frame."""
+    image_size_px: int | None = None
+    """Height and width of a frame; None: 96 in MetaWorld, 84 in Adroit, as in the benchmark."""
 
     def __post_init__(self) -> None:
         for name in ("steps", "episodes", "image_size_px"):
-            if getattr(self, name) < 1:
+            if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected 1 or more, got {getattr(self, name)}.")
         if not 0 <= first_seed(self.seed) < demos.FIRST_EVALUATION_SEED:
             most = demos.FIRST_EVALUATION_SEED // first_seed(1) - 1
@@ -84,10 +84,10 @@ def run(config: Config) -> float | None:
 
     print(f"[3/4] {config.episodes} episodes with objects placed as in no demonstration", flush=True)
     policy, origin = DiffusionPolicy.load(training.output / "policy")
-    policy.to("cuda" if torch.cuda.is_available() else "cpu")
+    policy.to(best_device())
     seeds = range(demos.FIRST_EVALUATION_SEED, demos.FIRST_EVALUATION_SEED + config.episodes)
     rollout.require_unseen(seeds, origin)
-    task = TaskConfig(config.task, config.image_size_px, PROTOCOL.render)
+    task = TaskConfig(config.task, image_size_px(config), PROTOCOL.render)
     episodes = evaluate(policy, task, seeds, config.output)
 
     print("[4/4] videos of a solved episode, of a failed one", flush=True)
@@ -99,7 +99,7 @@ def run(config: Config) -> float | None:
     return success
 
 
-def evaluate(policy: DiffusionPolicy, task: TaskConfig, seeds: range, folder: Path) -> list[Episode]:
+def evaluate(policy: DiffusionPolicy, task: TaskConfig, seeds: range, folder: Path) -> list[PlayedEpisode]:
     """An episode per seed, but for those that the folder has already; its policy is this one.
 
     Raises:
@@ -135,10 +135,15 @@ def demonstrations_config(config: Config) -> demos.Config:
         output=train_config(config).demos,
         episodes=PROTOCOL.demonstrations,
         seed=first_seed(config.seed),
-        image_size_px=config.image_size_px,
+        image_size_px=image_size_px(config),
         render=PROTOCOL.render,
         steps_after_success=PROTOCOL.cut(config.task),
     )
+
+
+def image_size_px(config: Config) -> int:
+    """Side of the frames."""
+    return config.image_size_px or PROTOCOL.image_size_px(config.task)
 
 
 def report(config: Config, training: train.Config, success: float, seconds: float) -> None:

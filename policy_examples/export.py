@@ -38,7 +38,7 @@ class Config:
     precision: Literal["fp32", "fp16"] = "fp32"
     """Of weights and arithmetic; inputs and outputs stay as they are."""
     opset: int | None = None
-    """Of ONNX; None: the one that this torch recommends."""
+    """ONNX opset; None: the one that this torch recommends."""
 
     def __post_init__(self) -> None:
         if self.output.suffix != ".onnx":

@@ -31,7 +31,7 @@ class Config:
     """Chunks before them; the first compiles."""
     threads: int | None = None
     """CPU threads; None is torch's choice."""
-    compiled: bool = True
+    compile: bool = True
     """Measure through torch.compile too; needs a C++ compiler."""
 
     def __post_init__(self) -> None:
@@ -108,7 +108,7 @@ def run(config: Config) -> None:
         torch.set_num_threads(config.threads)
     devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
     for device in devices:
-        for compiled in (False, True) if config.compiled else (False,):
+        for compiled in (False, True) if config.compile else (False,):
             policy, origin = DiffusionPolicy.load(config.policy)
             policy.to(device)
             latency = timed(policy, made_up_observation(policy, origin), compiled, config)
@@ -125,7 +125,7 @@ def timed(policy: DiffusionPolicy, observation: dict[str, Tensor], compiled: boo
         return measure(policy, observation, config.chunks, config.warmup)
     except TorchDynamoException as error:
         reason = str(error).strip().splitlines()[0]
-        raise ValueError(f"compiled: torch.compile failed ({reason}); leave it out with --no-compiled.") from error
+        raise ValueError(f"compile: torch.compile failed ({reason}); leave it out with --no-compile.") from error
 
 
 def main() -> None:

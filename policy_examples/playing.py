@@ -11,14 +11,14 @@ import torch
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from torch import Tensor
 
+from policy_examples.envs.chunked import ChunkedEnv, Interface
 from policy_examples.envs.contract import Environment
-from policy_examples.envs.episodes import Episodes, Interface
 from policy_examples.envs.vector import SideBySide
 from policy_examples.policy import DiffusionPolicy
 
 
 @dataclass(frozen=True)
-class Episode:
+class PlayedEpisode:
     """How one episode went."""
 
     seed: int
@@ -26,13 +26,13 @@ class Episode:
     steps: int
 
 
-def play(policy: DiffusionPolicy, env: Environment, seed: int, frames: list[np.ndarray] | None = None) -> Episode:
+def play(policy: DiffusionPolicy, env: Environment, seed: int, frames: list[np.ndarray] | None = None) -> PlayedEpisode:
     """One episode in an environment that is open already; it repeats exactly.
 
     Args:
         frames: takes a film of it, (256, 256, 3) uint8, every second step.
     """
-    episodes = Episodes(partial(nullcontext, env), interface_of(policy), env.image_size_px, env.points)
+    episodes = ChunkedEnv(partial(nullcontext, env), interface_of(policy), env.image_size_px, env.points)
     episodes.film = frames
     alone = SyncVectorEnv([lambda: episodes], copy=False, autoreset_mode=AutoresetMode.NEXT_STEP)
     (episode,) = play_all(policy, alone, [seed])
@@ -41,13 +41,13 @@ def play(policy: DiffusionPolicy, env: Environment, seed: int, frames: list[np.n
 
 def play_all(
     policy: DiffusionPolicy, vector: SideBySide, seeds: Sequence[int], stop: Callable[[], bool] = lambda: False
-) -> Iterator[Episode]:
+) -> Iterator[PlayedEpisode]:
     """Each episode as it ends; an environment that has ended one takes the next seed.
 
     The policy decides for all environments that wait for it in one batch; an episode's noise follows its seed.
 
     Args:
-        vector: `Episodes` side by side, at most as many as seeds.
+        vector: `ChunkedEnv` side by side, at most as many as seeds.
         stop: asked before each chunk of actions; nothing is played after it has said True.
     """
     device = next(policy.parameters()).device
@@ -66,7 +66,7 @@ def play_all(
         observations, _, solved, late, info = vector.step(actions)
         ended = set(np.flatnonzero(solved | late).tolist())
         for slot in sorted(ended):
-            yield Episode(playing.pop(slot), bool(info["success"][slot]), int(info["steps"][slot]))
+            yield PlayedEpisode(playing.pop(slot), bool(info["success"][slot]), int(info["steps"][slot]))
             if waiting:
                 playing[slot] = waiting.popleft()
                 noise[slot] = torch.Generator().manual_seed(playing[slot])

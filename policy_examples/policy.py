@@ -60,7 +60,7 @@ class DiffusionPolicy(nn.Module):
         )
         self.scheduler = noise_scheduler(shape)
         self.scheduler.set_timesteps(shape.inference_steps)
-        self.levels: tuple[int, ...] = tuple(self.scheduler.timesteps.tolist())  # of an action chunk, falling
+        self.timesteps: tuple[int, ...] = tuple(self.scheduler.timesteps.tolist())  # of an action chunk, falling
 
     # ---- learning
 
@@ -71,20 +71,20 @@ class DiffusionPolicy(nn.Module):
             batch: what `reads` names, (B, To, ...), and "action" (B, T, A), in the data's units.
             generator: of the noise, on the CPU whatever the device; None is torch's global one.
         """
-        noise, level = self.draw_noise(len(batch["action"]), generator)
-        return self(batch, noise, level)
+        noise, timesteps = self.draw_noise(len(batch["action"]), generator)
+        return self(batch, noise, timesteps)
 
     def draw_noise(self, rows: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        """What a training step adds to the actions, on the CPU: noise (rows, T, A) float32, level (rows,) int64."""
+        """What a training step adds to the actions, on the CPU: noise (rows, T, A) float32, timesteps (rows,) int64."""
         noise = torch.randn(rows, self.shape.horizon, self.shape.action_size, generator=generator)
         return noise, torch.randint(self.shape.diffusion_steps, (rows,), generator=generator)
 
-    def forward(self, batch: dict[str, Tensor], noise: Tensor, level: Tensor) -> Tensor:
-        """The loss under given noise (B, T, A) at given levels (B,); where a wrapper such as DDP looks for it."""
+    def forward(self, batch: dict[str, Tensor], noise: Tensor, timesteps: Tensor) -> Tensor:
+        """The loss under given noise (B, T, A) at given timesteps (B,); where a wrapper such as DDP looks for it."""
         actions = self.actions.normalize(batch["action"])  # (B, T, A)
-        noise, level = noise.to(actions.device), level.to(actions.device)
-        noisy = self.scheduler.add_noise(actions, noise, level)  # type: ignore[arg-type]
-        answer = self.unet(noisy, level, self.condition(batch))
+        noise, timesteps = noise.to(actions.device), timesteps.to(actions.device)
+        noisy = self.scheduler.add_noise(actions, noise, timesteps)  # type: ignore[arg-type]
+        answer = self.unet(noisy, timesteps, self.condition(batch))
         return nn.functional.mse_loss(answer.float(), noise if self.shape.prediction == "epsilon" else actions)
 
     # ---- acting
@@ -117,13 +117,13 @@ class DiffusionPolicy(nn.Module):
         """Noise (B, T, A), condition (B, C) -> the actions to execute, (B, Ta, A), in the data's units.
 
         Args:
-            generators: of what DDPM draws at each level; DDIM draws nothing.
+            generators: of what DDPM draws at each timestep; DDIM draws nothing.
         """
         actions = noise
-        for level in self.levels:
-            levels = torch.full(actions.shape[:1], level, device=actions.device)
-            answer = self.unet(actions, levels, condition)
-            actions = self.scheduler.step(answer, level, actions, generator=generators).prev_sample  # type: ignore
+        for timestep in self.timesteps:
+            timesteps = torch.full(actions.shape[:1], timestep, device=actions.device)
+            answer = self.unet(actions, timesteps, condition)
+            actions = self.scheduler.step(answer, timestep, actions, generator=generators).prev_sample  # type: ignore
         executed = slice(self.shape.first_action, self.shape.first_action + self.shape.action_steps)
         return self.actions.denormalize(actions[:, executed])
 

@@ -39,7 +39,7 @@ class PolicyShape:
     sampler: Sampler = "ddim"
     """How noise becomes actions: DDIM takes `inference_steps` deterministic steps, DDPM draws noise at each."""
     diffusion_steps: int = 100
-    """Noise levels of training."""
+    """Diffusion timesteps of training."""
     inference_steps: int = 10
     """Denoising steps of an action chunk; published DDPM policies take all `diffusion_steps`."""
     kernel_size: int = 5
@@ -47,7 +47,7 @@ class PolicyShape:
     groups: int = 8
     """Of the UNet's group norms."""
     step_embedding_size: int = 128
-    """Width of the embedded noise level."""
+    """Width of the embedded timestep."""
 
     def __post_init__(self) -> None:
         for name in ("state_size", "action_size", "horizon", "observation_steps", "action_steps", "inference_steps"):

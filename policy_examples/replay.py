@@ -11,10 +11,12 @@ import torch
 import tyro
 from tqdm import tqdm
 
+from policy_examples.devices import best_device
 from policy_examples.formats.episodes import Selection
 from policy_examples.policy import DiffusionPolicy
 from policy_examples.policy_shape import is_camera
 from policy_examples.store import Demonstrations, open_demonstrations
+from policy_examples.whole_files import whole, write_text
 from policy_examples.windows import observed_array
 
 BATCH = 32
@@ -31,7 +33,7 @@ class Config:
     """Demonstrations, in any format that `xdistill finetune` reads."""
     episodes: tuple[int, ...] = ()
     """Numbers of the episodes to compare with, such as those that training left out by --selection.skip-episodes; the
-    first is 0. None: all."""
+    first is 0. None named: all."""
     output: Path = Path("replay")
     """Folder of replay.json and replay.png."""
     seed: int = 0
@@ -130,9 +132,8 @@ def draw(comparison: Comparison, names: Sequence[str], path: Path) -> None:
         axes.grid(alpha=0.3)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
     panels[-1].set_xlabel("step")
-    partial = path.with_name(f".{path.name}.partial")
-    figure.savefig(partial, dpi=120, format="png")
-    partial.replace(path)
+    with whole(path) as partial:
+        figure.savefig(partial, dpi=120)
 
 
 def run(config: Config) -> str:
@@ -142,16 +143,15 @@ def run(config: Config) -> str:
         ValueError: no policy there, demonstrations that it cannot read, no such episode.
     """
     policy, origin = DiffusionPolicy.load(config.policy)
-    policy.to("cuda" if torch.cuda.is_available() else "cpu")
+    policy.to(best_device())
     comparison = compare(policy, open_demonstrations(config.demos, config.selection), config.episodes, config.seed)
     names = origin.get("action_names") or [str(number) for number in range(policy.shape.action_size)]
     errors = {name: values.tolist() for name, values in comparison.errors().items()}
     facts: dict[str, Any] = {"policy": str(config.policy), "demos": str(config.demos), "seed": config.seed}
     facts |= {"episodes": list(config.episodes), "steps": len(comparison.recorded), "actions": names}
     config.output.mkdir(parents=True, exist_ok=True)
-    partial = config.output / "replay.partial"
-    partial.write_text(json.dumps({**facts, "mean_absolute_error": errors}, indent=2) + "\n")
-    partial.rename(config.output / "replay.json")
+    found = json.dumps({**facts, "mean_absolute_error": errors}, indent=2)
+    write_text(config.output / "replay.json", found + "\n")
     draw(comparison, names, config.output / "replay.png")
     return table(comparison, names)
 

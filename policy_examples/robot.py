@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from policy_examples.devices import best_device
 from policy_examples.formats.arrays import resize
 from policy_examples.formats.episodes import camera_names
 from policy_examples.policy import DiffusionPolicy
@@ -23,15 +24,24 @@ FAR = 10.0
 class RobotPolicy:
     """Keeps the To frames that a policy reads, and the actions that it has decided on but not given out yet.
 
+    Args:
+        policy: of cameras or of proprioception alone.
+        origin: what `DiffusionPolicy.load` gives beside it.
+
     Attributes:
         policy: the policy.
         fps: observations and actions a second, as the demonstrations had them; None where these do not say.
         cameras: {observation key: what the demonstrations called this camera}.
         state_names, action_names: what each number of agent_pos and of an action is called; None where the
             demonstrations do not say.
+
+    Raises:
+        ValueError: a policy of point clouds, or names that are not as many as its numbers.
     """
 
     def __init__(self, policy: DiffusionPolicy, origin: Mapping[str, Any]) -> None:
+        if unfed := [key for key in policy.shape.cameras if key not in policy.shape.image_keys]:
+            raise ValueError(f"policy: it reads {', '.join(unfed)}, a robot is fed frames of cameras alone.")
         self.policy = policy.eval()
         self.fps: float | None = origin.get("fps")
         self.cameras = camera_names(origin, policy.shape.image_keys)
@@ -56,10 +66,10 @@ class RobotPolicy:
             device: where it computes; None is the GPU where there is one.
 
         Raises:
-            ValueError: no policy there, one of another format, or damaged weights.
+            ValueError: no policy there, one of another format or of point clouds, or damaged weights.
         """
         policy, origin = DiffusionPolicy.load(Path(folder))
-        return cls(policy.to(device or ("cuda" if torch.cuda.is_available() else "cpu")), origin)
+        return cls(policy.to(device or best_device()), origin)
 
     def reset(self) -> None:
         """Forget frames and actions: at the start of every episode."""

@@ -10,23 +10,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 import tyro
 from tqdm import tqdm
 
 from policy_examples.demos import FIRST_EVALUATION_SEED
+from policy_examples.devices import best_device
 from policy_examples.envs.camera import Render, RenderingError
+from policy_examples.envs.chunked import film_fps
 from policy_examples.envs.contract import Environment
-from policy_examples.envs.episodes import film_fps
 from policy_examples.envs.shifts import ShiftName
 from policy_examples.envs.tasks import TaskConfig, open_environment
 from policy_examples.envs.vector import open_vector
 from policy_examples.interrupts import StopRequest
-from policy_examples.playing import Episode, interface_of, play, play_all
+from policy_examples.playing import PlayedEpisode, interface_of, play, play_all
 from policy_examples.policy import DiffusionPolicy
 from policy_examples.policy_files import CONFIG, WEIGHTS
 from policy_examples.run_lock import sole_run
 from policy_examples.video import require_video_writer, write_video
+from policy_examples.whole_files import write_text
 
 REPLAYS = 3
 """Episodes that are tried for a film."""
@@ -55,7 +56,7 @@ class Config:
     render: Render | None = None
     """None is the setting that the policy learned from."""
     points: int | None = None
-    """Of a point cloud, for policies that read them; None is the number that the policy learned from."""
+    """Points per cloud, for policies that read them; None is the number that the policy learned from."""
     video: bool = True
     """Film one solved episode and one failed, where there are such."""
 
@@ -67,9 +68,9 @@ def evaluate(
     *,
     processes: int = 1,
     log: Path | None = None,
-    played: Sequence[Episode] = (),
+    played: Sequence[PlayedEpisode] = (),
     stop: Callable[[], bool] = lambda: False,
-) -> list[Episode]:
+) -> list[PlayedEpisode]:
     """Play every seed once, but for those that were played.
 
     Objects, shift and noise follow the seed alone: every encoder meets the same episodes, and any number of processes
@@ -121,12 +122,12 @@ def unless(stop: Callable[[], bool]) -> Iterator[None]:
             raise
 
 
-def success_rate(episodes: Sequence[Episode]) -> float:
+def success_rate(episodes: Sequence[PlayedEpisode]) -> float:
     """Share of solved episodes, at least one episode."""
     return sum(episode.success for episode in episodes) / len(episodes)
 
 
-def record(policy: DiffusionPolicy, env: Environment, episodes: Sequence[Episode], folder: Path) -> list[Path]:
+def record(policy: DiffusionPolicy, env: Environment, episodes: Sequence[PlayedEpisode], folder: Path) -> list[Path]:
     """Replay a solved episode into success.mp4, a failed one into failure.mp4; returns those that were written.
 
     A replay decides for one observation where the evaluation decided for a batch, and so may end otherwise; then the
@@ -203,7 +204,7 @@ def fingerprint(policy: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def played_before(folder: Path, facts: dict[str, Any]) -> list[Episode]:
+def played_before(folder: Path, facts: dict[str, Any]) -> list[PlayedEpisode]:
     """The episodes that the same rollout left in the folder; where there are none, rollout.json takes the facts.
 
     Args:
@@ -218,14 +219,14 @@ def played_before(folder: Path, facts: dict[str, Any]) -> list[Episode]:
     )  # a demo that is asked for more episodes goes on in partial
     if not lines:
         folder.mkdir(parents=True, exist_ok=True)
-        settings.write_text(json.dumps(facts, indent=2) + "\n")
+        write_text(settings, json.dumps(facts, indent=2) + "\n")
         return []
     found = json.loads(settings.read_text()) if settings.exists() else {}
     if found != facts:
         changed = [name for name in found if found[name] != facts.get(name)]
         changes = "".join(f", {name} {found[name]!r} -> {facts.get(name)!r}" for name in changed)
         raise ValueError(f"output: {folder} holds the episodes of another rollout{changes}; name another folder.")
-    return [Episode(**json.loads(line)) for line in lines]
+    return [PlayedEpisode(**json.loads(line)) for line in lines]
 
 
 def whole_lines(path: Path) -> list[str]:
@@ -234,7 +235,7 @@ def whole_lines(path: Path) -> list[str]:
     return [line for line in lines if line.endswith("\n")]
 
 
-def run(config: Config) -> list[Episode]:
+def run(config: Config) -> list[PlayedEpisode]:
     """Play and film what the configuration asks for, as far as an earlier session in its folder has not played it.
 
     Raises:
@@ -248,7 +249,7 @@ def run(config: Config) -> list[Episode]:
     if config.video:
         require_video_writer()
     policy, origin = DiffusionPolicy.load(config.policy)
-    policy.to("cuda" if torch.cuda.is_available() else "cpu")
+    policy.to(best_device())
     seeds, task = range(config.seed, config.seed + config.episodes), task_of(config, policy, origin)
     require_unseen(seeds, origin)
     facts = {"policy": fingerprint(config.policy), **asdict(task), "seed": config.seed, "episodes": config.episodes}

@@ -15,6 +15,7 @@ from policy_examples.benchmarking.over_demonstrations import draw_counts, write_
 from policy_examples.benchmarking.results import Row, read_rows
 from policy_examples.benchmarking.selection import Steps
 from policy_examples.benchmarking.suites import SuiteName, suite_tasks
+from policy_examples.whole_files import write_text
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def write_tables(config: Config) -> tuple[Path, Path]:
     comparison = compare(rows, config.encoders, config.preset, config.demonstrations, config.steps, config.precision)
     reference = _reference(comparison.labels, config.reference)
     markdown, picture = _files(config.output or config.results[0].with_suffix(""))
-    markdown.write_text(write_markdown(comparison, config.metric, reference))
+    write_text(markdown, write_markdown(comparison, config.metric, reference))
     draw_comparison(comparison, config.metric, reference, picture)
     return markdown, picture
 
@@ -72,7 +73,7 @@ def _write_over_demonstrations(config: Config, rows: Sequence[Row]) -> tuple[Pat
     comparison = compare_counts(rows, config.encoders, config.preset, config.steps, config.precision)
     reference = _reference(comparison.labels, config.reference)
     markdown, picture = _files(config.output or Path(f"{config.results[0].with_suffix('')}_over_demonstrations"))
-    markdown.write_text(write_counts_markdown(comparison, config.metric, reference))
+    write_text(markdown, write_counts_markdown(comparison, config.metric, reference))
     draw_counts(comparison, config.metric, picture)
     return markdown, picture
 

@@ -46,17 +46,18 @@ class Config:
     demos: Path = Path("demonstrations.zarr")
     """Demonstrations to learn from, all of them: zarr, robomimic HDF5 or a LeRobotDataset."""
     selection: Selection = field(default_factory=Selection)
-    """Which of their cameras and arrays; the defaults take what the format names plainly."""
+    """Which cameras and arrays of --demos to read; the defaults take what the format names plainly."""
     output: Path = Path("run")
     """Folder of policy/ (at the end; until then stopped/, once it was stopped), best/ (with evaluations), checkpoint.pt
     and the logs; a run found there is continued."""
     encoder: EncoderName = "xdistill"
     """What turns observations into features; `blind` reads agent_pos alone."""
     checkpoint: str | None = None
-    """xdistill: a bundled name, a folder or a Hub id, None the bundled default; student: its folder; pretrained
-    encoders: a folder in place of their Hub id."""
+    """xdistill: a bundled name, a folder or a Hub id, None the bundled default; timm: a folder that timm wrote or a Hub
+    id; student: its folder; other pretrained encoders: a folder in place of their Hub id."""
     norm: PolicyNorm | None = None
-    """None is the encoder's own: `frozen` for xdistill, `group` for resnet18-scratch."""
+    """None is the encoder's own: of xdistill that of its checkpoint, `frozen` for batch norm; `group` for
+    resnet18-scratch."""
     readout: Readout = "pooled"
     """What is read from a feature map: its mean, where each channel peaks, or the estimated teacher embedding."""
     encoder_image_size_px: int | None = None
@@ -94,12 +95,12 @@ class Config:
     """Windows a step, over all processes."""
     lr: float = 1e-4
     """Learning rate of the head."""
-    encoder_multiplier: float = 1.0
+    encoder_lr_multiplier: float = 1.0
     """The encoder's learning rate is this times `lr`."""
     warmup_steps: int = 500
     """Steps to the full learning rate, at most half of the run; then it follows a cosine to 0."""
     weight_decay: float = 1e-6
-    """AdamW's."""
+    """Of AdamW."""
     ema_power: float = 0.75
     """The average's decay at step s is 1 - (1 + s) ** -power."""
     ema_max_decay: float = 0.9999
@@ -109,7 +110,7 @@ class Config:
     eval_episodes: int = 20
     """Episodes of an evaluation, the same ones every time."""
     eval_processes: int = 1
-    """Processes that simulate them."""
+    """Worker processes that simulate the evaluation episodes."""
     bf16: bool | None = None
     """Compute in bfloat16; weights and loss stay in float32. None: where the device does so natively."""
     compile: bool = False
@@ -131,7 +132,7 @@ class Config:
         for name in ("epochs", "steps", "eval_every_epochs"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected 1 or more, or None, got {getattr(self, name)}.")
-        for name in ("batch_size", "lr", "encoder_multiplier", "eval_episodes", "eval_processes"):
+        for name in ("batch_size", "lr", "encoder_lr_multiplier", "eval_episodes", "eval_processes"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name}: expected a number above 0, got {getattr(self, name)}.")
         if not 0 <= self.seed <= HIGHEST_SEED:
@@ -211,7 +212,7 @@ def train(config: Config) -> bool:
         evaluations.require_playable(policy)
 
     average = Average(policy, config.ema_power, config.ema_max_decay)
-    groups = param_groups(policy, config.lr, config.encoder_multiplier, config.weight_decay)
+    groups = param_groups(policy, config.lr, config.encoder_lr_multiplier, config.weight_decay)
     optimizer = torch.optim.AdamW(groups, betas=(0.95, 0.999), eps=1e-8, fused=True)
     parts = {"policy": policy, "optimizer": optimizer, "average": average}
     config.output.mkdir(parents=True, exist_ok=True)
@@ -229,14 +230,22 @@ def train(config: Config) -> bool:
     model, optimizer = accelerator.prepare(policy, optimizer)
     model.train()
     log = Log(config.output / "log.jsonl", step, steps, accelerator.is_main_process)
+    saved = step or None
+
+    def save(step: int) -> None:
+        """Keep the state after a step, once, whoever asks for it: gigabytes at the published sizes."""
+        nonlocal saved
+        if accelerator.is_main_process and step != saved:
+            save_checkpoint(checkpoint, settings, step, parts, require_finite(step, losses))
+            saved = step
 
     with closing(log), StopRequest() as stop:
         while True:
             evaluating = evaluations is not None and evaluations.due(step)
             if evaluations is not None and evaluating:
                 began = time.monotonic()
+                save(step)
                 if accelerator.is_main_process:
-                    save_checkpoint(checkpoint, settings, step, parts, require_finite(step, losses))
                     evaluations.run(step, average.policy, origin, lambda: stop.requested)
                 accelerator.wait_for_everyone()
                 evaluations.resume(step)
@@ -244,7 +253,7 @@ def train(config: Config) -> bool:
             if step == steps or all_leave(accelerator, stop.requested, evaluating or step % config.log_every == 0):
                 break
             generator = generator_of(config.seed, step)
-            noise, level = policy.draw_noise(config.batch_size, generator)
+            noise, timesteps = policy.draw_noise(config.batch_size, generator)
             batch = windows[batch_indices(len(windows), config.batch_size, config.seed, step)[share].to(device)]
             for camera in shape.image_keys:
                 drawn = augmentation.draw(config.batch_size, generator)
@@ -254,7 +263,7 @@ def train(config: Config) -> bool:
                 group["lr"] = group["full_lr"] * rate
 
             with torch.autocast(device.type, torch.bfloat16, enabled=bool(config.bf16)):
-                loss = model(batch, noise[share], level[share])
+                loss = model(batch, noise[share], timesteps[share])
             accelerator.backward(loss)
             optimizer.step()
             optimizer.zero_grad()
@@ -266,12 +275,12 @@ def train(config: Config) -> bool:
                 mean: Any = accelerator.reduce(torch.stack(losses).mean(), "mean")
                 log.write(step, step / an_epoch, mean.item(), config.lr * rate)  # the only copy to the host
                 losses.clear()
-            if step % config.save_every == 0 and accelerator.is_main_process:
-                save_checkpoint(checkpoint, settings, step, parts, require_finite(step, losses))
+            if step % config.save_every == 0:
+                save(step)
 
+    save(step)
     finished = step == steps and (evaluations is None or not evaluations.due(step))
     if accelerator.is_main_process:
-        save_checkpoint(checkpoint, settings, step, parts, require_finite(step, losses))
         if finished:
             average.policy.save(config.output / "policy", {**origin, "step": step})
             shutil.rmtree(config.output / STOPPED, ignore_errors=True)
@@ -341,7 +350,7 @@ def require_use(config: Config, cameras: Sequence[str]) -> None:
         "colour": (config.colour != 0 and not images, "the policy reads no image"),
         "separate_encoders": (config.separate_encoders and len(cameras) < 2, "the policy has one camera at most"),
         "freeze_encoder": (config.freeze_encoder and not cameras, f"{config.encoder} has nothing to freeze"),
-        "encoder_multiplier": (config.encoder_multiplier != 1 and not learns, "the encoder does not learn"),
+        "encoder_lr_multiplier": (config.encoder_lr_multiplier != 1 and not learns, "the encoder does not learn"),
     }
     for name, (given, reason) in unused.items():
         if given:

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 
 class ConditionalUNet1d(nn.Module):
-    """Denoises an action sequence, given the diffusion step and a condition vector.
+    """Denoises an action sequence, given the diffusion timestep and a condition vector.
 
     Each level but the last halves the sequence: the horizon must be a multiple of 2 ** (len(channels) - 1).
     """
@@ -23,7 +23,7 @@ class ConditionalUNet1d(nn.Module):
         step_embedding_size: int = 128,
     ) -> None:
         super().__init__()
-        self.step_embedding = StepEmbedding(step_embedding_size)
+        self.step_embedding = TimestepEmbedding(step_embedding_size)
         condition_size += step_embedding_size
 
         def block(inputs: int, outputs: int) -> FilmResidualBlock:
@@ -40,9 +40,9 @@ class ConditionalUNet1d(nn.Module):
             *convolution_norm_mish(channels[0], channels[0], kernel_size, groups), nn.Linear(channels[0], action_size)
         )
 
-    def forward(self, actions: Tensor, step: Tensor, condition: Tensor) -> Tensor:
-        """(B, T, A) noisy actions, (B,) int64 diffusion step, (B, C) condition -> (B, T, A)."""
-        film = F.mish(torch.cat([self.step_embedding(step), condition], dim=-1))
+    def forward(self, actions: Tensor, timesteps: Tensor, condition: Tensor) -> Tensor:
+        """(B, T, A) noisy actions, (B,) int64 timesteps, (B, C) condition -> (B, T, A)."""
+        film = F.mish(torch.cat([self.step_embedding(timesteps), condition], dim=-1))
         x, skips = actions, []
         for level, (first, second) in enumerate(self.down):  # type: ignore[misc]
             x = second(first(x, film), film)
@@ -73,7 +73,7 @@ class FilmResidualBlock(nn.Module):
 
 
 class StepConvolution(nn.Module):
-    """A 1-D convolution over steps as one matrix product with the `kernel_size` neighbours of each step.
+    """A 1-D convolution over action steps as one matrix product with the `kernel_size` neighbours of each step.
 
     Sequences of 4 to 16 steps are too short for the convolutions of a CPU library: their gradients take several times
     as long as this product's. Weights start as those of `nn.Conv1d`.
@@ -112,19 +112,19 @@ class DoublingConvolution(nn.Module):
         return torch.stack([even, odd], dim=2).flatten(1, 2) + self.bias
 
 
-class StepEmbedding(nn.Module):
-    """Sinusoids of the diffusion step, then a small MLP."""
+class TimestepEmbedding(nn.Module):
+    """Sinusoids of the diffusion timestep, then a small MLP."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
         self.size = size
         self.mlp = nn.Sequential(nn.Linear(size, 4 * size), nn.Mish(), nn.Linear(4 * size, size))
 
-    def forward(self, step: Tensor) -> Tensor:
+    def forward(self, timesteps: Tensor) -> Tensor:
         """(B,) -> (B, size)."""
         half = self.size // 2
-        rate = torch.exp(torch.arange(half, device=step.device) * (-math.log(10_000) / (half - 1)))
-        angle = step[:, None] * rate  # (B, half)
+        rate = torch.exp(torch.arange(half, device=timesteps.device) * (-math.log(10_000) / (half - 1)))
+        angle = timesteps[:, None] * rate  # (B, half)
         return self.mlp(torch.cat([angle.sin(), angle.cos()], dim=-1).to(next(self.mlp.parameters()).dtype))
 
 

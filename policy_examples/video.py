@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from policy_examples.whole_files import whole
+
 
 def require_video_writer() -> None:
     """Raise a ValueError where no video can be written, before the hours of work after which one would be."""
@@ -19,11 +21,10 @@ def write_video(frames: list[np.ndarray], path: Path, fps: float) -> None:
 
     height, width, _ = frames[0].shape
     rate: Any = fps  # a float by imageio_ffmpeg's documentation, an int by the default that type checkers see
-    partial = path.with_name(f".{path.stem}.partial.mp4")  # ffmpeg goes by the ending
-    place = str(partial.absolute())  # to ffmpeg a:b/c would be a protocol
-    writer = imageio_ffmpeg.write_frames(place, (width, height), fps=rate)
-    writer.send(None)
-    for frame in frames:
-        writer.send(np.ascontiguousarray(frame))
-    writer.close()
-    partial.replace(path)
+    with whole(path) as partial:
+        place = str(partial.absolute())  # to ffmpeg a:b/c would be a protocol
+        writer = imageio_ffmpeg.write_frames(place, (width, height), fps=rate)
+        writer.send(None)
+        for frame in frames:
+            writer.send(np.ascontiguousarray(frame))
+        writer.close()

@@ -9,6 +9,7 @@ from policy_examples.benchmarking.comparison import BLIND, Comparison, Metric
 from policy_examples.benchmarking.markdown import METRICS
 from policy_examples.benchmarking.statistics import Estimate, estimate, task_means
 from policy_examples.benchmarking.tables import WITHOUT_BLIND, groups, paired_differences
+from policy_examples.whole_files import whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -66,7 +67,8 @@ def draw_comparison(comparison: Comparison, metric: Metric, reference: str, imag
     right.grid(axis="x", alpha=0.3)
     for axes in over_training:
         draw_curves(comparison, axes)
-    figure.savefig(image, dpi=120)
+    with whole(image) as partial_image:
+        figure.savefig(partial_image, dpi=120)
 
 
 def draw_curves(comparison: Comparison, axes: "Axes") -> None:

@@ -13,7 +13,7 @@ from policy_examples.benchmarking.weights import shorten
 from policy_examples.encoders import frame_ms
 from policy_examples.envs.tasks import difficulty
 from policy_examples.policy import DiffusionPolicy
-from policy_examples.rollout import Episode, success_rate
+from policy_examples.rollout import PlayedEpisode, success_rate
 
 TOP = 5
 
@@ -57,7 +57,7 @@ def row_of_training(run: Run, suite: str, folder: Path, policy: DiffusionPolicy,
 
 
 def row_of_shift(
-    trained: Row, run: Run, suite: str, shift: str, episodes: list[Episode], minutes: float, commit: str | None
+    trained: Row, run: Run, suite: str, shift: str, episodes: list[PlayedEpisode], minutes: float, commit: str | None
 ) -> Row:
     """The row of a finished policy under a shift; `trained` is the row of its training."""
     rate = success_rate(episodes)

@@ -9,6 +9,7 @@ from policy_examples.benchmarking.demonstration_counts import CountComparison
 from policy_examples.benchmarking.figure import COLOURS, reach
 from policy_examples.benchmarking.markdown import METHOD, METRICS, PAIRED, join_kinds, weights_note
 from policy_examples.benchmarking.statistics import Scores, estimate
+from policy_examples.whole_files import whole
 
 
 def write_counts_markdown(comparison: CountComparison, metric: Metric, reference: str) -> str:
@@ -82,4 +83,5 @@ def draw_counts(comparison: CountComparison, metric: Metric, image: Path) -> Non
     axes.set_ylabel(f"success, %, {METRICS[metric]}", fontsize="small")
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small", frameon=False)
-    figure.savefig(image, dpi=120)
+    with whole(image) as partial_image:
+        figure.savefig(partial_image, dpi=120)

@@ -9,6 +9,8 @@ from typing import Any, get_type_hints
 
 from filelock import FileLock
 
+from policy_examples.whole_files import whole
+
 
 @dataclass(frozen=True)
 class Row:
@@ -107,12 +109,10 @@ def append_rows(path: Path, rows: Sequence[Row]) -> None:
     """
     before = read_rows(path) if path.exists() else []
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("w", newline="") as file:
+    with whole(path) as partial, partial.open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(asdict(row) for row in (*before, *rows))
-    partial.replace(path)
 
 
 def read_rows(path: Path) -> list[Row]:

@@ -8,6 +8,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 from policy_examples.benchmarking.runs import EncoderChoice, Run
+from policy_examples.whole_files import write_text
 from xdistill_encoder.provenance import commit
 
 
@@ -26,7 +27,6 @@ def write_run(run: Run, folder: Path) -> None:
 def describe_run(run: Run, folder: Path, source: str | None) -> None:
     """Note what the run is, on what it runs, with code of which commit: run.json, written anew."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "run.json"
     described = {
         "run": asdict(run),
         "command": run.command(),
@@ -35,9 +35,7 @@ def describe_run(run: Run, folder: Path, source: str | None) -> None:
         "python": platform.python_version(),
         "packages": dict(sorted((found.name, found.version) for found in distributions() if found.name)),
     }
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(described, indent=2, default=str) + "\n")
-    partial.rename(path)
+    write_text(folder / "run.json", json.dumps(described, indent=2, default=str) + "\n")
 
 
 def read_run(folder: Path) -> Run:
@@ -63,10 +61,7 @@ def describe_machine() -> str:
 
 def add_minutes(folder: Path, minutes: float) -> None:
     """Add a session to the time that the run took; a session that was killed is not in it."""
-    path = folder / "minutes.json"
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(spent_minutes(folder) + minutes))
-    partial.rename(path)
+    write_text(folder / "minutes.json", json.dumps(spent_minutes(folder) + minutes))
 
 
 def spent_minutes(folder: Path) -> float:

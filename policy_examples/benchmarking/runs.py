@@ -56,10 +56,13 @@ def parse_encoder(text: str) -> EncoderChoice:
             f"encoders: expected a norm among {', '.join(NORMS)}, got {text!r}. With `batch` the averaged copy that is "
             f"evaluated would run with statistics that nothing updates; {BATCH_NORM_TRAP} shows what comes of that."
         )
-    if chosen.get("norm") == OWN_NORMS.get(name):
-        chosen.pop("norm", None)  # the same run, however it was asked for
+    # The same run, however it was asked for. A norm beside another checkpoint stays, so that this can refuse it.
+    if name == "xdistill" and chosen.get("checkpoint") == DEFAULT_CHECKPOINTS["group"]:
+        chosen.setdefault("norm", "group")
     if name == "xdistill" and chosen.get("checkpoint") == DEFAULT_CHECKPOINTS[_weights_norm(chosen.get("norm"))]:
         chosen.pop("checkpoint")
+    if "checkpoint" not in chosen and chosen.get("norm") == OWN_NORMS.get(name):
+        chosen.pop("norm", None)
     return EncoderChoice(name, **chosen)
 
 

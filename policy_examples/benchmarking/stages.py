@@ -5,12 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from policy_examples import demos, rollout, train
 from policy_examples.benchmarking.demonstrations import collect_or_check, first_seed, require_own_placements
 from policy_examples.benchmarking.protocols import PROTOCOLS
 from policy_examples.benchmarking.runs import BATCH_NORM_TRAP, Run
+from policy_examples.devices import best_device
 from policy_examples.envs.tasks import open_environment
 from policy_examples.policy import DiffusionPolicy
 from policy_examples.store import open_demonstrations
@@ -90,12 +89,12 @@ def total_steps(training: train.Config) -> int:
 def load_policy(folder: Path) -> DiffusionPolicy:
     """The policy of a finished training, where it computes fastest."""
     policy, _ = DiffusionPolicy.load(folder / "policy")
-    return policy.to("cuda" if torch.cuda.is_available() else "cpu")
+    return policy.to(best_device())
 
 
 def film(run: Run, policy: DiffusionPolicy, folder: Path) -> None:
     """Write success.mp4 and failure.mp4 of the last evaluation's episodes, as far as it had such."""
     raw = max(folder.glob("episodes-*.jsonl"), key=lambda path: int(path.stem.removeprefix("episodes-")))
-    episodes = [rollout.Episode(**json.loads(line)) for line in raw.read_text().splitlines()]
+    episodes = [rollout.PlayedEpisode(**json.loads(line)) for line in raw.read_text().splitlines()]
     with open_environment(PROTOCOLS[run.preset].scene(run.task, "point_cloud" in policy.reads)) as env:
         rollout.record(policy, env, episodes, folder)

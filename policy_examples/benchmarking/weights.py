@@ -7,6 +7,7 @@ from typing import cast
 from policy_examples.benchmarking.results import read_rows
 from policy_examples.benchmarking.runs import EncoderChoice, Run
 from policy_examples.encoders.students import read_student_config
+from policy_examples.encoders.timm_models import timm_sha256
 from xdistill_encoder.checkpoints import local_config
 from xdistill_encoder.norms import Norm
 
@@ -43,8 +44,10 @@ def weights_here(choice: EncoderChoice) -> str:
             config = local_config(choice.checkpoint, norm)
         elif choice.name == "student" and choice.checkpoint is not None:
             config = read_student_config(Path(choice.checkpoint).expanduser())
+        elif choice.name == "timm" and choice.checkpoint is not None:
+            return shorten(timm_sha256(Path(choice.checkpoint).expanduser()))
         else:
             return ""
-    except ValueError:  # a run that needs it says so itself
+    except (ValueError, OSError):  # a run that needs it says so itself
         return ""
     return shorten(config.weights_sha256 if config else None)

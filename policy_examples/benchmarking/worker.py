@@ -15,6 +15,7 @@ from policy_examples.benchmarking.runs import Run
 from policy_examples.benchmarking.stages import collect_once, film, load_policy, train_config
 from policy_examples.demos import FIRST_EVALUATION_SEED
 from policy_examples.interrupts import StopRequest
+from policy_examples.run_lock import sole_run
 from policy_examples.video import require_video_writer
 from xdistill_encoder.freed_memory import keep_freed_memory
 from xdistill_encoder.provenance import commit
@@ -32,15 +33,9 @@ def work(session: Session, source: str | None) -> bool:
     Raises:
         ValueError: another process works on it, or a part of it cannot be done as asked.
     """
-    from filelock import FileLock, Timeout
-
     folder = Path(session.folder)
-    run, lock = read_run(folder), FileLock(folder / "lock")
-    try:
-        held = lock.acquire(timeout=0)
-    except Timeout as error:
-        raise ValueError(f"output: expected {folder} to be free, another process works on it; wait.") from error
-    with held:
+    run = read_run(folder)
+    with sole_run(folder):
         if "" not in finished_shifts(folder) and not learn(run, folder, session, source):
             return False
         for shift in session.shifts:

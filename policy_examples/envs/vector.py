@@ -11,7 +11,7 @@ from types import ModuleType
 
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
-from policy_examples.envs.episodes import Episodes, Interface
+from policy_examples.envs.chunked import ChunkedEnv, Interface
 from policy_examples.envs.tasks import TaskConfig, open_environment, suite_of
 
 SideBySide = SyncVectorEnv | AsyncVectorEnv
@@ -19,7 +19,7 @@ SideBySide = SyncVectorEnv | AsyncVectorEnv
 
 @contextmanager
 def open_vector(task: TaskConfig, interface: Interface, processes: int) -> Iterator[SideBySide]:
-    """As many `Episodes` as processes, side by side; 0 or 1: one, in this process.
+    """As many `ChunkedEnv` as processes, side by side; 0 or 1: one, in this process.
 
     A step plays a chunk in each; where one's episode has ended, the next step begins its next instead. Observations are
     overwritten by the next step. No process is left after the with statement, however it is left.
@@ -33,7 +33,7 @@ def open_vector(task: TaskConfig, interface: Interface, processes: int) -> Itera
     suite_of(task.task)  # an unknown task fails here, not in every process
     if "point_cloud" not in interface.reads:
         task = replace(task, points=None)
-    make = partial(Episodes, partial(open_environment, task), interface, task.image_size_px, task.points)
+    make = partial(ChunkedEnv, partial(open_environment, task), interface, task.image_size_px, task.points)
     if processes <= 1:
         with closing(SyncVectorEnv([make], copy=False, autoreset_mode=AutoresetMode.NEXT_STEP)) as alone:
             yield alone
@@ -51,7 +51,7 @@ def open_vector(task: TaskConfig, interface: Interface, processes: int) -> Itera
             terminate(vector)
 
 
-def start(make: partial[Episodes], processes: int) -> AsyncVectorEnv:
+def start(make: partial[ChunkedEnv], processes: int) -> AsyncVectorEnv:
     """The processes, deaf to Ctrl-C, which a terminal sends to all of them, and which this process answers.
 
     Python would first run the caller's main module in each: torch, mostly, seconds and hundreds of MB for nothing.

@@ -19,6 +19,7 @@ from policy_examples.explain.seeing_policies import seeing_policies
 from policy_examples.explain.silhouette import silhouette
 from policy_examples.explain.staged_frames import StagedFrames, StagesFrom, open_staged
 from policy_examples.formats.episodes import Selection
+from policy_examples.whole_files import whole, write_text
 from xdistill_encoder.provenance import command, commit
 
 COLUMNS: tuple[str, ...] = ("encoder", "method", "silhouette", "low", "high", "frames", "episodes", "stages")
@@ -35,7 +36,7 @@ class Config:
     """Demonstrations; of several tasks, the tasks follow each other as the stages of one long one. None: those that the
     policies learned from, or demonstrations.zarr."""
     selection: Selection = field(default_factory=Selection)
-    """Which of their cameras and arrays; of those that policies learned from, what these read."""
+    """Which cameras and arrays of --demos to read; of those that policies learned from, what these read."""
     encoders: tuple[str, ...] | None = None
     """Encoders of the benchmark by name, with `=CHECKPOINT` after it for another one than its own; they see the camera
     `image`, whole. None: xdistill and resnet18-scratch, or with policies none."""
@@ -76,17 +77,14 @@ def explain(config: Config) -> list[dict[str, Any]]:
     named = config.encoders
     if named is None:
         named = () if config.policies else ("xdistill", "resnet18-scratch")
-    compared = columns(named, config.policies, config.seed)
-    sources = [(path, config.selection) for path in config.demos] or list(demonstrations_of(config.policies))
+    policies = seeing_policies(config.policies)
+    compared = columns(named, policies, config.seed)
+    sources = [(path, config.selection) for path in config.demos] or list(demonstrations_of(policies))
     sources = sources or [(Path("demonstrations.zarr"), config.selection)]
     frames = open_staged(sources, config.stages, config.parts, config.frames_per_episode)
-    if config.policies and not config.demos:
-        require_own(config.policies, frames.facts)
-    learned = (
-        learned_from(config.policies, frames.facts)
-        if config.demos
-        else list(map(str, seeing_policies(config.policies)))
-    )
+    if policies and not config.demos:
+        require_own(policies, frames.facts)
+    learned = learned_from(policies, frames.facts) if config.demos else list(map(str, policies))
     config.output.mkdir(parents=True, exist_ok=True)
     drawn, rows = [], []
     for column in compared:
@@ -142,20 +140,11 @@ def look_at(column: Column, frames: StagedFrames, config: Config) -> tuple[list[
 
 
 def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Write the table, whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("w", newline="") as file:
+    """Write the table."""
+    with whole(path) as partial, partial.open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    partial.replace(path)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Replace a file whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text)
-    partial.replace(path)
 
 
 def main() -> None:

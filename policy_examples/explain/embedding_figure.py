@@ -9,6 +9,7 @@ import numpy as np
 
 from policy_examples.explain.silhouette import Score
 from policy_examples.explain.staged_frames import Stage
+from policy_examples.whole_files import whole
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
 """Okabe and Ito's, told apart by most eyes."""
@@ -76,9 +77,8 @@ def draw_embedding(
     figure.legend(
         handles, names, loc="outside lower center", ncols=min(len(names), int(width / LEGEND_INCHES)), fontsize=8
     )
-    partial = path.with_name(f".{path.name}.partial")
-    figure.savefig(partial, format="png")
-    partial.replace(path)
+    with whole(path) as partial:
+        figure.savefig(partial)
 
 
 def look(stage: Stage, stages: Sequence[Stage]) -> tuple[str, str]:

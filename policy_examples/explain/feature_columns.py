@@ -14,6 +14,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from policy_examples.augmentation import centre_crop
+from policy_examples.devices import best_device
 from policy_examples.encoders import EncoderName, PolicyEncoder, load_encoder
 from policy_examples.explain.seeing_policies import seeing_policies
 from policy_examples.formats.episodes import Selection
@@ -56,7 +57,7 @@ class Column:
         encoder = self.load().eval()
         if encoder.reads != "image":
             raise ValueError(f"encoders: {self.name} reads {encoder.reads or 'nothing'}; name those that read images.")
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = best_device()
         encoder.to(device)
         shown = images if self.crop_px is None else centre_crop(images, self.crop_px)
         rows = []

@@ -17,6 +17,7 @@ from policy_examples.explain.reporting.page import Section, page
 from policy_examples.explain.reporting.paper_part import paper_part
 from policy_examples.explain.reporting.run_part import run_part, titled
 from policy_examples.explain.reporting.runs import Run, read_runs
+from policy_examples.whole_files import write_text
 from xdistill_encoder.provenance import command, commit
 
 
@@ -72,9 +73,7 @@ def write_report(config: Config) -> Path:
     sections += explained_sections(given, budget, pictures)
     sections.append(Section("paper", "The paper's numbers", "Beside the paper's numbers", paper_part(runs)))
     text = page(config.title or title_of(runs), lead_of(runs), sections, made_by())
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    write_text(path, text)
     return path
 
 

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from policy_examples import rollout
 from policy_examples.demos import FIRST_EVALUATION_SEED
+from policy_examples.devices import best_device
 from policy_examples.envs.camera import RenderingError
 from policy_examples.envs.shifts import ShiftName
 from policy_examples.explain.attribution.focus import Focus, focus_of, summarize, write_csv
@@ -51,7 +52,7 @@ class Config:
     action_dimension: int | None = None
     """For `action`: one dimension, such as 2 for MetaWorld's z; None sums over all."""
     noises: int = 4
-    """Over which the target is a mean; the same at each frame, for each policy."""
+    """Noise samples that the target is a mean over; the same at each frame, for each policy."""
     seed: int | None = None
     """Placement seed of the episode, which the first policy plays; None: the first one of evaluation."""
     shift: ShiftName | None = None
@@ -59,7 +60,7 @@ class Config:
     demos: Path | None = None
     """Take the frames of demonstrations instead, in any format that `xdistill finetune` reads."""
     selection: Selection = field(default_factory=Selection)
-    """Which of their cameras and arrays."""
+    """Which cameras and arrays of --demos to read."""
     episode: int | None = None
     """Which of the demonstrations; None: the first."""
     camera: str | None = None
@@ -111,7 +112,7 @@ def run(config: Config) -> list[Focus]:
 def write(config: Config, folder: Path) -> list[Focus]:
     """As `run`, into a folder that is there."""
     target = Target(config.target, config.action_dimension, config.noises)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = best_device()
     subjects = find_subjects(config.policies)
     camera = config.camera or subjects[0].cameras[0]
     if config.masks and camera != "image":

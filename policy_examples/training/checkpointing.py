@@ -1,11 +1,12 @@
 """The file from which an interrupted run goes on."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+
+from policy_examples.whole_files import whole
 
 
 class Stateful(Protocol):
@@ -25,8 +26,8 @@ def save_checkpoint(path: Path, settings: dict[str, Any], step: int, parts: dict
     """
     states = {name: part.state_dict() for name, part in parts.items()}
     state = {"settings": json.dumps(settings), "step": step, "parts": states, "more": more}
-    torch.save(state, path.with_suffix(".partial"))
-    os.replace(path.with_suffix(".partial"), path)
+    with whole(path) as partial:
+        torch.save(state, partial)
 
 
 def load_checkpoint(path: Path, settings: dict[str, Any], parts: dict[str, Stateful]) -> tuple[int, Any]:

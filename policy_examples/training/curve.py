@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from policy_examples.whole_files import whole
+
 
 def draw_curves(run: Path) -> None:
     """Write learning_curve.png of a run: denoising error over steps, and success where evaluations.jsonl lies there."""
@@ -22,9 +24,8 @@ def draw_curves(run: Path) -> None:
     for panel in axes:
         panel.grid(alpha=0.3)
     axes[-1].set_xlabel("step")
-    partial = run / ".learning_curve.png.partial"
-    figure.savefig(partial, dpi=120, format="png")
-    partial.replace(run / "learning_curve.png")
+    with whole(run / "learning_curve.png") as partial:
+        figure.savefig(partial, dpi=120)
 
 
 def predicts_noise(run: Path) -> bool:

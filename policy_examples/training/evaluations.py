@@ -12,6 +12,7 @@ from policy_examples.envs.tasks import TaskConfig
 from policy_examples.envs.vector import open_vector
 from policy_examples.playing import interface_of
 from policy_examples.policy import DiffusionPolicy
+from policy_examples.whole_files import write_text
 
 
 @dataclass
@@ -78,9 +79,7 @@ class Evaluations:
             facts = {"step": step, "epoch": epoch, "success": success, "selected_by_seeds": list(seeds)}
             policy.save(self.folder / "best", {**origin, **facts})
         self.lines.append({"step": step, "epoch": epoch, "success": success, "episodes": self.episodes})
-        partial = self.folder / "evaluations.partial"
-        partial.write_text("".join(json.dumps(line) + "\n" for line in self.lines))
-        partial.rename(self.folder / "evaluations.jsonl")
+        write_text(self.folder / "evaluations.jsonl", "".join(json.dumps(line) + "\n" for line in self.lines))
 
 
 def learned_task(origin: dict[str, Any], reads: tuple[str, ...]) -> TaskConfig:

@@ -7,14 +7,14 @@ from policy_examples.policy import DiffusionPolicy
 
 
 def param_groups(
-    policy: DiffusionPolicy, lr: float, encoder_multiplier: float, weight_decay: float
+    policy: DiffusionPolicy, lr: float, encoder_lr_multiplier: float, weight_decay: float
 ) -> list[dict[str, Any]]:
-    """Groups for a torch optimizer: those of the encoders, at `lr * encoder_multiplier`, then the head's at `lr`.
+    """Groups for a torch optimizer: those of the encoders, at `lr * encoder_lr_multiplier`, then the head's at `lr`.
 
     Each notes its full rate as "full_lr". Frozen encoders have none.
     """
     encoders: Any = policy.encoders
-    groups = [group for encoder in encoders for group in encoder.param_groups(lr * encoder_multiplier, weight_decay)]
+    groups = [group for encoder in encoders for group in encoder.param_groups(lr * encoder_lr_multiplier, weight_decay)]
     head = {"params": list(policy.unet.parameters()), "lr": lr, "weight_decay": weight_decay}
     return [{**group, "full_lr": group["lr"]} for group in (*groups, head)]
 

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from policy_examples.whole_files import write_text
+
 
 def require_finite(step: int, losses: list[Tensor]) -> list[Tensor]:
     """The losses as they are; raises FloatingPointError that names the step where one is NaN or infinite."""
@@ -32,9 +34,7 @@ class Log:
             return
         lines = path.read_text().splitlines(keepends=True) if start and path.exists() else []
         whole = [line for line in lines if line.endswith("\n")]  # killed processes may leave a part
-        partial = path.with_name(f"{path.name}.partial")
-        partial.write_text("".join(line for line in whole if json.loads(line)["step"] <= start))
-        partial.rename(path)
+        write_text(path, "".join(line for line in whole if json.loads(line)["step"] <= start))
         self.path = path
         self.progress = tqdm(initial=start, total=steps, desc="fine-tuning", unit="step", smoothing=0.05)
 

@@ -5,13 +5,13 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
+from policy_examples.whole_files import write_text
 from xdistill_encoder.provenance import command, commit
 
 
 def write_settings(path: Path, config: dict[str, Any]) -> None:
     """Write the configuration with the command, the commit and every installed package's version."""
-    facts = {"config": config, "command": command(), "commit": commit(Path(__file__))}
+    facts: dict[str, Any] = {"config": config, "command": command(), "commit": commit(Path(__file__))}
     packages = {package.name: package.version for package in distributions() if package.name}  # broken ones have none
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps({**facts, "packages": dict(sorted(packages.items()))}, indent=2, default=str) + "\n")
-    partial.rename(path)
+    facts["packages"] = dict(sorted(packages.items()))
+    write_text(path, json.dumps(facts, indent=2, default=str) + "\n")

@@ -50,7 +50,7 @@ def test_a_made_up_observation_is_one_that_the_policy_reads(cameras, encoder):
 
 def test_the_command_prints_a_line_a_device(tmp_path, monkeypatch, capsys):
     DiffusionPolicy(BLIND, [load_encoder("blind")]).save(tmp_path / "policy", origin={})
-    arguments = ["--policy", f"{tmp_path}/policy", "--chunks", "2", "--warmup", "1", "--no-compiled"]
+    arguments = ["--policy", f"{tmp_path}/policy", "--chunks", "2", "--warmup", "1", "--no-compile"]
     monkeypatch.setattr(sys, "argv", ["latency", *arguments])
     latency.main()
     line, *others = capsys.readouterr().out.splitlines()

@@ -285,6 +285,15 @@ DESCRIPTIONS = {
     "dinov2-s": {**VIT, "name": "dinov2-s", "image_size_px": 42},
     "depth-anything-s": {**VIT, "name": "depth-anything-s", "image_size_px": 42},
     "theia-s": {**VIT, "name": "theia-s", "image_size_px": 32},
+    "timm": {
+        **VIT,
+        "name": "timm",
+        "architecture": "timm/test_vit",
+        "image_size_px": 32,
+        "interpolation": "bicubic",
+        "mean": [0.5, 0.5, 0.5],
+        "std": [0.5, 0.5, 0.5],
+    },
     "student": {
         **VIT,
         "name": "student",

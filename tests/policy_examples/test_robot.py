@@ -37,6 +37,13 @@ def make(shape=SHAPE, origin=ORIGIN):
     return RobotPolicy(policy, origin)
 
 
+def test_a_policy_that_reads_point_clouds_is_refused():
+    shape = replace(SHAPE, cameras=("point_cloud",), frames_px=None)
+    policy = DiffusionPolicy(shape, [load_encoder("pointnet-dp3")])
+    with pytest.raises(ValueError, match="policy: it reads point_cloud, a robot is fed frames of cameras alone"):
+        RobotPolicy(policy, {})
+
+
 def observation(number):
     """What a robot shows at a step: cameras of other sizes than were learned from, doubles, something else."""
     random = np.random.default_rng(number)

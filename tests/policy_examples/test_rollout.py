@@ -18,7 +18,7 @@ from policy_examples.demos import FIRST_EVALUATION_SEED
 from policy_examples.encoders import load_encoder
 from policy_examples.envs.metaworld import MetaWorld
 from policy_examples.envs.tasks import TaskConfig
-from policy_examples.playing import Episode, play
+from policy_examples.playing import PlayedEpisode, play
 from policy_examples.policy import DiffusionPolicy
 from policy_examples.policy_shape import PolicyShape
 
@@ -64,7 +64,7 @@ def test_an_episode_repeats_exactly(policy, env):
 
 def test_only_the_frames_that_the_policy_reads_are_rendered(policy, env):
     """A failed episode: one frame at the reset, then two after each of 16 whole chunks of 12 actions in 200 steps."""
-    assert play(policy, env, SEEDS[2]) == Episode(SEEDS[2], success=False, steps=200)
+    assert play(policy, env, SEEDS[2]) == PlayedEpisode(SEEDS[2], success=False, steps=200)
     assert env.frames_rendered == 1 + 2 * 16
 
 
@@ -90,17 +90,17 @@ def test_every_number_of_processes_gives_the_same_episodes(policy, tmp_path, ren
     log = tmp_path / "two.jsonl"
     assert rollout.evaluate(policy, TASK, SEEDS, processes=2, log=log) == alone
     lines = [json.loads(line) for line in log.read_text().splitlines()]
-    assert {Episode(**line) for line in lines} == set(alone)
+    assert {PlayedEpisode(**line) for line in lines} == set(alone)
     assert [line["seed"] for line in lines] != list(SEEDS)  # in the order in which they ended
 
 
 def test_episodes_that_were_played_are_not_played_again(blind, tmp_path, rendering):
     log = tmp_path / "episodes.jsonl"
-    played = [Episode(seed, success=True, steps=1) for seed in SEEDS[1:]]
+    played = [PlayedEpisode(seed, success=True, steps=1) for seed in SEEDS[1:]]
     episodes = rollout.evaluate(blind, TASK, SEEDS, log=log, played=played)
     assert [episode.seed for episode in episodes] == list(SEEDS)
     assert episodes[1:] == played
-    assert [Episode(**json.loads(line)) for line in log.read_text().splitlines()] == [*played, episodes[0]]
+    assert [PlayedEpisode(**json.loads(line)) for line in log.read_text().splitlines()] == [*played, episodes[0]]
     assert rollout.evaluate(blind, TASK, SEEDS[1:], played=played) == played
 
 
@@ -183,7 +183,7 @@ def test_an_interrupted_rollout_goes_on_with_the_seeds_that_are_missing(blind, t
     ended.unlink()
     continued = rollout.run(config)
     assert continued == [replace(undisturbed[0], steps=7), *undisturbed[1:]]
-    assert [Episode(**json.loads(line)) for line in ended.read_text().splitlines()] == continued
+    assert [PlayedEpisode(**json.loads(line)) for line in ended.read_text().splitlines()] == continued
     assert rollout.run(config) == continued  # there is nothing left to do
 
     pushing("blind").save(tmp_path / "policy", {**ORIGIN, "step": 2})

@@ -378,11 +378,11 @@ def test_cameras_are_listed_by_the_names_they_came_with(demonstrations):
         ({"colour": 0.3}, "colour: the policy reads no image"),
         ({"separate_encoders": True}, "separate_encoders: the policy has one camera at most"),
         ({"freeze_encoder": True}, "freeze_encoder: blind has nothing to freeze"),
-        ({"encoder_multiplier": 0.3}, "encoder_multiplier: the encoder does not learn"),
+        ({"encoder_lr_multiplier": 0.3}, "encoder_lr_multiplier: the encoder does not learn"),
         (SEEING | {"separate_encoders": True}, "separate_encoders: the policy has one camera at most"),
         (
-            SEEING | {"freeze_encoder": True, "encoder_multiplier": 0.3},
-            "encoder_multiplier: the encoder does not learn",
+            SEEING | {"freeze_encoder": True, "encoder_lr_multiplier": 0.3},
+            "encoder_lr_multiplier: the encoder does not learn",
         ),
     ],
 )

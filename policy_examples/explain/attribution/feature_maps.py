@@ -8,8 +8,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from policy_examples.encoders import PolicyEncoder
+from policy_examples.encoders.backbones import RESNETS, BackboneReadout
 from policy_examples.encoders.resnets import ResNetReadout
-from policy_examples.encoders.student_network import RESNETS, StudentNetwork
 from policy_examples.encoders.vits import VitReadout
 
 
@@ -38,7 +38,7 @@ def last_map(encoder: PolicyEncoder) -> SpatialMap:
         return SpatialMap(network.resnet.trunk.layer4, unchanged)
     if isinstance(network, VitReadout):
         return tokens_of(network.vit)
-    if isinstance(network, StudentNetwork):
+    if isinstance(network, BackboneReadout):
         if network.architecture in RESNETS:
             return SpatialMap(network.trunk.layer4, unchanged)
         return timm_map(network.trunk, network.architecture)
@@ -58,7 +58,7 @@ def timm_map(trunk: Any, architecture: str) -> SpatialMap:
     stages = dict(trunk.named_modules())
     info = getattr(trunk, "feature_info", None)
     name = info[-1]["module"] if isinstance(info, list) and info else None
-    if name not in stages or hasattr(trunk, "num_prefix_tokens"):  # a block of tokens is no map
+    if name not in stages or getattr(trunk, "num_prefix_tokens", None) is not None:  # a block of tokens is no map
         raise ValueError(
             f"methods: which layer of {architecture} holds its last map is not known, so that Grad-CAM cannot weigh "
             "it; use --methods input-gradient."

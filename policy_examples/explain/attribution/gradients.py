@@ -29,7 +29,7 @@ class Target:
     dimension: int | None = None
     """Of an action, for `action`; None sums over all."""
     noises: int = 4
-    """For `loss` each at a level of its own, spread evenly over all levels."""
+    """For `loss` each at a timestep of its own, spread evenly over all of them."""
     seed: int = 0
     """Of the noises."""
 
@@ -107,11 +107,11 @@ def score(policy: DiffusionPolicy, condition: Tensor, actions: Tensor, target: T
 def denoising_error(policy: DiffusionPolicy, condition: Tensor, actions: Tensor, target: Target) -> Tensor:
     """`DiffusionPolicy.forward` behind the encoder, which so runs once for all noises."""
     noise, _ = draw(policy, target)
-    levels = (torch.arange(target.noises) + 0.5) / target.noises * policy.shape.diffusion_steps
-    noise, level = noise.to(condition.device), levels.long().to(condition.device)
+    evenly = (torch.arange(target.noises) + 0.5) / target.noises * policy.shape.diffusion_steps
+    noise, timesteps = noise.to(condition.device), evenly.long().to(condition.device)
     clean = policy.actions.normalize(actions).expand(target.noises, -1, -1)
-    noisy = policy.scheduler.add_noise(clean, noise, level)  # type: ignore[arg-type]
-    answer = policy.unet(noisy, level, condition.expand(target.noises, -1))
+    noisy = policy.scheduler.add_noise(clean, noise, timesteps)  # type: ignore[arg-type]
+    answer = policy.unet(noisy, timesteps, condition.expand(target.noises, -1))
     return F.mse_loss(answer, noise if policy.shape.prediction == "epsilon" else clean)
 
 

@@ -84,7 +84,9 @@ def _open(folder: Path, kind: str, names: Sequence[str]) -> Explanation:
             f"`xdistill explain {kind} --help` says from what."
         )
     rows = _rows(folder / names[1], COLUMNS[kind])
-    return Explanation(folder, folder / names[0], sorted(folder.glob("*.mp4")), rows, read_object(folder / names[2]))
+    return Explanation(
+        folder, folder / names[0], sorted(folder.glob("[!.]*.mp4")), rows, read_object(folder / names[2])
+    )
 
 
 def _rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:

@@ -11,7 +11,7 @@ from policy_examples.benchmarking.runs import EncoderChoice, Run
 from policy_examples.encoders import PolicyEncoder, load_encoder
 from policy_examples.policy import DiffusionPolicy
 from policy_examples.policy_shape import PolicyShape
-from policy_examples.rollout import Episode
+from policy_examples.rollout import PlayedEpisode
 from tests.policy_examples.benchmarking.rows import PLAIN
 
 SIZES = {"state_size": 9, "action_size": 4, "horizon": 4, "observation_steps": 2, "action_steps": 3, "channels": (16,)}
@@ -65,7 +65,7 @@ def test_what_reads_images_has_its_latency_and_the_side_it_computes_on(folder):
 def test_a_shift_changes_the_evaluation_and_nothing_of_the_training():
     run = Run("drawer-open", EncoderChoice("xdistill"), seed=0, preset="cpu")
     trained = replace(PLAIN, curve="600:0.5", machine="the GPU that trained it", minutes=90.0)
-    episodes = [Episode(seed, success=seed < 3, steps=100) for seed in range(4)]
+    episodes = [PlayedEpisode(seed, success=seed < 3, steps=100) for seed in range(4)]
     found = row_of_shift(trained, run, "adroit", "light", episodes, 1.234, None)
     changed = {
         "suite": "adroit",

@@ -67,8 +67,13 @@ def test_an_encoders_own_norm_makes_no_other_run_and_twice_the_same_is_refused()
 def test_the_default_checkpoint_by_its_name_makes_no_other_run():
     for norm, name in (("frozen", DEFAULT_CHECKPOINTS["batch"]), ("group", DEFAULT_CHECKPOINTS["group"])):
         assert parse_encoder(f"xdistill,checkpoint={name},norm={norm}") == parse_encoder(f"xdistill,norm={norm}")
-    other = parse_encoder(f"xdistill,checkpoint={DEFAULT_CHECKPOINTS['group']}")  # of the wrong norm: its run says so
-    assert other.checkpoint == DEFAULT_CHECKPOINTS["group"]
+        assert parse_encoder(f"xdistill,checkpoint={name}") == parse_encoder(f"xdistill,norm={norm}")
+
+
+def test_a_norm_beside_a_checkpoint_stays_so_that_the_checkpoint_can_refuse_it():
+    wrong = parse_encoder(f"xdistill,checkpoint={DEFAULT_CHECKPOINTS['group']},norm=frozen")
+    assert (wrong.checkpoint, wrong.norm) == (DEFAULT_CHECKPOINTS["group"], "frozen")
+    assert parse_encoder("xdistill,checkpoint=mine,norm=frozen").norm == "frozen"
 
 
 def test_precision_is_part_of_a_run():

@@ -1,5 +1,6 @@
 import re
 from dataclasses import replace
+from hashlib import sha256
 
 import pytest
 
@@ -28,10 +29,15 @@ def test_weights_without_a_name_are_the_bundled_ones_for_the_norm():
 
 
 def test_what_no_folder_records_is_not_known(tmp_path):
-    choices = [EncoderChoice(name) for name in ("resnet18-scratch", "blind", "dinov2-s", "student")]
-    choices += [EncoderChoice(name, str(tmp_path / "none")) for name in ("xdistill", "student")]
+    choices = [EncoderChoice(name) for name in ("resnet18-scratch", "blind", "dinov2-s", "student", "timm")]
+    choices += [EncoderChoice(name, str(tmp_path / "none")) for name in ("xdistill", "student", "timm")]
     assert {weights_here(choice) for choice in [*choices, EncoderChoice("xdistill", "org/name")]} == {""}
     assert shorten(None) == ""
+
+
+def test_the_file_itself_tells_which_weights_of_timm_a_folder_holds(tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(b"abc")
+    assert weights_here(EncoderChoice("timm", str(tmp_path))) == sha256(b"abc").hexdigest()[:12]
 
 
 def test_a_row_of_weights_that_were_replaced_is_not_taken_for_one_of_those_that_replaced_them(tmp_path):

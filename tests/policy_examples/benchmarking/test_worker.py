@@ -84,8 +84,8 @@ def test_a_folder_on_which_another_process_works_is_refused(session):
     from filelock import FileLock
 
     with (
-        FileLock(Path(session.folder) / "lock"),
-        pytest.raises(ValueError, match=r"output: expected .* to be free, another process works on it; wait"),
+        FileLock(Path(session.folder) / "run.lock"),
+        pytest.raises(ValueError, match=r"output: another process runs in .*; wait for it"),
     ):
         work(session, None)
 

@@ -8,7 +8,7 @@ import numpy as np
 import psutil
 import pytest
 
-from policy_examples.envs.episodes import Interface
+from policy_examples.envs.chunked import Interface
 from policy_examples.envs.tasks import TaskConfig
 from policy_examples.envs.vector import open_vector
 

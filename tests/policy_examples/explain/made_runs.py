@@ -12,7 +12,7 @@ from PIL import Image
 from policy_examples import rollout, train
 from policy_examples.benchmarking import runfiles, runs
 from policy_examples.benchmarking.results import append_rows
-from policy_examples.playing import Episode
+from policy_examples.playing import PlayedEpisode
 from policy_examples.policy_files import write_policy
 from policy_examples.training.progress import Log
 from policy_examples.training.settings import write_settings
@@ -84,7 +84,7 @@ def rolled_out(folder: Path, *, policy: Path | None = None, shift=None, solved=9
 
 def write_episodes(path: Path, solved: int, episodes: int) -> None:
     """The last ones failed."""
-    played = [Episode(FIRST_SEED + place, place < solved, 90) for place in range(episodes)]
+    played = [PlayedEpisode(FIRST_SEED + place, place < solved, 90) for place in range(episodes)]
     path.write_text("".join(json.dumps(asdict(episode)) + "\n" for episode in played))
 
 

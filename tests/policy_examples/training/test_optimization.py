@@ -10,7 +10,7 @@ SHAPE = PolicyShape(9, 4, horizon=4, observation_steps=2, action_steps=3, channe
 
 def test_the_encoder_learns_at_its_own_rate():
     policy = DiffusionPolicy(SHAPE, [load_encoder("resnet18-scratch")])
-    *encoder, head = param_groups(policy, lr=1e-3, encoder_multiplier=0.1, weight_decay=1e-6)
+    *encoder, head = param_groups(policy, lr=1e-3, encoder_lr_multiplier=0.1, weight_decay=1e-6)
     assert [group["full_lr"] for group in encoder] == pytest.approx([1e-4] * len(encoder))
     assert head["full_lr"] == 1e-3
     assert {group["weight_decay"] for group in encoder} == {0, 1e-6}  # none for norms and biases

@@ -34,7 +34,7 @@ class Interface:
     """A: numbers in an action."""
 
 
-class Episodes(gymnasium.Env):
+class ChunkedEnv(gymnasium.Env):
     """Episodes of one task, one after the other; only the observations that the policy reads are taken.
 
     `step` plays (Ta, A) actions, fewer where the episode ends, and returns the last To observations, (To, ...) each.

@@ -4,7 +4,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from policy_examples.envs.episodes import Episodes, Interface, film_fps
+from policy_examples.envs.chunked import ChunkedEnv, Interface, film_fps
 
 INTERFACE = Interface(("image", "agent_pos"), observation_steps=2, action_steps=3, state_size=1, action_size=1)
 
@@ -38,7 +38,7 @@ class Walk:
 
 
 def episodes_of(env, interface=INTERFACE, points=None):
-    return Episodes(partial(nullcontext, env), interface, env.image_size_px, points)
+    return ChunkedEnv(partial(nullcontext, env), interface, env.image_size_px, points)
 
 
 def chunk(*steps):
