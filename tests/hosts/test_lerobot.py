@@ -369,6 +369,24 @@ def environment() -> dict[str, str]:
     return os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT), "WANDB_MODE": "disabled"}
 
 
+def test_with_the_plugin_lerobot_knows_our_policy_types_without_being_told_where_they_are(tmp_path):
+    plugin = ROOT / "xdistill_encoder/hosts/lerobot/plugin"
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(tmp_path), str(plugin)]
+    subprocess.run(install, check=True)
+    program = """
+from lerobot.configs.policies import PreTrainedConfig
+from lerobot.utils.import_utils import register_third_party_plugins
+assert not any(name.startswith("xdistill") for name in PreTrainedConfig.get_known_choices())
+register_third_party_plugins()
+print(*sorted(name for name in PreTrainedConfig.get_known_choices() if name.startswith("xdistill")))
+"""
+    paths = {"PYTHONPATH": f"{ROOT}:{tmp_path}"}
+    found = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=environment() | paths, check=True
+    )
+    assert found.stdout.split() == ["xdistill_act", "xdistill_diffusion"], found.stderr
+
+
 @pytest.mark.parametrize("kind", TYPES)
 def test_lerobot_train_trains_saves_and_resumes_a_policy_type_of_ours(kind, dataset, tmp_path):
     sizes = {
