@@ -58,7 +58,7 @@ lint: install
 bench: install
 	$(BIN)/python -m pytest -m speed tests/speed -s
 
-# Those of docs/results.md, from labelled images and the teacher of the bundled weights.
+# Those of README and docs/results.md, from labelled images and the teacher of the bundled weights.
 LABELLED ?= ../shared/data/eval/imagenette_val.parquet
 TEACHER ?= ../shared/teachers/vit_tiny_patch16_224.augreg_in21k_ft_in1k
 pictures: install
@@ -68,6 +68,7 @@ pictures: install
 	mv classes/summary.json docs/pictures/classes.json
 	rmdir classes
 	$(BIN)/xdistill table policy_examples/results/benchmark.csv
+	$(BIN)/xdistill table policy_examples/results/benchmark_bundled.csv
 
 # Builds the wheel, installs it with its dependencies in an environment of its own, uses it from another folder:
 # the encoder with what it needs alone, then the smallest benchmark.

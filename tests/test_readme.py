@@ -1,6 +1,7 @@
 """The README's code, run."""
 
 import csv
+import json
 import os
 import re
 import subprocess
@@ -97,7 +98,7 @@ def test_the_success_of_the_bundled_weights_alone_is_that_of_their_rows():
     bundled = bundled_checkpoints()[DEFAULT_CHECKPOINTS["batch"]].weights_sha256[:12]
     assert {row.weights for row in rows if row.encoder == "xdistill"} == {bundled}
     pairs = {(row.task, row.seed) for row in rows}
-    assert len(pairs) == 14 == len(rows) / 2
+    assert len(pairs) == 15 == len(rows) / 2
     comparison = compare(rows)
     metrics: tuple[Metric, ...] = ("last", "best")
     for metric, told in zip(metrics, re.findall(r"^\| of the (?:finished|best) .*", README, re.MULTILINE), strict=True):
@@ -165,6 +166,31 @@ def test_the_table_of_norm_layers_is_that_of_its_rows():
     for norm, row in rows.items():
         assert [str(step) for step, _ in curve_of(row)] == steps
         assert [f"{100 * success:.0f}" for _, success in curve_of(row)] == stated[norm]
+
+
+def test_the_table_of_the_fine_tuned_teacher_is_that_of_its_rows():
+    rows = read_rows(ROOT / "policy_examples/results/benchmark_teacher.csv")
+    curves = {row.encoder: [f"{100 * success:.0f}" for _, success in curve_of(row)] for row in rows}
+    names = {
+        "timm": "its teacher, fine-tuned",
+        "resnet18-scratch": "ResNet-18 from scratch",
+        "xdistill": "bundled encoder",
+    }
+    for encoder, name in names.items():
+        assert f"| {name} | {' | '.join(curves[encoder])} |" in RESULTS
+    last = {encoder: curve[-1] for encoder, curve in curves.items()}
+    stated = f"solved {last['timm']} % of coffee-push after {rows[0].steps} steps, a ResNet-18 from scratch "
+    stated += f"{last['resnet18-scratch']} %, this encoder {last['xdistill']} %"
+    assert stated in " ".join(README.split())
+
+
+def test_the_silhouettes_of_a_tasks_stages_are_those_of_the_pictures_summary():
+    summary = json.loads((ROOT / "docs/pictures/stages.json").read_text())
+    found = {row["encoder"]: row for row in summary["rows"] if row["method"] == "features"}
+    for name, encoder in (("bundled encoder", "xdistill"), ("ResNet-18 from scratch", "resnet18-scratch")):
+        each = [found[f"{encoder}, {when}"] for when in ("before", "after")]
+        told = [f"{row['silhouette']:.3f} [{row['low']:.3f}, {row['high']:.3f}]" for row in each]
+        assert f"| {name} | {' | '.join(told)} |" in RESULTS
 
 
 def test_the_scores_of_the_checkpoints_are_those_of_the_scorecards():

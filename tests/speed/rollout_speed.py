@@ -34,7 +34,7 @@ from policy_examples.envs.contract import Observation
 from policy_examples.envs.metaworld import MetaWorld
 from policy_examples.envs.tasks import TaskConfig
 from policy_examples.envs.vector import open_vector
-from policy_examples.playing import Episode, interface_of, play, play_all
+from policy_examples.playing import PlayedEpisode, interface_of, play, play_all
 from policy_examples.policy import DiffusionPolicy
 from policy_examples.policy_shape import PolicyShape
 from policy_examples.train import PRESETS
@@ -111,7 +111,7 @@ def compare_rollouts(bench: Bench) -> Iterator[Row]:
 @contextmanager
 def ours(
     bench: Bench, policy: DiffusionPolicy, render: Render, processes: int, seeds: range
-) -> Iterator[Callable[[], list[Episode]]]:
+) -> Iterator[Callable[[], list[PlayedEpisode]]]:
     """What plays the seeds as `evaluate` does, in environments that are open already."""
     task = TaskConfig(bench.task, bench.image_size_px, render)
     with open_vector(task, interface_of(policy), processes) as vector:
@@ -134,7 +134,7 @@ def random_policy() -> DiffusionPolicy:
     return policy.to("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def actions_per_second(contender: Callable[[], list[Episode]]) -> float:
+def actions_per_second(contender: Callable[[], list[PlayedEpisode]]) -> float:
     """Of one turn.
 
     Raises:
