@@ -36,8 +36,9 @@ class Config:
     tasks: tuple[str, ...] = ()
     """Tasks by name, such as drawer-open or adroit-door; with a suite, only these of it."""
     encoders: tuple[str, ...] = ("xdistill", "resnet18-scratch", "blind")
-    """NAME[,checkpoint=...][,norm=...][,readout=...], such as xdistill,norm=group; norm=batch-trap shows what live
-    batch norm does to an averaged policy. `blind` reads no image."""
+    """NAME[,checkpoint=...][,norm=...][,readout=...][,lr=...], such as xdistill,norm=group; norm=batch-trap shows
+    what live batch norm does to an averaged policy, lr=0.1 gives the encoder a tenth of the head's learning rate,
+    lr=0 fixes its weights. `blind` reads no image."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Each has demonstrations of its own, which all encoders share."""
     preset: PresetName = "dp3"

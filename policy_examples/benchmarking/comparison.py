@@ -10,8 +10,8 @@ from policy_examples.benchmarking.statistics import Scores, task_means
 from policy_examples.benchmarking.suites import PAPER_COUNTS
 
 Metric = Literal["best", "last", "top5"]
-Identity = tuple[str, str, str, str]
-"""encoder, checkpoint, norm, readout."""
+Identity = tuple[str, str, str, str, str]
+"""encoder, checkpoint, norm, readout, how it learned."""
 BLIND = "blind"
 BLIND_SHARE = 0.9
 """A task counts as solved by proprioception alone where `blind` reaches this share of every other encoder's success."""
@@ -169,7 +169,12 @@ def _training(row: Row) -> tuple[str, int, int, int, str]:
 
 def identity_of(row: Row) -> Identity:
     """What tells its encoder from others."""
-    return row.encoder, row.checkpoint, row.norm, row.readout
+    return row.encoder, row.checkpoint, row.norm, row.readout, learning(row)
+
+
+def learning(row: Row) -> str:
+    """How the encoder's weights learned, as tables have it."""
+    return f"lr x {row.encoder_lr:g}" if row.encoder_lr else "weights fixed"
 
 
 def label_encoders(rows: Sequence[Row]) -> dict[Identity, str]:
@@ -178,7 +183,7 @@ def label_encoders(rows: Sequence[Row]) -> dict[Identity, str]:
     labels = {}
     for identity in identities:
         namesakes = [other for other in identities if other[0] == identity[0]]
-        differing = [identity[part] or "none" for part in (1, 2, 3) if len({other[part] for other in namesakes}) > 1]
+        differing = [identity[part] or "none" for part in (1, 2, 3, 4) if len({other[part] for other in namesakes}) > 1]
         labels[identity] = f"{identity[0]} ({', '.join(differing)})" if differing else identity[0]
     return labels
 

@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from policy_examples.benchmarking import tables
-from policy_examples.benchmarking.comparison import BLIND, Metric
+from policy_examples.benchmarking.comparison import BLIND, Metric, learning
 from policy_examples.benchmarking.demonstration_counts import CountComparison
 from policy_examples.benchmarking.figure import COLOURS, reach
 from policy_examples.benchmarking.markdown import METHOD, METRICS, PAIRED, join_kinds, weights_note
@@ -46,6 +46,7 @@ def summary(comparison: CountComparison) -> str:
     )
     for label, its in comparison.rows.items():
         details = [its[0].checkpoint, its[0].norm and f"{its[0].norm} norm", f"{its[0].readout} readout"]
+        details += [] if its[0].encoder_lr == 1 else [learning(its[0])]
         text += f"\n- `{label}`: {', '.join(filter(None, details))}"
         text += f"; of these runs it has {len({(row.task, row.seed) for row in its})}." if label == BLIND else ""
         note = weights_note(label, its)

@@ -29,6 +29,8 @@ class Row:
     norm: str
     """Empty for encoders without a choice."""
     readout: str
+    encoder_lr: float
+    """The encoder's learning rate as a share of the head's; 0 where its weights stayed as they were."""
     seed: int
     preset: str
     precision: str

@@ -26,16 +26,19 @@ OWN_NORMS = {"xdistill": "frozen", "resnet18-scratch": "group", "resnet18-imagen
 
 @dataclass(frozen=True)
 class EncoderChoice:
-    """An encoder as a benchmark's command names it: NAME[,checkpoint=...][,norm=...][,readout=...]."""
+    """An encoder as a benchmark's command names it: NAME[,checkpoint=...][,norm=...][,readout=...][,lr=...]."""
 
     name: str
     checkpoint: str | None = None
     norm: str | None = None
     readout: str = "pooled"
+    lr: float = 1.0
+    """Its learning rate as a share of the head's; 0: its weights stay as they are."""
 
     def __str__(self) -> str:
         changed = {"checkpoint": self.checkpoint, "norm": self.norm}
         changed |= {"readout": None if self.readout == "pooled" else self.readout}
+        changed |= {"lr": None if self.lr == 1 else f"{self.lr:.15g}"}
         return ",".join([self.name, *(f"{key}={value}" for key, value in changed.items() if value is not None)])
 
 
@@ -49,13 +52,16 @@ def parse_encoder(text: str) -> EncoderChoice:
     if name not in get_args(EncoderName):
         raise ValueError(f"encoders: expected names among {', '.join(get_args(EncoderName))}, got {name!r}.")
     chosen = {key: value for key, _, value in (setting.partition("=") for setting in settings)}
-    if not all(chosen.values()) or not set(chosen) <= {"checkpoint", "norm", "readout"}:
-        raise ValueError(f"encoders: expected NAME[,checkpoint=...][,norm=...][,readout=...], got {text!r}.")
+    if not all(chosen.values()) or not set(chosen) <= {"checkpoint", "norm", "readout", "lr"}:
+        raise ValueError(f"encoders: expected NAME[,checkpoint=...][,norm=...][,readout=...][,lr=...], got {text!r}.")
     if chosen.get("norm") not in (None, *NORMS):
         raise ValueError(
             f"encoders: expected a norm among {', '.join(NORMS)}, got {text!r}. With `batch` the averaged copy that is "
             f"evaluated would run with statistics that nothing updates; {BATCH_NORM_TRAP} shows what comes of that."
         )
+    lr = chosen.pop("lr", None)
+    if lr and name == "blind":
+        raise ValueError(f"encoders: blind has no weights that could learn; leave lr out of {text!r}.")
     # The same run, however it was asked for. A norm beside another checkpoint stays, so that this can refuse it.
     if name == "xdistill" and chosen.get("checkpoint") == DEFAULT_CHECKPOINTS["group"]:
         chosen.setdefault("norm", "group")
@@ -63,7 +69,21 @@ def parse_encoder(text: str) -> EncoderChoice:
         chosen.pop("checkpoint")
     if "checkpoint" not in chosen and chosen.get("norm") == OWN_NORMS.get(name):
         chosen.pop("norm", None)
-    return EncoderChoice(name, **chosen)
+    return EncoderChoice(name, **chosen, lr=_share(lr, text) if lr else 1.0)
+
+
+def _share(lr: str, text: str) -> float:
+    """The encoder's learning rate as a share of the head's."""
+    try:
+        share = float(lr)
+    except ValueError:
+        share = -1
+    if not 0 <= share < float("inf"):
+        raise ValueError(
+            "encoders: expected as lr a share of the head's learning rate, such as 0.1, or 0 for weights that stay as "
+            f"they are, got {text!r}."
+        )
+    return share
 
 
 def _weights_norm(norm: str | None) -> Norm:

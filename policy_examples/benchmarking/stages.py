@@ -50,6 +50,7 @@ def train_config(run: Run, store: Path, output: Path, processes: int) -> train.C
     trap = run.encoder.norm == BATCH_NORM_TRAP
     choice |= {"norm": "batch" if trap else run.encoder.norm, "show_batch_norm_trap": trap}
     choice |= {"readout": run.encoder.readout, "bf16": begun_precision(output) if run.bf16 is None else run.bf16}
+    choice |= {"encoder_lr_multiplier": run.encoder.lr} if run.encoder.lr else {"freeze_encoder": True}
     training = replace(
         train.PRESETS[protocol.training],
         **choice,

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from policy_examples.benchmarking import paper
-from policy_examples.benchmarking.comparison import ROUNDING, Comparison, Metric, collect_scores
+from policy_examples.benchmarking.comparison import BLIND, ROUNDING, Comparison, Metric, collect_scores
 from policy_examples.benchmarking.statistics import Estimate, Scores, differences, estimate, task_means
 from policy_examples.envs.published import PUBLISHED
 
@@ -93,8 +93,8 @@ def by_shift(comparison: Comparison) -> str:
 
 
 def encoders(comparison: Comparison) -> str:
-    """A row per encoder: checkpoint, the weights that its runs started from, norm, readout, parameters, image size,
-    latency."""
+    """A row per encoder: checkpoint, the weights that its runs started from, norm, readout, its learning rate,
+    parameters, image size, latency."""
 
     def cells(encoder: str) -> list[str]:
         rows = comparison.rows_of(encoder)
@@ -105,6 +105,7 @@ def encoders(comparison: Comparison) -> str:
             ", ".join(dict.fromkeys(row.weights or "not on record" for row in rows)) if rows[0].checkpoint else "",
             rows[0].norm,
             rows[0].readout,
+            "" if encoder == BLIND else f"{rows[0].encoder_lr:g}",
             f"{rows[0].parameters / 1e6:.2f}",
             ", ".join(map(str, sizes)),
             f"{min(latencies):.1f}" if latencies else "",
@@ -118,6 +119,7 @@ def encoders(comparison: Comparison) -> str:
         "weights, sha256",
         "norm",
         "readout",
+        "lr / head's",
         "parameters, million",
         "image, px",
         "ms a frame",

@@ -14,6 +14,7 @@ PLAIN = Row(
     weights="",
     norm="frozen",
     readout="pooled",
+    encoder_lr=1.0,
     seed=0,
     preset="cpu",
     precision="bf16",

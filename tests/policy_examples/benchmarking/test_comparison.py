@@ -85,6 +85,11 @@ def test_checkpoints_of_one_encoder_are_told_apart_by_what_differs():
     assert compare(rows, ["xdistill"]).encoders == ["xdistill (bundled)", "xdistill (mine)"]
 
 
+def test_encoders_are_told_apart_by_how_they_learned():
+    rows = [row("xdistill", "reach", 0, 0.5, encoder_lr=lr) for lr in (1.0, 0.3, 0.0)] + [row("blind", "reach", 0, 0)]
+    assert compare(rows).encoders == ["xdistill (lr x 1)", "xdistill (lr x 0.3)", "xdistill (weights fixed)", "blind"]
+
+
 def test_marks_come_from_blind_even_where_it_is_not_shown():
     rows = [row("xdistill", task, 0, 0.5) for task in ("reach", "sweep")] + [row("blind", "reach", 0, 0.5)]
     comparison = compare(rows, ["xdistill"])

@@ -51,10 +51,10 @@ def test_a_training_becomes_the_row_of_its_evaluations(folder):
 
 def test_what_reads_images_has_its_latency_and_the_side_it_computes_on(folder):
     """The frames of `smoke` are of 32 px, and this encoder takes them as they come."""
-    run = Run("reach", EncoderChoice("resnet18-scratch", norm="group"), seed=0, preset="smoke")
+    run = Run("reach", EncoderChoice("resnet18-scratch", norm="group", lr=0.3), seed=0, preset="smoke")
     policy = policy_of(load_encoder("resnet18-scratch", norm="group"))
     found = row_of_training(run, "paper34", folder, policy, None)
-    assert (found.norm, found.image_size_px, found.commit) == ("group", 32, "")
+    assert (found.norm, found.encoder_lr, found.image_size_px, found.commit) == ("group", 0.3, 32, "")
     assert found.weights == ""  # random ones
     assert found.demonstrations == 2  # of the preset
     assert found.parameters == policy.encoder_of(0).parameter_count > 11_000_000

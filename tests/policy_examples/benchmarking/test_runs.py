@@ -7,7 +7,14 @@ from xdistill_encoder.checkpoints import DEFAULT_CHECKPOINTS
 
 
 @pytest.mark.parametrize(
-    "text", ["xdistill", "xdistill,checkpoint=runs/mine,norm=group", "resnet18-scratch,readout=spatial_softmax"]
+    "text",
+    [
+        "xdistill",
+        "xdistill,checkpoint=runs/mine,norm=group",
+        "resnet18-scratch,readout=spatial_softmax",
+        "xdistill,norm=group,lr=0.3",
+        "xdistill,lr=0",
+    ],
 )
 def test_an_encoders_name_comes_back_as_it_was_read(text):
     assert str(parse_encoder(text)) == text
@@ -23,6 +30,12 @@ def test_settings_of_an_encoder_are_read():
         ("r3m", "encoders: expected names among xdistill, .*blind.*, got 'r3m'"),
         ("xdistill,size=3", r"encoders: expected NAME\[,checkpoint=...\].*, got 'xdistill,size=3'"),
         ("xdistill,norm", r"encoders: expected NAME\[,checkpoint=...\].*, got 'xdistill,norm'"),
+        ("xdistill,lr=", r"encoders: expected NAME\[,checkpoint=...\].*, got 'xdistill,lr='"),
+        ("xdistill,lr=slow", "expected as lr a share of the head's learning rate, .* got 'xdistill,lr=slow'"),
+        ("xdistill,lr=-1", "expected as lr a share of the head's learning rate, .* got 'xdistill,lr=-1'"),
+        ("xdistill,lr=nan", "expected as lr a share of the head's learning rate, .* got 'xdistill,lr=nan'"),
+        ("xdistill,lr=inf", "expected as lr a share of the head's learning rate, .* got 'xdistill,lr=inf'"),
+        ("blind,lr=0.1", "blind has no weights that could learn; leave lr out of 'blind,lr=0.1'"),
         ("xdistill,norm=batch", "expected a norm among frozen, group, batch-trap, got .* nothing updates"),
     ],
 )
@@ -60,6 +73,8 @@ def test_encoders_share_demonstrations_but_no_folder():
 def test_an_encoders_own_norm_makes_no_other_run_and_twice_the_same_is_refused():
     assert parse_encoder("xdistill,norm=frozen,readout=pooled") == parse_encoder("xdistill")
     assert parse_encoder("resnet18-scratch,norm=group") == parse_encoder("resnet18-scratch")
+    assert parse_encoder("xdistill,lr=1.0") == parse_encoder("xdistill")
+    assert parse_encoder("xdistill,lr=0.0") == parse_encoder("xdistill,lr=0") != parse_encoder("xdistill")
     with pytest.raises(ValueError, match="encoders: expected each once, got xdistill again as xdistill"):
         plan_runs(["reach"], ["xdistill", "xdistill,norm=frozen"], [0], "cpu")
 

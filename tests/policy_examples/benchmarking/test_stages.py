@@ -81,6 +81,13 @@ def test_a_run_has_its_own_length_seed_and_encoder(store):
     )  # fmt: skip
 
 
+def test_an_encoder_learns_at_its_share_of_the_rate_or_not_at_all(store):
+    slow, fixed, plain = (settings(store, "cpu", encoder=EncoderChoice("xdistill", lr=lr)) for lr in (0.3, 0, 1))
+    assert (slow.encoder_lr_multiplier, slow.freeze_encoder) == (0.3, False)
+    assert (fixed.encoder_lr_multiplier, fixed.freeze_encoder) == (1, True)
+    assert (plain.encoder_lr_multiplier, plain.freeze_encoder) == (1, False)
+
+
 @pytest.mark.parametrize(("asked", "trained"), [(None, None), ("group", "group"), ("batch-trap", "batch")])
 def test_live_batch_norm_is_trained_only_where_the_trap_is_asked_for(store, asked, trained):
     config = settings(store, "cpu", encoder=EncoderChoice("xdistill", norm=asked))

@@ -83,7 +83,7 @@ def test_means_over_a_task_of_one_seed_have_no_interval():
 
 def test_encoders_have_parameters_image_size_and_latency():
     table = tables.encoders(compare(ROWS))
-    assert cells(table, "xdistill")[:7] == ["bundled", "not on record", "frozen", "pooled", "11.00", "96", "6.5"]
-    assert cells(table, "blind")[:7] == ["", "", "", "pooled", "0.00", "", ""]
+    assert cells(table, "xdistill")[:8] == ["bundled", "not on record", "frozen", "pooled", "1", "11.00", "96", "6.5"]
+    assert cells(table, "blind")[:8] == ["", "", "", "pooled", "", "0.00", "", ""]
     table = tables.encoders(compare([replace(each, weights="aaa") for each in ROWS]))
     assert cells(table, "xdistill")[:2] == ["bundled", "aaa"]
