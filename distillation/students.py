@@ -1,7 +1,7 @@
 """Networks that learn to imitate teachers."""
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -108,12 +108,14 @@ class Student(nn.Module):
         if isinstance(self.encoder, XDistillResNet18):
             groups = self.encoder.param_groups(lr, weight_decay=weight_decay)
         else:
-            groups = _decay_groups("trunk", self.encoder.trunk.parameters(), lr, weight_decay)
-            groups += _decay_groups("teacher_head", self.head.parameters(), lr, weight_decay)
+            trunk = self.encoder.trunk
+            undecayed = getattr(trunk, "no_weight_decay", set)()  # timm: a ViT's tokens and positions
+            groups = _decay_groups("trunk", trunk, lr, weight_decay, undecayed)
+            groups += _decay_groups("teacher_head", self.head, lr, weight_decay)
         if self.head_norm is not None:
-            groups += _decay_groups("head_norm", self.head_norm.parameters(), lr, weight_decay)
+            groups += _decay_groups("head_norm", self.head_norm, lr, weight_decay)
         if self.patch_projection is not None:
-            groups += _decay_groups("patch_projection", self.patch_projection.parameters(), lr, weight_decay)
+            groups += _decay_groups("patch_projection", self.patch_projection, lr, weight_decay)
         return groups
 
     # ---- standardised targets
@@ -240,12 +242,13 @@ def _to_standardized(head: nn.Linear, mean: Tensor, std: Tensor) -> None:
 
 
 def _decay_groups(
-    name: str, parameters: Iterable[nn.Parameter], lr: float, weight_decay: float
+    name: str, module: nn.Module, lr: float, weight_decay: float, without: Collection[str] = ()
 ) -> list[dict[str, Any]]:
-    """Two groups: matrices and kernels with decay, vectors without."""
-    learning = [parameter for parameter in parameters if parameter.requires_grad]
+    """Two groups: matrices and kernels with decay; vectors, and the parameters of these names, without."""
+    learning = {key: parameter for key, parameter in module.named_parameters() if parameter.requires_grad}
+    plain = {key for key, parameter in learning.items() if parameter.ndim <= NO_DECAY_NDIM or key in without}
     split = (
-        (weight_decay, [p for p in learning if p.ndim > NO_DECAY_NDIM]),
-        (0.0, [p for p in learning if p.ndim <= NO_DECAY_NDIM]),
+        (weight_decay, [parameter for key, parameter in learning.items() if key not in plain]),
+        (0.0, [parameter for key, parameter in learning.items() if key in plain]),
     )
     return [{"name": name, "params": members, "lr": lr, "weight_decay": decay} for decay, members in split if members]

@@ -12,7 +12,7 @@ import tyro
 from tqdm import tqdm
 
 from policy_examples.devices import best_device
-from policy_examples.formats.episodes import Selection
+from policy_examples.formats.episodes import Selection, require_same_order
 from policy_examples.policy import DiffusionPolicy
 from policy_examples.policy_shape import is_camera
 from policy_examples.store import Demonstrations, open_demonstrations
@@ -51,14 +51,17 @@ class Comparison:
     predicted: np.ndarray
     """(N, A): what the policy would have executed, deciding at every Ta-th step on what was recorded until then."""
     held: np.ndarray
-    """(N, A): what executing the last recorded action again, until the next decision, would have been."""
+    """(N, A): what executing the last recorded action again, until the next decision, would have been; NaN until the
+    second decision of an episode, before which there is none."""
     lengths: tuple[int, ...]
     """Steps of each episode."""
 
     def errors(self) -> dict[str, np.ndarray]:
-        """Mean absolute differences from the recorded actions, (A,) each, in the units of the demonstrations."""
+        """Mean absolute differences from the recorded actions where there is one to hold, (A,) each, in the units of
+        the demonstrations."""
+        known = ~np.isnan(self.held).any(axis=1)
         found = {"policy": self.predicted, "held": self.held}
-        return {name: np.abs(actions - self.recorded).mean(0) for name, actions in found.items()}
+        return {name: np.abs(actions - self.recorded)[known].mean(0) for name, actions in found.items()}
 
 
 def compare(
@@ -70,7 +73,7 @@ def compare(
         episodes: their numbers; none: all.
 
     Raises:
-        ValueError: no such episode, or demonstrations that the policy cannot read.
+        ValueError: no such episode, none of two decisions, or demonstrations that the policy cannot read.
     """
     ends = demonstrations.episode_ends.tolist()
     starts = [0, *ends[:-1]]
@@ -85,6 +88,11 @@ def compare(
             f"demos: the policy learned {shape.action_size} numbers an action, these have "
             f"{demonstrations.actions.shape[1]}; name those to take with --selection.action."
         )
+    if all(ends[number] - starts[number] <= shape.action_steps for number in chosen):
+        raise ValueError(
+            f"episodes: expected one of more than {shape.action_steps} steps, which the policy decides at once, so "
+            "that an action was executed before a decision."
+        )
     predicted, held = [], []
     for number in tqdm(chosen, desc="episodes", unit="episode"):
         start, end = starts[number], ends[number]
@@ -98,7 +106,8 @@ def compare(
             noise = [torch.Generator().manual_seed(seed + int(row)) for row in rows[:, -1]]
             chunks.append(policy.predict_action(read, noise).float().cpu().numpy())
         predicted.append(np.concatenate(chunks).reshape(-1, shape.action_size)[: end - start])
-        before = demonstrations.actions[np.maximum(decisions - 1, start)]
+        before = demonstrations.actions[np.maximum(decisions - 1, start)].astype(np.float32)
+        before[0] = np.nan
         held.append(np.repeat(before, shape.action_steps, axis=0)[: end - start])
     recorded = [demonstrations.actions[starts[number] : ends[number]] for number in chosen]
     return Comparison(
@@ -108,7 +117,7 @@ def compare(
 
 
 def table(comparison: Comparison, names: Sequence[str]) -> str:
-    """A line per number of an action: the policy's error, that of holding still, the range that was recorded."""
+    """A line per number of an action: the policy's error, that of repeating the last action, the range recorded."""
     errors, ranges = comparison.errors(), np.ptp(comparison.recorded, axis=0)
     width = max(map(len, (*names, "action")))
     lines = [f"{'action':{width}}  {'policy':>10}  {'held':>10}  {'range':>10}"]
@@ -144,7 +153,9 @@ def run(config: Config) -> str:
     """
     policy, origin = DiffusionPolicy.load(config.policy)
     policy.to(best_device())
-    comparison = compare(policy, open_demonstrations(config.demos, config.selection), config.episodes, config.seed)
+    demonstrations = open_demonstrations(config.demos, config.selection)
+    require_same_order(origin, demonstrations.origin, policy.shape.image_keys)
+    comparison = compare(policy, demonstrations, config.episodes, config.seed)
     names = origin.get("action_names") or [str(number) for number in range(policy.shape.action_size)]
     errors = {name: values.tolist() for name, values in comparison.errors().items()}
     facts: dict[str, Any] = {"policy": str(config.policy), "demos": str(config.demos), "seed": config.seed}
@@ -160,7 +171,8 @@ def main() -> None:
     """`xdistill replay`."""
     description = (
         "Compare a policy's actions with recorded ones, on what was recorded: mean absolute errors, in the units of "
-        "the demonstrations, beside those of holding the last action until the next decision."
+        "the demonstrations, beside those of holding the last action until the next decision; from the second decision "
+        "of an episode on."
     )
     config = tyro.cli(Config, prog="xdistill replay", description=description)
     try:

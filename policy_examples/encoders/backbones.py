@@ -88,8 +88,12 @@ class BackboneReadout(nn.Module):
 
 
 def timm_trunk(architecture: str) -> nn.Module:
-    """A timm model of random weights without its classifier; a ViT resamples its positions to the images' size."""
+    """A timm model of random weights without its classifier; a ViT resamples its positions to the images' size.
+
+    Nothing is dropped at random: training resumes exactly, and all frames of a window go through the same network.
+    """
     import timm
+    from timm.layers import DropPath
     from timm.models import get_pretrained_cfg
 
     model = architecture.removeprefix(TIMM)
@@ -101,7 +105,7 @@ def timm_trunk(architecture: str) -> nn.Module:
     registered = get_pretrained_cfg(model.split(".")[0])
     sized: dict[str, Any] = {"dynamic_img_size": True} if registered is not None and registered.fixed_input_size else {}
     try:
-        trunk = timm.create_model(model, pretrained=False, num_classes=0, **sized)
+        trunk = timm.create_model(model, pretrained=False, num_classes=0, drop_rate=0.0, **sized)
     except TypeError as error:
         raise ValueError(
             f"architecture: {architecture} takes images of one size alone; take a ViT, Swin or a convnet."
@@ -111,6 +115,11 @@ def timm_trunk(architecture: str) -> nn.Module:
             f"architecture: {architecture} has batch norm, whose statistics the averaged policy that is evaluated "
             "would not have; take a model with layer or group norm."
         )
+    for layer in trunk.modules():
+        if isinstance(layer, nn.modules.dropout._DropoutNd):
+            layer.p = 0.0
+        elif isinstance(layer, DropPath):
+            layer.drop_prob = 0.0
     return trunk
 
 

@@ -24,7 +24,7 @@ from policy_examples.explain.attribution.gradients import Method, Target, salien
 from policy_examples.explain.attribution.pictures import draw_course, draw_strip, film
 from policy_examples.explain.attribution.recording import Recording, moment, record_demonstration, record_episode
 from policy_examples.explain.attribution.subjects import Subject, find_subjects
-from policy_examples.formats.episodes import Selection
+from policy_examples.formats.episodes import Selection, require_same_order
 from policy_examples.playing import few_threads
 from policy_examples.store import require_free
 from policy_examples.video import require_video_writer
@@ -175,6 +175,7 @@ def require_fitting(subject: Subject, recording: Recording, target: Target, came
             f"policies: {subject.folder} reads {', '.join(subject.cameras)}, {recording.source} lacks "
             f"{', '.join(lacking)}; show it frames of its own demonstrations with --demos, --selection.cameras."
         )
+    require_same_order(subject.origin, recording.origin, subject.cameras)
     learned = {"agent_pos": subject.state_size, "action": subject.action_size}
     shown = {"agent_pos": recording.agent_pos.shape[1], "action": recording.actions.shape[1]}
     if (size_px := subject.origin.get("image_size_px")) is not None:

@@ -81,6 +81,27 @@ def named_keys(origin: Mapping[str, Any], keys: Iterable[str]) -> str:
     return ", ".join(key if name == key else f"{key} ({name})" for key, name in names.items())
 
 
+def require_same_order(learned: Mapping[str, Any], shown: Mapping[str, Any], keys: Sequence[str]) -> None:
+    """Raise a ValueError where a policy would take one camera, or one number of a state or an action, for another.
+
+    Names that only one of the two has say nothing: another data set may call the same things otherwise.
+
+    Args:
+        learned, shown: origins of what the policy learned from and of what it is shown.
+        keys: of the cameras that it reads.
+    """
+    names = {"cameras": [list(camera_names(origin, keys).values()) for origin in (learned, shown)]}
+    names |= {name: [origin.get(name) or [] for origin in (learned, shown)] for name in ("state_names", "action_names")}
+    for what, (before, now) in names.items():
+        there = {*now, *(shown.get("cameras", {}).values() if what == "cameras" else ())}
+        moved = [name for name, other in zip(before, now, strict=False) if name != other and name in there]
+        if moved:
+            raise ValueError(
+                f"demos: the policy learned the {what} {', '.join(before)}, in this order, these have "
+                f"{', '.join(now)}; name them in the policy's order with --selection."
+            )
+
+
 def without(episodes: Episodes, skipped: Sequence[int]) -> Episodes:
     """All but the episodes of these numbers.
 

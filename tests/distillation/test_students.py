@@ -55,13 +55,16 @@ def test_group_norm_replaces_every_batch_norm(backbone):
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
-def test_matrices_decay_and_norms_and_biases_do_not(backbone):
+def test_matrices_decay_and_norms_and_biases_and_the_tokens_of_a_vit_do_not(backbone):
     student = Student([8], backbone, patch_width=4)
     for decay in (0.05, 0.0):
         groups = student.param_groups(1e-3, weight_decay=decay)
         grouped = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
         assert sum(len(group["params"]) for group in groups) == len(grouped)
-        assert grouped == {id(p): decay if p.ndim > 1 else 0.0 for p in student.parameters()}
+        assert grouped == {
+            id(p): 0.0 if p.ndim == 1 or name.endswith(("cls_token", "reg_token", "pos_embed")) else decay
+            for name, p in student.named_parameters()
+        }
         torch.optim.AdamW(groups)
 
 

@@ -9,7 +9,7 @@ import torch
 from policy_examples.encoders import load_encoder
 from policy_examples.policy import DiffusionPolicy
 from policy_examples.policy_shape import PolicyShape
-from policy_examples.replay import compare, main
+from policy_examples.replay import Config, compare, main, run
 from policy_examples.robot import RobotPolicy
 from policy_examples.store import save_demonstrations
 
@@ -59,11 +59,31 @@ def test_the_actions_are_those_of_a_robot_that_shows_what_was_recorded(policy, d
     assert found.lengths == (9,)
 
 
-def test_holding_still_repeats_the_action_before_each_decision(policy, demonstrations):
+def test_holding_still_repeats_the_action_before_each_decision_and_errors_begin_with_the_second(policy, demonstrations):
     found = compare(policy, demonstrations)
-    rows = [*[0] * 5, *[4] * 5, *[9] * 2, *[12] * 5, *[16] * 4]
-    assert np.array_equal(found.held, demonstrations.actions[rows])
+    first, later = [*range(5), *range(12, 17)], [*range(5, 12), *range(17, 21)]
+    assert np.isnan(found.held[first]).all()  # nothing was executed before
+    assert np.array_equal(found.held[later], demonstrations.actions[[*[4] * 5, *[9] * 2, *[16] * 4]])
     assert found.lengths == (12, 9)
+    errors = found.errors()
+    for name, actions in (("policy", found.predicted), ("held", found.held)):
+        np.testing.assert_allclose(errors[name], np.abs(actions - found.recorded)[later].mean(0), rtol=1e-5)
+
+
+def test_episodes_that_a_policy_decides_at_once_have_nothing_to_hold(demonstrations):
+    policy = DiffusionPolicy(replace(SHAPE, horizon=16, action_steps=12), [load_encoder("resnet18-scratch")])
+    with pytest.raises(ValueError, match="episodes: expected one of more than 12 steps, which the policy decides at"):
+        compare(policy, demonstrations)
+
+
+def test_cameras_that_the_policy_would_take_for_one_another_are_refused(policy, demonstrations, tmp_path):
+    """A store of two cameras, whose main one the policy knows as the other."""
+    policy.save(tmp_path / "policy", {"cameras": {"img": "front", "img_wrist": "wrist"}})
+    named = {"cameras": {"img": "wrist", "img_front": "front"}}
+    changed = replace(demonstrations, origin=named, cameras={"front": demonstrations.images})
+    save_demonstrations(changed, tmp_path / "demos.zarr")
+    with pytest.raises(ValueError, match="demos: the policy learned the cameras front, .* these have wrist; name them"):
+        run(Config(tmp_path / "policy", tmp_path / "demos.zarr", output=tmp_path / "out"))
 
 
 def test_the_error_of_what_was_recorded_is_zero_and_of_a_shift_the_shift(policy, demonstrations):

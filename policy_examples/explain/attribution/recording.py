@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -44,6 +45,8 @@ class Recording:
     """Frames of further cameras by their observation keys, (N, H, W, 3) uint8 each."""
     actions_per_second: float | None = None
     """None where nothing says it."""
+    origin: Mapping[str, Any] = field(default_factory=dict)
+    """Of the demonstrations that it is one of; empty where it was played."""
 
     @property
     def cameras(self) -> dict[str, np.ndarray]:
@@ -93,6 +96,7 @@ def record_demonstration(path: Path, selection: Selection, episode: int, masks: 
         f"episode {episode} of {path}",
         {f"image_{name}": frames[rows] for name, frames in stored.cameras.items()},
         stored.origin.get("fps"),
+        stored.origin,
     )
     if not masks:
         return shown

@@ -131,6 +131,10 @@ def test_frames_of_another_size_are_refused_with_both_sizes(runs):
     ):
         saliency.require_fitting(subject, recording, Target(), "image")
     fitting = Recording(frames[:, :32, :32], recording.agent_pos, recording.actions, None, "frames")
+    turned = replace(fitting, origin={"action_names": ["y", "x", "z", "grip"]})
+    knows = replace(subject, origin=subject.origin | {"action_names": ["x", "y", "z", "grip"]})
+    with pytest.raises(ValueError, match="the policy learned the action_names x, y, z, grip, in this order"):
+        saliency.require_fitting(knows, turned, Target(), "image")
     saliency.require_fitting(subject, fitting, Target(), "image")
     with pytest.raises(ValueError, match="action_dimension: expected 0 to 3, .* got 4"):
         saliency.require_fitting(subject, fitting, Target("action", 4), "image")
