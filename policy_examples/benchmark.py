@@ -41,6 +41,9 @@ class Config:
     lr=0 fixes its weights. `blind` reads no image."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Each has demonstrations of its own, which all encoders share."""
+    shared_draws: bool = False
+    """A seed draws the same placements and noise in all tasks, as in the rows of policy_examples/results; else tasks
+    are independent of each other, as intervals of `xdistill table` take them to be."""
     preset: PresetName = "dp3"
     """dp3 (T / To / Ta 16 / 2 / 8), dp3-paper (4 / 2 / 3): GPUs. cpu: a quarter of an hour to
     four hours per run on two cores. smoke: seconds."""
@@ -146,7 +149,14 @@ def planned_runs(config: Config) -> list[Run]:
     if not tasks:
         raise ValueError(f"suite: expected one of {', '.join(NOTES)}, or --tasks, got neither.")
     return plan_runs(
-        tasks, config.encoders, config.seeds, config.preset, config.demonstrations, config.steps, config.bf16
+        tasks,
+        config.encoders,
+        config.seeds,
+        config.preset,
+        config.demonstrations,
+        config.steps,
+        config.bf16,
+        config.shared_draws,
     )
 
 

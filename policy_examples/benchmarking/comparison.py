@@ -163,8 +163,8 @@ def _run(row: Row) -> tuple[str, int]:
     return row.task, row.seed
 
 
-def _training(row: Row) -> tuple[str, int, int, int, str]:
-    return row.task, row.seed, row.steps, row.evaluations, row.precision
+def _training(row: Row) -> tuple[str, int, int, int, int, str]:
+    return row.task, row.seed, row.draw, row.steps, row.evaluations, row.precision
 
 
 def identity_of(row: Row) -> Identity:

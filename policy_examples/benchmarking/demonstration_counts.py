@@ -137,5 +137,5 @@ def _require_comparable(rows: Sequence[Row], labels: Mapping[Identity, str]) -> 
     require_equal_training(
         rows,
         lambda row: f"{labels[identity_of(row)]} with {row.demonstrations} demonstrations",
-        ("precision", "evaluations"),
+        ("draw", "precision", "evaluations"),
     )

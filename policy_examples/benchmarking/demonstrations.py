@@ -4,25 +4,39 @@ from pathlib import Path
 from typing import Any
 
 from policy_examples import demos
+from policy_examples.demos import FIRST_EVALUATION_SEED
+from policy_examples.envs.tasks import task_names
 from policy_examples.formats.episodes import Selection
 from policy_examples.formats.opening import open_episodes
 
 SEEDS_APART = 1_000
-"""Two seeds of a benchmark, or of the demo, share no demonstration."""
+"""Two draws of a benchmark, or two seeds of the demo, share no demonstration."""
+DRAWS = FIRST_EVALUATION_SEED // SEEDS_APART
+DRAWS_APART = 18
+"""So many seeds of a task share no draw with those of another one, while there are at most 55 tasks."""
 
 
-def first_seed(seed: int) -> int:
+def draw_of(task: str, seed: int) -> int:
+    """What a seed stands for on this task, a number below `DRAWS`: placements of the demonstrations, noise of training.
+
+    MetaWorld places objects of one placement seed at the same share of their range in many tasks. A number of its own
+    for each task makes success on one independent of that on others, as intervals of means over tasks take it to be.
+    """
+    return (task_names().index(task) * DRAWS_APART + seed) % DRAWS
+
+
+def first_seed(draw: int) -> int:
     """The placement seed of the first attempt at a demonstration."""
-    return seed * SEEDS_APART
+    return draw * SEEDS_APART
 
 
-def require_own_placements(store: Path, seed: int) -> None:
-    """Raise a ValueError where an expert failed so often that demonstrations took placements of the next seed."""
+def require_own_placements(store: Path, draw: int) -> None:
+    """Raise a ValueError where an expert failed so often that demonstrations took placements of the next draw."""
     last = max(open_episodes(store, Selection()).origin.get("seeds", []), default=0)
-    if last >= first_seed(seed + 1):
+    if last >= first_seed(draw + 1):
         raise ValueError(
-            f"demonstrations: expected those of seed {seed} from placements below {first_seed(seed + 1)}, where the "
-            f"next seed's begin, got {last} in {store}: the expert fails often; ask for fewer, and delete these."
+            f"demonstrations: expected those of draw {draw} from placements below {first_seed(draw + 1)}, where the "
+            f"next draw's begin, got {last} in {store}: the expert fails often; ask for fewer, and delete these."
         )
 
 

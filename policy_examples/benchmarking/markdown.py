@@ -12,8 +12,12 @@ METHOD = (
     "Success in percent. A mean over tasks of means over seeds, with its 95 % interval in brackets: bootstrap, seeds "
     "drawn again within each task, tasks kept (stratified; Agarwal et al. 2021, arXiv 2108.13264), widened for few "
     "seeds (`policy_examples/benchmarking/statistics.py`). No interval: a task among them has one seed alone, the "
-    f"tasks have fewer than {FEWEST_SPARE} seeds beyond their first ones, or all seeds of each agree, so that too "
-    "little tells the spread. All seeds meet the same episodes; which ones these happen to be is not in the interval."
+    f"tasks whose seeds differ have fewer than {FEWEST_SPARE} seeds beyond their first ones, so that too little tells "
+    "the spread. All seeds meet the same episodes; which ones these happen to be is not in the interval."
+)
+SHARED = (
+    "A seed drew the same relative placements and noise in all tasks (`--shared-draws`). Intervals take tasks for "
+    "independent; as far as this makes them succeed and fail together, they are too narrow."
 )
 PAIRED = "A difference is over the tasks and seeds that both have, a mean over all that the encoder itself has."
 METRICS: dict[Metric, str] = {
@@ -104,11 +108,20 @@ def summary(comparison: Comparison) -> str:
     )
     if BLIND in comparison.encoders and (fewer := lacking(comparison)):
         text += f" `{BLIND}` has {fewer}; its means are over its other seeds."
+    text += f" {SHARED}" if shares_draws(rows) else ""
     counts = {"": comparison.left_out, " under a shift": comparison.left_out_shifted}
     for where, count in counts.items():
         text += f" Rows{where} left out, because not every encoder has their task and seed: {count}." if count else ""
     notes = (weights_note(encoder, comparison.rows_of(encoder)) for encoder in comparison.encoders)
     return " ".join(filter(None, [text, *notes]))
+
+
+def shares_draws(rows: Iterable[Row]) -> bool:
+    """Whether several tasks have one draw of placements and noise."""
+    tasks_of: dict[int, set[str]] = {}
+    for row in rows:
+        tasks_of.setdefault(row.draw, set()).add(row.task)
+    return any(len(tasks) > 1 for tasks in tasks_of.values())
 
 
 def weights_note(encoder: str, rows: Sequence[Row]) -> str:

@@ -32,6 +32,9 @@ class Row:
     encoder_lr: float
     """The encoder's learning rate as a share of the head's; 0 where its weights stayed as they were."""
     seed: int
+    draw: int
+    """What the seed stands for on this task, whatever the encoder: placements of the demonstrations, noise of the
+    training. The seed itself where all tasks share it."""
     preset: str
     precision: str
     """bf16 or fp32: what the training computed in."""

@@ -8,9 +8,8 @@ from itertools import product
 from pathlib import Path
 from typing import get_args
 
-from policy_examples.benchmarking.demonstrations import SEEDS_APART
+from policy_examples.benchmarking.demonstrations import DRAWS, SEEDS_APART, draw_of
 from policy_examples.benchmarking.protocols import PROTOCOLS, PresetName
-from policy_examples.demos import FIRST_EVALUATION_SEED
 from policy_examples.encoders import EncoderName
 from xdistill_encoder.checkpoints import DEFAULT_CHECKPOINTS
 from xdistill_encoder.norms import Norm
@@ -105,6 +104,13 @@ class Run:
     """None is the preset's."""
     bf16: bool | None = None
     """None: where the machine computes it natively."""
+    shared_draws: bool = False
+    """A seed draws the same in all tasks."""
+
+    @property
+    def draw(self) -> int:
+        """From which placements of the demonstrations and noise of the training follow, whatever the encoder."""
+        return self.seed if self.shared_draws else draw_of(self.task, self.seed)
 
     def command(self, shift: str | None = None) -> str:
         """What repeats this run alone, or its evaluation under a shift; tells runs apart."""
@@ -114,22 +120,24 @@ class Run:
             "--demonstrations": self.demonstrations,
             "--steps": self.steps,
             "--bf16": self.bf16,
-            "--shifts": shift,
         }
         for option, value in options.items():
             words += [] if value is None else [option, str(value)]
+        words += ["--shared-draws"] if self.shared_draws else []
+        words += ["--shifts", shift] if shift else []
         return shlex.join(["xdistill", "benchmark", *words])
 
     def folder(self, output: Path) -> Path:
         """Where its files lie."""
         steps = "" if self.steps is None else f"-{self.steps}-steps"
         precision = {None: "", True: "-bf16", False: "-fp32"}[self.bf16]
+        precision += "-shared-draws" if self.shared_draws else ""
         encoder = re.sub(r"[^\w.=,-]+", "_", str(self.encoder))
         return output / f"{self._budget()}{steps}{precision}" / self.task / encoder / f"seed-{self.seed}"
 
     def store(self, output: Path, points: bool) -> Path:
         """The demonstrations, shared by all encoders; with point clouds where one of them needs these."""
-        name = f"seed-{self.seed}{'-points' if points else ''}.zarr"
+        name = f"draw-{self.draw}{'-points' if points else ''}.zarr"
         return output / self._budget() / self.task / "demonstrations" / name
 
     def _budget(self) -> str:
@@ -145,6 +153,7 @@ def plan_runs(
     demonstrations: int | None = None,
     steps: int | None = None,
     bf16: bool | None = None,
+    shared_draws: bool = False,
 ) -> list[Run]:
     """Every seed of every task with every encoder; a task's encoders follow each other, so that they compare early.
 
@@ -156,10 +165,8 @@ def plan_runs(
     for name, values in (("tasks", tasks), ("encoders", encoders), ("seeds", seeds)):
         if not values or len(set(values)) < len(values):
             raise ValueError(f"{name}: expected one or more, each once, got {', '.join(map(str, values)) or 'none'}.")
-    highest = FIRST_EVALUATION_SEED // SEEDS_APART - 1
-    if min(seeds) < 0 or max(seeds) > highest:
-        strange = next(seed for seed in seeds if not 0 <= seed <= highest)
-        raise ValueError(f"seeds: expected 0 to {highest}, got {strange}: later placements belong to evaluation.")
+    if strange := [seed for seed in seeds if not 0 <= seed < DRAWS]:
+        raise ValueError(f"seeds: expected 0 to {DRAWS - 1}, got {strange[0]}: later placements belong to evaluation.")
     for name, number in (("demonstrations", demonstrations), ("steps", steps)):
         if number is not None and number < 1:
             raise ValueError(f"{name}: expected 1 or more, got {number}.")
@@ -175,6 +182,6 @@ def plan_runs(
         if choices.count(choice) > 1:
             raise ValueError(f"encoders: expected each once, got {choice} again as {text}.")
     return [
-        Run(task, encoder, seed, preset, demonstrations, steps, bf16)
+        Run(task, encoder, seed, preset, demonstrations, steps, bf16, shared_draws)
         for seed, task, encoder in product(seeds, tasks, choices)
     ]

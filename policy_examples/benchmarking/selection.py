@@ -55,9 +55,12 @@ def has_preset_length(row: Row) -> bool:
 
 
 def require_equal_training(
-    rows: Sequence[Row], label: Callable[[Row], str], columns: Sequence[str] = ("steps", "precision", "evaluations")
+    rows: Sequence[Row],
+    label: Callable[[Row], str],
+    columns: Sequence[str] = ("draw", "steps", "precision", "evaluations"),
 ) -> None:
-    """Raise a ValueError where encoders were not trained as long, in one precision, or not evaluated as often.
+    """Raise a ValueError where encoders learned from other draws, not as long, in another precision, or were not
+    evaluated as often.
 
     That is on one task with one seed.
 
@@ -70,11 +73,12 @@ def require_equal_training(
         for row in compared:
             other = first.setdefault((row.task, row.seed), row)
             if getattr(row, name) != getattr(other, name):
-                length = "--steps, where `preset` is the preset's own length,"
+                length = "choose with --steps, where `preset` is the preset's own length, or leave"
+                remedy = {"draw": "leave", "precision": "choose with --precision or leave"}.get(name, length)
                 raise ValueError(
                     f"{name}: expected the same for every encoder on {row.task} with seed {row.seed}, got "
-                    f"{getattr(other, name)} for {label(other)} and {getattr(row, name)} for {label(row)}; choose "
-                    f"with {'--precision' if name == 'precision' else length} or leave one out with --encoders."
+                    f"{getattr(other, name)} for {label(other)} and {getattr(row, name)} for {label(row)}; {remedy} "
+                    "one out with --encoders."
                 )
 
 

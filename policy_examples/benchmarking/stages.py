@@ -30,7 +30,7 @@ def collect_once(run: Run, store: Path, points: bool, processes: int, experts: P
         task=run.task,
         output=store,
         episodes=run.demonstrations or protocol.demonstrations,
-        seed=first_seed(run.seed),
+        seed=first_seed(run.draw),
         image_size_px=protocol.image_size_px(run.task),
         render=protocol.render,
         points=protocol.points if points else None,
@@ -40,7 +40,7 @@ def collect_once(run: Run, store: Path, points: bool, processes: int, experts: P
     )
     with FileLock(store.with_suffix(".lock")):
         collect_or_check(asked)
-    require_own_placements(store, run.seed)
+    require_own_placements(store, run.draw)
 
 
 def train_config(run: Run, store: Path, output: Path, processes: int) -> train.Config:
@@ -56,7 +56,7 @@ def train_config(run: Run, store: Path, output: Path, processes: int) -> train.C
         **choice,
         demos=store,
         output=output,
-        seed=run.seed,
+        seed=run.draw,
         eval_episodes=protocol.episodes,
         eval_processes=processes,
     )

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from policy_examples.benchmarking.demonstrations import draw_of
 from policy_examples.benchmarking.results import Row
 from policy_examples.envs.tasks import difficulty
 
@@ -16,6 +17,7 @@ PLAIN = Row(
     readout="pooled",
     encoder_lr=1.0,
     seed=0,
+    draw=0,
     preset="cpu",
     precision="bf16",
     demonstrations=10,
@@ -40,6 +42,7 @@ PLAIN = Row(
 def row(encoder: str, task: str, seed: int, best: float, **changes: object) -> Row:
     """A row whose `best`, `top5` and `last` are the same."""
     details = {"best": best, "last": best, "top5": best, "difficulty": difficulty(task)}
+    details |= {"draw": draw_of(task, seed)}
     if encoder != "xdistill":
         details |= {"checkpoint": "", "norm": ""}
     return replace(PLAIN, encoder=encoder, task=task, seed=seed, **{**details, **changes})  # type: ignore[arg-type]

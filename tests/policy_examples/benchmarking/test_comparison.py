@@ -121,6 +121,11 @@ def test_encoders_that_were_trained_otherwise_on_a_task_and_seed_are_not_mixed()
     assert compare([long, short], ["xdistill"]).rows == [long]
     assert compare([long, short], steps=100).rows == [short]
     assert compare([long, replace(short, task="sweep"), row("blind", "reach", 0, 0.2)]).left_out == 1
+    other = row("blind", "reach", 0, 0.1, draw=0)
+    with pytest.raises(
+        ValueError, match="draw: .* got 720 for xdistill and 0 for blind; leave one out with --encoders"
+    ):
+        compare([long, other])
 
 
 def test_protocols_are_not_mixed():

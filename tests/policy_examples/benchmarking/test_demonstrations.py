@@ -5,7 +5,15 @@ import numpy as np
 import pytest
 
 from policy_examples import demos
-from policy_examples.benchmarking.demonstrations import collect_or_check, first_seed, require_own_placements
+from policy_examples.benchmarking.demonstrations import (
+    DRAWS,
+    DRAWS_APART,
+    collect_or_check,
+    draw_of,
+    first_seed,
+    require_own_placements,
+)
+from policy_examples.envs.tasks import task_names
 from policy_examples.store import Demonstrations, open_demonstrations, save_demonstrations
 
 
@@ -62,16 +70,30 @@ def test_those_of_another_expert_of_adroit_are_refused(asked, tmp_path):
     assert demos.versions(replace(config, experts=None))["expert"].startswith("288dd213")  # DAPG's
 
 
-def test_two_seeds_share_no_demonstration():
+def test_two_draws_share_no_demonstration():
     """Ten demonstrations may take 200 attempts, whose seeds count up."""
     assert first_seed(1) - first_seed(0) >= 10 * demos.ATTEMPTS_PER_EPISODE
+    assert first_seed(DRAWS) <= demos.FIRST_EVALUATION_SEED
 
 
-def test_an_expert_that_failed_into_the_placements_of_the_next_seed_is_refused(asked):
+def test_no_task_draws_what_another_one_does():
+    """Of 18 seeds; all seeds of one task draw differently."""
+    tasks = task_names()
+    draws = [draw_of(task, seed) for task in tasks for seed in range(DRAWS_APART)]
+    assert len(set(draws)) == len(tasks) * DRAWS_APART
+    assert {draw_of("sweep", seed) for seed in range(DRAWS)} == set(range(DRAWS))
+
+
+def test_what_a_seed_draws_stays_as_it_was():
+    """A task more must not change the demonstrations of the others."""
+    assert [draw_of(task, 2) for task in ("assembly", "drawer-open", "adroit-door")] == [2, 326, 902]
+
+
+def test_an_expert_that_failed_into_the_placements_of_the_next_draw_is_refused(asked):
     there = open_demonstrations(asked.output)
     for name, last in (("own", 3999), ("next", 4000)):
         path = asked.output.with_name(f"{name}.zarr")
         save_demonstrations(replace(there, origin=there.origin | {"seeds": [3000, last]}), path)
     require_own_placements(asked.output.with_name("own.zarr"), 3)
-    with pytest.raises(ValueError, match="demonstrations: expected those of seed 3 .* below 4000, .*got 4000"):
+    with pytest.raises(ValueError, match="demonstrations: expected those of draw 3 .* below 4000, .*got 4000"):
         require_own_placements(asked.output.with_name("next.zarr"), 3)

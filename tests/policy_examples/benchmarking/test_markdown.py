@@ -73,6 +73,8 @@ def test_the_summary_says_what_the_numbers_rest_on():
         "Preset cpu: 10 demonstrations, 600 steps, 20 episodes an evaluation, 3 evaluations a run, bf16. "
         "2 tasks (2 with seeds 0, 1), 8 runs."
     )
+    shared = [replace(row, draw=row.seed) for row in ROWS]
+    assert summary(compare(shared)).endswith("succeed and fail together, they are too narrow.")
 
 
 def test_an_encoder_whose_runs_started_from_several_weights_says_so():

@@ -109,8 +109,8 @@ def test_a_file_with_other_columns_is_refused_and_left_alone(tmp_path):
     [
         (",600,", ",many,", "expected a number for steps in .*results.csv:2, got 'many'"),
         (",0.5,", ",,", "expected a number for last|expected a number for best"),
-        ("paper34,", "", "expected 28 cells in .*results.csv:2, got another number"),
-        ("paper34,", "a,b,", "expected 28 cells in .*results.csv:2, got another number"),
+        ("paper34,", "", "expected 29 cells in .*results.csv:2, got another number"),
+        ("paper34,", "a,b,", "expected 29 cells in .*results.csv:2, got another number"),
     ],
 )
 def test_a_damaged_cell_is_named_with_its_line(tmp_path, before, after, message):

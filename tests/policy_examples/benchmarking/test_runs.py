@@ -91,6 +91,18 @@ def test_a_norm_beside_a_checkpoint_stays_so_that_the_checkpoint_can_refuse_it()
     assert parse_encoder("xdistill,checkpoint=mine,norm=frozen").norm == "frozen"
 
 
+def test_tasks_draw_apart_unless_they_are_asked_to_share():
+    for shared, draws in ((False, 2), (True, 1)):
+        runs = plan_runs(["reach", "sweep"], ["xdistill", "blind"], [1], "cpu", shared_draws=shared)
+        assert len({run.draw for run in runs}) == draws
+        assert all(run.command().endswith("--shared-draws") == shared for run in runs)
+        assert len({run.store(Path("out"), points=False) for run in runs}) == 2  # a task each
+    assert runs[0].draw == 1
+    own = plan_runs(["reach"], ["xdistill"], [1], "cpu")[0]
+    assert own.folder(Path("out")) != runs[0].folder(Path("out"))
+    assert own.store(Path("out"), points=False) != runs[0].store(Path("out"), points=False)
+
+
 def test_precision_is_part_of_a_run():
     runs = [plan_runs(["reach"], ["blind"], [0], "cpu", bf16=bf16)[0] for bf16 in (None, True, False)]
     assert len({run.folder(Path("out")) for run in runs}) == 3

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from policy_examples.benchmarking.demonstrations import draw_of, first_seed
 from policy_examples.benchmarking.protocols import PROTOCOLS, PresetName
 from policy_examples.benchmarking.runs import EncoderChoice, Run
 from policy_examples.benchmarking.stages import collect_once, epoch_steps, train_config
@@ -13,9 +14,9 @@ from policy_examples.store import Demonstrations, save_demonstrations
 
 def test_demonstrations_of_other_settings_are_refused(tmp_path):
     """Those of `smoke` lie where `cpu` looks: 2 episodes of 32 px instead of 10 of 96 px."""
-    run, store = Run("reach", EncoderChoice("blind"), 2, "cpu"), tmp_path / "seed-2.zarr"
+    run, store = Run("reach", EncoderChoice("blind"), 2, "cpu"), tmp_path / "draw.zarr"
     origin = {"env": "metaworld", "task": "reach", "render": "fast", "image_size_px": 32, "points": None}
-    origin |= {"first_seed": 2000, "steps_after_success": 10, "source": "expert"}
+    origin |= {"first_seed": first_seed(draw_of("reach", 2)), "steps_after_success": 10, "source": "expert"}
     images, states = np.zeros((4, 32, 32, 3), np.uint8), np.zeros((4, 9), np.float32)
     made = Demonstrations(images, states, np.zeros((4, 4), np.float32), np.array([2, 4]), origin)
     save_demonstrations(made, store)
@@ -75,7 +76,8 @@ def test_the_cpu_preset_evaluates_three_times(store):
 def test_a_run_has_its_own_length_seed_and_encoder(store):
     choice = EncoderChoice("xdistill", "folder", "group", "spatial_softmax")
     config = settings(store, "dp3", steps=7, encoder=choice)
-    assert (config.steps, config.epochs, config.seed, config.eval_processes) == (7, None, 2, 4)
+    assert (config.steps, config.epochs, config.seed, config.eval_processes) == (7, None, draw_of("reach", 2), 4)
+    assert settings(store, "dp3", shared_draws=True).seed == 2
     assert (config.encoder, config.checkpoint, config.norm, config.readout) == (
         "xdistill", "folder", "group", "spatial_softmax"
     )  # fmt: skip

@@ -59,9 +59,17 @@ def test_tasks_are_not_drawn_again():
         {"a": {0: 0.2, 1: 0.4}},
         {task: {0: 0.2, 1: 0.4} for task in "abc"},
         {task: {0: 1.0, 1: 1.0} for task in "abcdefgh"},
+        {**{task: {0: 1.0, 1: 1.0} for task in "abcdefgh"}, "other": {0: 0.2, 1: 0.4}},
         {**{task: {0: 0.2, 1: 0.4} for task in "abcdefgh"}, "tenth": {0: 0.9}},
     ],
-    ids=["one seed a task", "one task of two", "three tasks of two", "seeds that agree", "one task of one"],
+    ids=[
+        "one seed a task",
+        "one task of two",
+        "three tasks of two",
+        "seeds that agree",
+        "one task varies",
+        "one task of one",
+    ],
 )
 def test_seeds_that_tell_no_spread_leave_the_mean_without_interval(scores):
     found = estimate(scores)
