@@ -42,7 +42,8 @@ class Config:
     teacher: tuple[str, ...]
     """The encoder's teachers, all in the order of its distillation."""
     remember: tuple[str, ...] = ()
-    """General images, such as a part of those of its distillation: they are shown too, and the guard watches them."""
+    """General images, such as a part of those of its distillation: they are shown too, and the guard watches them.
+    Needed, or --unguarded."""
     unguarded: bool = False
     """Adapt without general images: nothing keeps the encoder from forgetting what it knew."""
     max_forgotten: float = 0.02

@@ -29,7 +29,7 @@ MOST_CLASSES = 20
 
 @dataclass(frozen=True)
 class Config:
-    """Which networks look at which labelled images."""
+    """How far encoders and the teacher keep classes apart: t-SNE of labelled images, and their nearest neighbours."""
 
     images: tuple[str, ...]
     """Labelled images: parquet files with a column `label`, folders with a sub-folder for each class, a Hub dataset."""

@@ -28,7 +28,7 @@ SHOWN_PX = 160
 
 @dataclass(frozen=True)
 class Config:
-    """Which networks look at which images."""
+    """Feature maps of encoders on images beside the teacher's tokens, and the nearest neighbours of each image."""
 
     images: tuple[str, ...]
     """Images to look at: files, folders, parquet or tar files, a Hub dataset, `zarr:DEMOS.zarr#img`, ..."""

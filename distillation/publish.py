@@ -24,7 +24,7 @@ CARD_FILE = "README.md"
 
 @dataclass(frozen=True)
 class Config:
-    """One checkpoint -> a folder as the Hub shows it; with `repo`, the upload of that folder as one commit."""
+    """One checkpoint -> a folder as the Hub shows it; with `--repo`, the upload of that folder as one commit."""
 
     checkpoint: Path
     """Folder of a run of `xdistill distill`, or of an exported encoder."""

@@ -64,7 +64,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Config:
-    """One encoder, one labelled bank, one set of labelled queries."""
+    """k-NN, linear probe, agreement with the teacher and robustness of an encoder, on labelled bank and queries."""
 
     queries: tuple[str, ...]
     """Labelled images that are classified: parquet (columns `image`, `label`), a folder with a sub-folder a class, or a

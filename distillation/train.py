@@ -604,7 +604,7 @@ def main() -> None:
     preset, arguments = parser.parse_known_args()
     description = (
         f"Distil a teacher into the encoder. --preset {{{','.join(PRESETS)}}} chooses the defaults shown here; "
-        "without it they are the paper's, for a GPU."
+        "without it they are the paper's where it states any, for a GPU."
     )
     failure = None
     try:

@@ -37,7 +37,7 @@ class Config:
     encoder: EncoderName = "xdistill"
     """`resnet18-scratch` shows the same without pretraining."""
     checkpoint: str | None = None
-    """For xdistill: a bundled name, a folder or a Hub id; None is the bundled default."""
+    """For xdistill: a bundled name, a folder or a Hub id, None is the bundled one; student, timm: a folder."""
     norm: PolicyNorm | None = None
     """None is `frozen` for xdistill, `group` for resnet18-scratch."""
     steps: int = 600

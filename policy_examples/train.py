@@ -168,7 +168,7 @@ PRESETS = {
     "dp3": Config(),
     "dp3-paper": Config(horizon=4, action_steps=3),
 }
-"""cpu: an easy task on two CPU cores, 13 minutes to 4 hours; dp3: T / To / Ta 16 / 2 / 8 of DP3's repository;
+"""cpu: a task on two CPU cores, 13 minutes to 4 hours; dp3: T / To / Ta 16 / 2 / 8 of DP3's repository;
 dp3-paper: 4 / 2 / 3 of its paper."""
 
 

@@ -196,9 +196,12 @@ def main() -> None:
     parser.add_argument("--encoder", help="a bundled name, folder or Hub id; default: the bundled checkpoint")
     parser.add_argument("--readout", choices=METHODS, default="pooled", help="default pooled, (B, 512)")
     parser.add_argument("--precision", choices=BOUNDS, default="fp32", help="default fp32")
-    parser.add_argument("--image-size", type=int, nargs=2, metavar=("H", "W"), help="in px; default: any")
+    parser.add_argument("--image-size", type=int, nargs=2, metavar=("H", "W"), help="in px; default: any from 33 px")
     parser.add_argument(
-        "--images", type=Path, metavar="FOLDER", help="frames of the robot, as large as the encoder gets them; for int8"
+        "--images",
+        type=Path,
+        metavar="FOLDER",
+        help="8 or more frames of the robot, as large as the encoder gets them: int8 needs them; exactness is measured",
     )
     parser.add_argument("--opset", type=int, help="of ONNX; default: the one that this torch recommends")
     arguments = parser.parse_args()

@@ -155,9 +155,11 @@ def _use(config: CheckpointConfig, source: str, revision: str | None) -> str:
     arguments += ['norm="frozen"'] if config.norm == "batch" else []
     return (
         "```python\n"
-        "from xdistill_encoder import XDistillResNet18  # pip install xdistill-encoder\n\n"
+        "import torch\n"
+        "from xdistill_encoder import XDistillResNet18  # its README says how to install it\n\n"
         f"encoder = XDistillResNet18.from_pretrained({', '.join(arguments)})\n"
-        "features = encoder(images)  # (B, 3, H, W) RGB, uint8 in [0, 255] or float in [0, 1] -> (B, 512)\n"
+        "images = torch.zeros(1, 3, 96, 96, dtype=torch.uint8)  # RGB, uint8 in [0, 255] or float in [0, 1]\n"
+        "features = encoder(images)  # (1, 512)\n"
         "```"
     )
 

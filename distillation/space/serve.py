@@ -13,7 +13,7 @@ from distillation.space.answers import ImageSet
 
 @dataclass(frozen=True)
 class Config:
-    """Which encoders the page offers, and among which images it looks for neighbours."""
+    """A page in the browser: what encoders see in an image of yours, and its nearest neighbours among others."""
 
     encoders: tuple[str, ...] = ()
     """Bundled names, folders, Hub ids, "timm/<model>" (":random" for an untrained one) or "random", an untrained

@@ -245,14 +245,15 @@ def test_what_was_published_loads_from_its_commit_with_equal_features(hub, uploa
     assert loaded.checkpoint.provenance["scores"] == [SCORES]
 
 
-def test_the_three_lines_of_the_card_run(hub, uploaded, weights, images):
+def test_the_code_of_the_card_runs_as_it_is_pasted(hub, uploaded, weights):
     uploaded(tag="v1", repo="robots/three-lines")
     found = hub.repositories["robots/three-lines"].files("v1")
     assert found is not None
     (lines,) = re.findall(r"```python\n(.*?)```", found[1]["README.md"].decode(), flags=re.DOTALL)
-    names = {"images": images}
+    names = {}
     exec(lines, names)
-    assert torch.equal(names["features"], XDistillResNet18.from_pretrained(weights, norm="frozen")(images))
+    expected = XDistillResNet18.from_pretrained(weights, norm="frozen")(names["images"])
+    assert torch.equal(names["features"], expected)
 
 
 def test_an_upload_is_one_commit_of_all_files(hub, uploaded, tmp_path):

@@ -55,7 +55,7 @@ class XDistillDiffusionConfig(DiffusionConfig):
                 "they are"
             )
         for name in ("resize_shape", "crop_shape"):
-            size = getattr(self, name, None)  # LeRobot 0.4 has no resize_shape
+            size = getattr(self, name, None)  # ACT has neither
             if size is not None and min(size) < MIN_SIZE_PX:
                 raise ValueError(f"{name}: expected at least {MIN_SIZE_PX} px, which the encoder needs, got {size}")
         super().__post_init__()
