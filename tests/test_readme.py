@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from statistics import mean
+from statistics import mean, stdev
 
 import pytest
 
@@ -98,7 +98,7 @@ def test_the_success_of_the_bundled_weights_alone_is_that_of_their_rows():
     bundled = bundled_checkpoints()[DEFAULT_CHECKPOINTS["batch"]].weights_sha256[:12]
     assert {row.weights for row in rows if row.encoder == "xdistill"} == {bundled}
     pairs = {(row.task, row.seed) for row in rows}
-    assert len(pairs) == 15 == len(rows) / 2
+    assert len(pairs) == 18 == len(rows) / 2
     comparison = compare(rows)
     metrics: tuple[Metric, ...] = ("last", "best")
     for metric, told in zip(metrics, re.findall(r"^\| of the (?:finished|best) .*", README, re.MULTILINE), strict=True):
@@ -115,6 +115,23 @@ def test_the_success_of_the_bundled_weights_alone_is_that_of_their_rows():
             "last": f"The last ones differ by {size}; their interval, {low} to {high},",
         }
         assert sentence[metric] in " ".join(RESULTS.split())
+
+
+def test_the_differences_of_whole_seeds_are_those_of_the_bundled_rows():
+    comparison = compare(read_rows(ROOT / "policy_examples" / "results" / "benchmark_bundled.csv"))
+    told = {}
+    for metric in ("best", "last"):
+        ours, scratch = (comparison.scores(encoder, metric) for encoder in ("xdistill", "resnet18-scratch"))
+        gaps = [[seeds[seed] for seeds in differences(ours, scratch).values()] for seed in (0, 1, 2)]
+        means = [100 * mean(gap) for gap in gaps]
+        reach = 4.302653 * stdev(means) / 3**0.5  # Student's t of two degrees of freedom, 95 %
+        told[metric] = ([f"{value:.1f}" for value in means], f"{mean(means) - reach:.1f}", f"{mean(means) + reach:.1f}")
+    (best, low, high), (last, its_low, its_high) = told["best"], told["last"]
+    assert (
+        f"differ by {best[0]}, {best[1]} and {best[2]} points in their best evaluations, by {last[0]}, {last[1]} and "
+        f"{last[2]} in their last: each is above 0, but from three such numbers a t interval reaches from {low} to "
+        f"{high} and from {its_low} to {its_high}."
+    ) in " ".join(RESULTS.split())
 
 
 def test_the_success_by_task_is_that_of_the_bundled_rows_and_of_blind():
