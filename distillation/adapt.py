@@ -14,7 +14,7 @@ from distillation import targets, train
 from distillation.adapting.agreement import measure
 from distillation.adapting.guard import SHARES, WATCHED, between, choose
 from distillation.adapting.held_out import hold_out_evenly, hold_out_last
-from distillation.datasets import Images, open_images, require_seed
+from distillation.datasets import Images, open_images, places, require_seed
 from distillation.provenance import describe_run
 from distillation.scoring.compared_teachers import check_head, load_compared
 from distillation.scoring.encoders import load_encoder
@@ -124,6 +124,11 @@ def adapt(config: Config, device: torch.device) -> dict[str, Any]:
         )
     size = known.image_size_px
 
+    if shared := places(config.frames) & places(config.remember) if config.remember else set():
+        raise ValueError(
+            f"remember: {', '.join(sorted(shared))} is among the frames too, so that nothing general would be watched; "
+            "give images of another kind"
+        )
     fetched = {"shard_cache": config.shard_cache, "shard_cache_gb": config.shard_cache_gb}
     cameras = [open_images((spec,), **fetched) for spec in config.frames]
     learned_frames, held_frames = hold_out_last(cameras, config.held_out)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from policy_examples.devices import best_device
 from policy_examples.formats.arrays import resize
-from policy_examples.formats.episodes import camera_names
+from policy_examples.formats.episodes import camera_names, require_rate
 from policy_examples.policy import DiffusionPolicy
 from policy_examples.policy_checks import require_keys
 
@@ -43,6 +43,7 @@ class RobotPolicy:
         if unfed := [key for key in policy.shape.cameras if key not in policy.shape.image_keys]:
             raise ValueError(f"policy: it reads {', '.join(unfed)}, a robot is fed frames of cameras alone.")
         self.policy = policy.eval()
+        require_rate(origin.get("fps"), "the policy's origin")
         self.fps: float | None = origin.get("fps")
         self.cameras = camera_names(origin, policy.shape.image_keys)
         self.state_names: list[str] | None = origin.get("state_names")

@@ -65,6 +65,8 @@ def rows_of(demonstrations: Demonstrations) -> dict[str, np.ndarray]:
     ends = np.asarray(demonstrations.episode_ends)
     if ends.ndim != 1 or ends.dtype.kind not in "iu" or not (len(ends) and (np.diff(ends, prepend=0) > 0).all()):
         raise ValueError(f"episode_ends: expected whole numbers that rise from above 0, (E,), got {ends.tolist()}.")
+    if strange := [name for name in demonstrations.cameras if not name or "/" in name]:
+        raise ValueError(f"cameras: expected names without '/', got {strange[0]!r}.")
     cameras = {f"img_{name}": images for name, images in demonstrations.cameras.items()}
     named = {
         "img": as_images(np.asarray(demonstrations.images), None, None, "images"),
@@ -77,6 +79,10 @@ def rows_of(demonstrations: Demonstrations) -> dict[str, np.ndarray]:
     for name, values in named.items():
         if len(values) != ends[-1]:
             raise ValueError(f"{name}: expected {ends[-1]} rows, where the last episode ends, got {len(values)}.")
+    for numbers, name in (("state", "state_names"), ("action", "action_names")):
+        names, width = demonstrations.origin.get(name), named[numbers].shape[1]
+        if names is not None and len(names) != width:
+            raise ValueError(f"{name}: expected names of {width} numbers in the origin, got {len(names)}.")
     return named
 
 

@@ -76,6 +76,8 @@ def _download(fs: Any, root: str, found: dict[str, dict[str, Any]], to: Path, ur
     with tqdm(total=total, unit="B", unit_scale=True, desc=f"fetching {url}") as progress:
         for name, each in found.items():
             path = to if name == root else to / name.removeprefix(root).lstrip("/")
+            if not path.resolve().is_relative_to(to.resolve()):  # names are the server's: "../../.bashrc"
+                raise ValueError(f"images: {url} holds {name!r}, which lies outside of it; nothing of it is fetched.")
             path.parent.mkdir(parents=True, exist_ok=True)
 
             def attempt(name: str = name, path: Path = path, size: int | None = each.get("size")) -> None:

@@ -43,6 +43,9 @@ class ZarrFrames:
         self._opened: tuple[int, Any] | None = None
         root = self._root()
         self.cameras = _cameras(root, path, camera)
+        for key in (*self.cameras, *(("meta/episode_ends",) if "meta/episode_ends" in root else ())):
+            if root[key].dtype.kind not in "biuf":  # objects are pickled
+                raise ValueError(f"images: {key} in {path} must hold numbers, got {root[key].dtype}")
         counts = {root[key].shape[0] for key in self.cameras}
         if len(counts) != 1:
             raise ValueError(

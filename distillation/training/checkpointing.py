@@ -7,6 +7,9 @@ from typing import Any, Protocol
 
 import torch
 
+from distillation.student_files import ENCODER_FOLDER
+from xdistill_encoder.checkpoint_config import CONFIG_FILE
+
 CHECKPOINT_FILE = "checkpoint.pt"
 LATER = ("normalisation",)
 """Facts that runs of before, or of caches of before, do not tell."""
@@ -52,12 +55,21 @@ def load_checkpoint(folder: Path, facts: dict[str, str], parts: Mapping[str, Sta
     """Restore the state of `save_checkpoint`; returns the steps taken, 0 without a checkpoint.
 
     Raises:
-        ValueError: the folder holds a run with other settings; the message names them.
+        ValueError: the folder holds a run with other settings, which the message names, a checkpoint that cannot be
+            read, or an encoder without one.
     """
     path = folder / CHECKPOINT_FILE
     if not path.exists():
+        if (folder / ENCODER_FOLDER / CONFIG_FILE).exists():
+            raise ValueError(
+                f"output: {folder} holds the encoder of a run whose {CHECKPOINT_FILE} is gone, so that it cannot be "
+                "resumed; give another --output"
+            )
         return 0
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch, pickle and zipfile each raise their own on damaged bytes
+        raise ValueError(f"output: {path} cannot be read ({error!r}); give another --output to begin again") from error
     found = state.get("facts", {})
     unknown = {key for key in LATER if key not in found or key not in facts}
     differing = [

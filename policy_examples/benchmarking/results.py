@@ -102,6 +102,7 @@ def curve_of(row: Row) -> list[tuple[int, float]]:
 
 
 COLUMNS = tuple(field.name for field in fields(Row))
+RATES = ("best", "last", "top5")
 OUTCOME = ("best", "last", "top5", "commit")
 """What tells two trainings of one run apart."""
 
@@ -187,4 +188,6 @@ def _parse(cells: dict[Any, Any], place: str) -> Row:
             values[name] = text if kind is str else None if optional and text == "" else number(text)
         except (TypeError, ValueError) as error:
             raise ValueError(f"csv: expected a number for {name} in {place}, got {text!r}; mend the line.") from error
+        if name in RATES and values[name] is not None and not 0 <= values[name] <= 1:
+            raise ValueError(f"csv: expected a share in [0, 1] for {name} in {place}, got {text!r}; mend the line.")
     return Row(**values)

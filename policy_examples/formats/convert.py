@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import tyro
 from tqdm import tqdm
 
-from policy_examples.formats.episodes import Episode, Episodes, Selection, named_keys
+from policy_examples.formats.episodes import Episode, Episodes, Selection, named_keys, require_rate
 from policy_examples.formats.lerobot_writer import write_lerobot
 from policy_examples.formats.opening import open_episodes
 from policy_examples.store import write_zarr
@@ -36,6 +36,7 @@ def convert(config: Config) -> str:
     Raises:
         ValueError: the input cannot be read, the output is taken, or the input does not say what LeRobot needs.
     """
+    require_rate(config.fps, "--fps")
     episodes = open_episodes(config.input, config.selection)
     facts = lerobot_facts(config, episodes) if config.format == "lerobot" else None
     arrays: Episode = {}

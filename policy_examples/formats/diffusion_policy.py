@@ -204,6 +204,8 @@ def _scale(array: Any, where: str) -> float | None:
 
 
 def _rows(found: dict[str, Any], name: str, rows: slice, path: Path) -> np.ndarray:
+    if found[name].dtype.kind not in "biuf":  # objects are pickled
+        raise ValueError(f"demonstrations: {name} in {path} must hold numbers, got {found[name].dtype}.")
     try:
         return np.asarray(found[name][rows])
     except Exception as error:  # the decompressors raise whatever they like on damaged bytes

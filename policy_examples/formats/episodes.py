@@ -81,6 +81,12 @@ def named_keys(origin: Mapping[str, Any], keys: Iterable[str]) -> str:
     return ", ".join(key if name == key else f"{key} ({name})" for key, name in names.items())
 
 
+def require_rate(fps: Any, where: str) -> None:
+    """Raise a ValueError where steps a second are no number above 0; None, which says nothing, is fine."""
+    if fps is not None and (isinstance(fps, bool) or not isinstance(fps, (int, float)) or not 0 < fps < float("inf")):
+        raise ValueError(f"fps: expected a number above 0, got {fps!r} in {where}.")
+
+
 def require_same_order(learned: Mapping[str, Any], shown: Mapping[str, Any], keys: Sequence[str]) -> None:
     """Raise a ValueError where a policy would take one camera, or one number of a state or an action, for another.
 

@@ -10,7 +10,15 @@ from typing import Any
 import numpy as np
 
 from policy_examples.formats import arrays
-from policy_examples.formats.episodes import Episode, Episodes, Selection, camera_keys, option, with_cameras
+from policy_examples.formats.episodes import (
+    Episode,
+    Episodes,
+    Selection,
+    camera_keys,
+    option,
+    require_rate,
+    with_cameras,
+)
 from policy_examples.formats.lerobot_rows import Rows
 from policy_examples.formats.lerobot_tasks import choose_episodes, episode_tasks
 from policy_examples.formats.lerobot_video import VideoPart, read_frames, require_av
@@ -118,6 +126,7 @@ def _info(root: Path) -> dict[str, Any]:
         raise ValueError(
             f"demonstrations: {path} is not what a LeRobotDataset has there ({error!r}); copy the folder again."
         ) from error
+    require_rate(info["fps"], str(path))
     if not version.startswith(("v2.", "v3.")):
         raise ValueError(
             f"demonstrations: {root} is a LeRobotDataset of format {version}; v2 and v3 are read, lerobot converts "

@@ -163,6 +163,8 @@ def _values(file: Any, key: str, steps: int, path: Path) -> np.ndarray:
     there = _arrays(file[group]) if group in file else []
     if key.removeprefix(f"{group}/") not in there:
         raise ValueError(f"demonstrations: {path} has no {key}; {group} holds {', '.join(there) or 'nothing'}.")
+    if file[key].external or file[key].is_virtual:
+        raise ValueError(f"demonstrations: {key} in {path} takes its bytes from other files; write them into this one.")
     try:
         values = np.asarray(file[key][:])
     except OSError as error:

@@ -58,10 +58,13 @@ def load_checkpoint(path: Path, settings: dict[str, Any], parts: dict[str, State
 
 
 def require_unfinished(folder: Path) -> None:
-    """Raise a ValueError where a run without its checkpoint left what beginning again would overwrite.
+    """Raise a ValueError where a run without its checkpoint left what beginning again would overwrite, or where a
+    policy or an encoder lies.
 
     A log alone is no such thing: a run that was killed before its first checkpoint leaves it.
     """
+    if (folder / "model.safetensors").exists():
+        raise ValueError(f"output: {folder} holds a policy's or an encoder's weights; name a folder of the run's own.")
     found = [name for name in ("policy", "best", "learning_curve.png") if (folder / name).exists()]
     if found:
         raise ValueError(

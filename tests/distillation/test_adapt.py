@@ -88,6 +88,11 @@ def test_several_processes_are_refused_before_they_do_anything(config, monkeypat
     assert not config.output.exists()
 
 
+def test_frames_are_no_general_images(config):
+    with pytest.raises(ValueError, match="remember: .* is among the frames too, so that nothing general would be"):
+        adapt(replace(config, frames=(*config.frames, *config.remember)), CPU)
+
+
 def test_another_teacher_than_the_encoders_is_refused(config, teacher_spec):
     with pytest.raises(ValueError, match=r"teacher: old was distilled from vit, got .*; give all, in their order"):
         adapt(replace(config, teacher=(teacher_spec, teacher_spec)), CPU)

@@ -82,6 +82,11 @@ def test_nothing_half_written_is_at_the_path(tmp_path):
         ({"actions": np.zeros((20, 2), np.float32)}, "action: expected 21 rows, where the last episode ends, got 20"),
         ({"agent_pos": np.full((21, 3), np.nan)}, r"agent_pos must be \(N, D\) finite numbers, got .* with 63 others"),
         ({"images": np.zeros((21, 8, 8, 3), np.float32)}, "images must be uint8, got float32"),
+        (
+            {"cameras": {"left/wrist": np.zeros((21, 8, 8, 3), np.uint8)}},
+            "cameras: expected names without '/', got 'le",
+        ),
+        ({"origin": {"action_names": ["x"]}}, "action_names: expected names of 4 numbers in the origin, got 1"),
     ],
 )
 def test_arrays_that_do_not_belong_together_are_refused_before_anything_is_written(

@@ -94,3 +94,15 @@ def test_an_interrupted_download_of_a_file_is_not_left_behind(tmp_path, monkeypa
 def test_what_is_not_there_is_told(place, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         at_hand(f"zarr:{place}", tmp_path, QUICK)
+
+
+def test_names_that_lead_out_of_a_recording_are_refused_before_anything_is_written(tmp_path, monkeypatch):
+    """A server lists what it likes."""
+    fs = fsspec.filesystem("memory")
+    fs.pipe_file("/shop/demo.zarr/.zgroup", b"{}")
+    listed = {"/shop/demo.zarr/../../../../out.txt": {"size": 2, "type": "file"}}
+    monkeypatch.setattr(type(fs), "find", lambda *_, **__: listed)
+    cache = tmp_path / "a" / "b" / "cache"
+    with pytest.raises(ValueError, match="holds '.*out.txt', which lies outside of it; nothing of it is fetched"):
+        at_hand("zarr:memory://shop/demo.zarr", cache, QUICK)
+    assert not list(tmp_path.rglob("out.txt"))

@@ -1,4 +1,5 @@
 import builtins
+import json
 import shutil
 from pathlib import Path
 from typing import Literal
@@ -159,3 +160,16 @@ def test_a_codec_that_is_not_there_is_named_with_its_package(tmp_path, monkeypat
 def test_a_source_of_another_form_is_refused(source):
     with pytest.raises(ValueError, match=r"expected zarr:, hdf5:, video: with a path, or lerobot:"):
         open_zarr(source)
+
+
+def test_arrays_of_objects_are_refused_unread(tmp_path):
+    """Objects are pickles, which run what they like."""
+    path = tmp_path / "a.zarr"
+    root = zarr.open_group(str(path), mode="w", zarr_format=2)
+    root["data/img"] = np.zeros((8, 32, 40, 3), np.uint8)
+    root["meta/episode_ends"] = np.array([3, 8])
+    meta = json.loads((path / "meta/episode_ends/.zarray").read_text())
+    changed = {"dtype": "|O", "filters": [{"id": "vlen-utf8"}, {"id": "pickle", "protocol": 5}], "fill_value": None}
+    (path / "meta/episode_ends/.zarray").write_text(json.dumps(meta | changed))
+    with pytest.raises(ValueError, match="meta/episode_ends in .* must hold numbers, got"):
+        ZarrFrames(path)

@@ -62,3 +62,19 @@ def test_a_full_disk_is_an_error_and_the_checkpoint_before_is_intact(tmp_path, p
 def test_a_folder_that_vanished_is_an_error(tmp_path, parts):
     with pytest.raises(OSError, match=r"step 8 could not be saved in .*No such file"):
         save_checkpoint(tmp_path / "gone", 8, FACTS, parts)
+
+
+def test_an_encoder_whose_run_cannot_be_resumed_is_not_overwritten(tmp_path, parts):
+    (tmp_path / "encoder").mkdir()
+    (tmp_path / "encoder" / "config.json").write_text("{}")
+    with pytest.raises(ValueError, match="holds the encoder of a run whose checkpoint.pt is gone"):
+        load_checkpoint(tmp_path, FACTS, parts)
+
+
+@pytest.mark.parametrize("kept", [0, 1000])
+def test_a_damaged_checkpoint_is_named(tmp_path, parts, kept):
+    save_checkpoint(tmp_path, 7, FACTS, parts)
+    path = tmp_path / CHECKPOINT_FILE
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(ValueError, match=r"output: .*checkpoint.pt cannot be read \(.*\); give another --output"):
+        load_checkpoint(tmp_path, FACTS, parts)

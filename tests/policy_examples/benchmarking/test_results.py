@@ -109,6 +109,8 @@ def test_a_file_with_other_columns_is_refused_and_left_alone(tmp_path):
     [
         (",600,", ",many,", "expected a number for steps in .*results.csv:2, got 'many'"),
         (",0.5,", ",,", "expected a number for last|expected a number for best"),
+        (",0.5,0.5,", ",50,0.5,", r"expected a share in \[0, 1\] for last in .*results.csv:2, got '50'"),
+        (",0.5,0.5,", ",nan,0.5,", r"expected a share in \[0, 1\] for last in .*results.csv:2, got 'nan'"),
         ("paper34,", "", "expected 29 cells in .*results.csv:2, got another number"),
         ("paper34,", "a,b,", "expected 29 cells in .*results.csv:2, got another number"),
     ],

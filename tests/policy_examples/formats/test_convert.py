@@ -130,3 +130,9 @@ def test_one_task_of_several_is_converted_with_its_own_words(tmp_path, monkeypat
     run(monkeypatch, tmp_path / "several", tmp_path / "one", *chosen)
     assert pq.read_table(tmp_path / "one/meta/episodes")["tasks"].to_pylist() == [["push-down"]]
     assert open_demonstrations(tmp_path / "one").origin["recorded_task"] == "push-down"
+
+
+def test_a_rate_below_zero_is_refused_before_anything_is_written(ours, tmp_path, monkeypatch):
+    with pytest.raises(SystemExit, match="xdistill convert: fps: expected a number above 0, got -5"):
+        run(monkeypatch, ours, tmp_path / "out.zarr", "--fps", -5)
+    assert not (tmp_path / "out.zarr").exists()

@@ -310,3 +310,13 @@ def test_a_store_without_episodes_or_arrays_says_what_the_layout_is(write, image
     del root["data"]
     with pytest.raises(ValueError, match="no arrays in data/; the layout of Diffusion Policy and DP3 is data/img"):
         open_demonstrations(path)
+
+
+def test_arrays_of_objects_are_refused_unread(write, images):
+    """Objects are pickles, which run what they like."""
+    path = write(img=images)
+    meta = json.loads((path / "meta/episode_ends/.zarray").read_text())
+    changed = {"dtype": "|O", "filters": [{"id": "vlen-utf8"}, {"id": "pickle", "protocol": 5}], "fill_value": None}
+    (path / "meta/episode_ends/.zarray").write_text(json.dumps(meta | changed))
+    with pytest.raises(ValueError, match="episode_ends in .* must hold numbers, got|is not a zarr group"):
+        open_demonstrations(path)

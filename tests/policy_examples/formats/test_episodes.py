@@ -1,6 +1,6 @@
 import pytest
 
-from policy_examples.formats.episodes import require_same_order
+from policy_examples.formats.episodes import require_rate, require_same_order
 
 LEARNED = {"cameras": {"img": "front", "img_wrist": "wrist"}, "state_names": ["x", "y"], "action_names": ["dx", "grip"]}
 
@@ -30,3 +30,12 @@ def test_a_camera_that_lies_there_under_another_key_is_refused_even_if_the_polic
 def test_other_names_may_mean_the_same(shown):
     require_same_order(LEARNED, shown, ["image"])
     require_same_order({}, shown, ["image"])
+
+
+@pytest.mark.parametrize("fps", [0, -5, float("nan"), float("inf"), "30", True])
+def test_a_rate_at_which_no_loop_can_run_is_refused(fps):
+    with pytest.raises(ValueError, match="fps: expected a number above 0, got .* in info.json"):
+        require_rate(fps, "info.json")
+    require_rate(30, "info.json")
+    require_rate(29.97, "info.json")
+    require_rate(None, "info.json")

@@ -185,3 +185,15 @@ def test_an_episode_of_aloha_says_what_to_do_with_it(tmp_path):
         ValueError, match="episode_0.hdf5 is an episode in the layout of ALOHA, which is not read; make a"
     ):
         open_demonstrations(tmp_path / "episode_0.hdf5")
+
+
+def test_actions_that_lie_in_another_file_are_refused(path, tmp_path):
+    """HDF5 would read any file of this machine into the data set."""
+    (tmp_path / "secret").write_bytes(bytes(1000))
+    with h5py.File(path, "a") as file:
+        steps = LENGTHS["demo_0"]
+        del file["data/demo_0/actions"]
+        outside = [(str(tmp_path / "secret"), 0, steps * 7 * 8)]
+        file["data/demo_0"].create_dataset("actions", (steps, 7), np.float64, external=outside)
+    with pytest.raises(ValueError, match="data/demo_0/actions in .* takes its bytes from other files"):
+        open_demonstrations(path)

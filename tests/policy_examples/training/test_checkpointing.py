@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from policy_examples.training.checkpointing import load_checkpoint, save_checkpoint
+from policy_examples.training.checkpointing import load_checkpoint, require_unfinished, save_checkpoint
 
 SETTINGS = {"lr": 0.1}
 
@@ -26,3 +26,10 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(tmp_path, mon
     with pytest.raises(OSError, match="no space left"):
         save_checkpoint(tmp_path / "checkpoint.pt", SETTINGS, 8, {"policy": part}, None)
     assert load_checkpoint(tmp_path / "checkpoint.pt", SETTINGS, {"policy": part}) == (7, None)
+
+
+def test_a_folder_with_weights_is_no_place_for_a_run(tmp_path):
+    require_unfinished(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    with pytest.raises(ValueError, match="holds a policy's or an encoder's weights; name a folder of the run's own"):
+        require_unfinished(tmp_path)
