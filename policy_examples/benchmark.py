@@ -239,7 +239,7 @@ def main() -> None:
                 print(line, flush=True)
             return
         outcome = run_benchmark(config)
-    except (ValueError, RenderingError, ChildProcessError) as error:
+    except (OSError, ValueError, RenderingError) as error:
         raise SystemExit(f"xdistill benchmark: {error}") from error
     except KeyboardInterrupt:
         print("\nxdistill benchmark: interrupted", file=sys.stderr)

@@ -137,7 +137,7 @@ def main() -> None:
     config = tyro.cli(Config, prog="xdistill demos", description="Collect demonstrations from a task's expert.")
     try:
         collect_store(config)
-    except (ValueError, ChildProcessError, RenderingError) as error:
+    except (OSError, ValueError, RenderingError) as error:
         raise SystemExit(f"xdistill demos: {error}") from error
     except KeyboardInterrupt:
         print("\nxdistill demos: stopped; the same command continues.", file=sys.stderr)

@@ -177,7 +177,7 @@ def main() -> None:
     config = tyro.cli(Config, prog="xdistill replay", description=description)
     try:
         print(run(config))
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise SystemExit(f"xdistill replay: {error}") from error
     print(f"{config.output / 'replay.png'}: the actions of the first episode")
 

@@ -274,7 +274,7 @@ def main() -> None:
     try:
         with sole_run(config.output):
             episodes = run(config)
-    except (ValueError, RenderingError, ChildProcessError) as error:
+    except (OSError, ValueError, RenderingError) as error:
         raise SystemExit(f"xdistill rollout: {error}") from error
     except KeyboardInterrupt:
         print("\nxdistill rollout: interrupted; the same command continues.", file=sys.stderr)

@@ -97,7 +97,7 @@ def main() -> None:
     config = tyro.cli(Config, prog="xdistill table", description="Results of a benchmark -> Markdown and PNG.")
     try:
         markdown, picture = write_tables(config)
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise SystemExit(f"xdistill table: {error}") from error
     print(markdown.read_text())
     print(f"{markdown}\n{picture}")

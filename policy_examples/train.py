@@ -455,7 +455,7 @@ def main() -> None:
         config = tyro.cli(Config, default=default, args=arguments, prog="xdistill finetune", description=description)
         with sole_run(config.output):
             finished = train(config)
-    except (ValueError, FloatingPointError, ChildProcessError, RenderingError) as error:
+    except (OSError, ValueError, FloatingPointError, RenderingError) as error:
         raise SystemExit(f"xdistill finetune: {error}") from error
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise SystemExit(

@@ -12,8 +12,12 @@ def whole(path: Path) -> Iterator[Path]:
     Its name ends as that of `path` does, by which matplotlib and ffmpeg know the format.
     """
     partial = path.with_name(f".{path.stem}.partial{path.suffix}")
-    yield partial
-    partial.replace(path)
+    try:
+        yield partial
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)  # it may be what filled the disk
+        raise
 
 
 def write_text(path: Path, text: str) -> None:

@@ -84,7 +84,7 @@ def main() -> None:
     try:
         config = tyro.cli(Config, prog="xdistill convert", description="Convert demonstrations between formats.")
         written = convert(config)
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise SystemExit(f"xdistill convert: {error}") from error
     print(f"{config.format}: {written}")
 

@@ -23,11 +23,20 @@ def save_checkpoint(path: Path, settings: dict[str, Any], step: int, parts: dict
     Args:
         settings: JSON-compatible; those that a continued run must share.
         more: what belongs to the step besides the parts' states.
+
+    Raises:
+        OSError: it cannot be written; the checkpoint before is intact.
     """
     states = {name: part.state_dict() for name, part in parts.items()}
     state = {"settings": json.dumps(settings), "step": step, "parts": states, "more": more}
-    with whole(path) as partial:
-        torch.save(state, partial)
+    try:
+        with whole(path) as partial:
+            torch.save(state, partial)
+    except (OSError, RuntimeError) as error:  # torch's zip writer turns a full disk into a RuntimeError
+        raise OSError(
+            f"output: step {step} could not be saved in {path.parent}: {error}; what was saved before is intact, make "
+            "room and repeat the command to resume from it"
+        ) from error
 
 
 def load_checkpoint(path: Path, settings: dict[str, Any], parts: dict[str, Stateful]) -> tuple[int, Any]:

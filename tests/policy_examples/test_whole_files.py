@@ -19,6 +19,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path):
     with pytest.raises(UnicodeEncodeError), whole(path) as partial:
         partial.write_text("\ud800", encoding="utf-8")  # half of a character
     assert path.read_bytes() == "old ü".encode()
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_what_goes_by_the_ending_finds_it(tmp_path):
