@@ -194,6 +194,6 @@ def test_actions_that_lie_in_another_file_are_refused(path, tmp_path):
         steps = LENGTHS["demo_0"]
         del file["data/demo_0/actions"]
         outside = [(str(tmp_path / "secret"), 0, steps * 7 * 8)]
-        file["data/demo_0"].create_dataset("actions", (steps, 7), np.float64, external=outside)
+        file.create_dataset("data/demo_0/actions", (steps, 7), np.float64, external=outside)
     with pytest.raises(ValueError, match="data/demo_0/actions in .* takes its bytes from other files"):
         open_demonstrations(path)
