@@ -180,7 +180,8 @@ def task_of(config: Config, policy: DiffusionPolicy, origin: dict[str, Any]) -> 
     Raises:
         ValueError: neither says it, or the policy learned from arrays that the simulator does not give.
     """
-    found: dict[str, Any] = {name: getattr(config, name) or origin.get(name) for name in task_facts(policy.reads)}
+    asked = {name: getattr(config, name) for name in task_facts(policy.reads)}
+    found: dict[str, Any] = {name: origin.get(name) if value is None else value for name, value in asked.items()}
     for name, value in found.items():
         if value is None and name == "task":
             raise ValueError(

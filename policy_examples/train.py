@@ -331,7 +331,7 @@ def build_policy(config: Config, demonstrations: Demonstrations) -> DiffusionPol
         crop_px=config.crop_px,
         prediction=config.prediction,
         sampler=config.sampler,
-        inference_steps=config.inference_steps or denoising[config.sampler],
+        inference_steps=denoising[config.sampler] if config.inference_steps is None else config.inference_steps,
     )
     policy = DiffusionPolicy(shape, encoders)
     policy.agent_pos.fit(torch.from_numpy(demonstrations.agent_pos))

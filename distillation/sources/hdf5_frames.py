@@ -115,12 +115,14 @@ def _arrays(path: Path) -> Iterator[tuple[str, int]]:
     import h5py
 
     names: list[tuple[str, int]] = []
+    elsewhere: list[str] = []
 
     def collect(name: str, item: Any) -> None:
         images = isinstance(item, h5py.Dataset) and item.dtype == np.uint8 and len(item.shape) == 4
         again = "next_obs" in name.split("/")  # robomimic's copy of obs, a frame later
         if images and not again and item.shape[0] and 3 in (item.shape[1], item.shape[3]):
             names.append((name, item.shape[0]))
+            elsewhere.extend([name] if item.external or item.is_virtual else [])
 
     if not path.is_file():
         raise ValueError(f"images: there is no {path}; give an HDF5 file, or a folder of them")
@@ -129,6 +131,8 @@ def _arrays(path: Path) -> Iterator[tuple[str, int]]:
             file.visititems(collect)
     except OSError as error:
         raise ValueError(f"images: {path} is no HDF5 file that can be read: {error}") from error
+    if elsewhere:
+        raise ValueError(f"images: {elsewhere[0]} in {path} takes its bytes from other files; write them into this one")
     yield from sorted(names, key=lambda entry: [int(p) if p.isdigit() else p for p in re.split(r"(\d+)", entry[0])])
 
 

@@ -333,6 +333,8 @@ def test_ddpm_takes_all_its_steps_unless_fewer_are_asked_for(config, demonstrati
     config = replace(config, inference_steps=None)
     assert build_policy(replace(config, sampler="ddpm"), demonstrations).shape.inference_steps == 100
     assert build_policy(config, demonstrations).shape.inference_steps == 10
+    with pytest.raises(ValueError, match="inference_steps: expected"):
+        build_policy(replace(config, inference_steps=0), demonstrations)
 
 
 def test_a_run_shorter_than_twice_its_warm_up_still_reaches_the_learning_rate(config):

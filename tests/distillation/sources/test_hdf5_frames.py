@@ -6,7 +6,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from distillation.datasets import open_images
 from distillation.sources.decoding import DamagedImage
-from distillation.sources.hdf5_frames import open_hdf5
+from distillation.sources.hdf5_frames import Hdf5Frames, open_hdf5
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (24, 8, 10, 3), dtype=np.uint8)
 
@@ -93,3 +93,13 @@ def test_a_file_that_was_cut_after_it_was_opened_gives_a_damaged_image(robomimic
     robomimic.write_bytes(b"")
     with pytest.raises(DamagedImage):
         frames.read(0)
+
+
+def test_images_that_lie_in_another_file_are_refused(tmp_path):
+    """HDF5 would read any file of this machine as images."""
+    (tmp_path / "secret").write_bytes(bytes(3000))
+    with h5py.File(tmp_path / "a.hdf5", "w") as file:
+        outside = [(str(tmp_path / "secret"), 0, 3000)]
+        file.create_dataset("data/demo_0/obs/front", (10, 10, 10, 3), np.uint8, external=outside)
+    with pytest.raises(ValueError, match="data/demo_0/obs/front in .* takes its bytes from other files"):
+        Hdf5Frames(tmp_path / "a.hdf5")
