@@ -134,6 +134,30 @@ def test_the_differences_of_whole_seeds_are_those_of_the_bundled_rows():
     ) in " ".join(RESULTS.split())
 
 
+def test_the_success_under_shifts_is_that_of_their_rows():
+    rows = read_rows(ROOT / "policy_examples" / "results" / "benchmark_shifts.csv")
+    bundled = read_rows(ROOT / "policy_examples" / "results" / "benchmark_bundled.csv")
+    assert [row for row in rows if not row.shift and row not in bundled] == []
+    tasks, encoders = ("drawer-open", "hammer", "stick-push"), ("resnet18-scratch", "xdistill")
+    rates = {(row.shift, row.task, row.encoder): 100 * row.last for row in rows}
+    shifts = list(dict.fromkeys(row.shift for row in rows))
+    assert len(rates) == len(rows) == len(shifts) * len(tasks) * len(encoders)
+    means = {(s, e): mean(rates[s, task, e] for task in tasks) for s in shifts for e in encoders}
+    for shift in shifts:
+        cells = [", ".join(f"{rates[shift, task, encoder]:.0f}" for encoder in encoders) for task in tasks]
+        cells.append(", ".join(f"{means[shift, encoder]:.1f}" for encoder in encoders))
+        assert f"| {f'`{shift}`' if shift else 'none'} | {' | '.join(cells)} |" in RESULTS
+    left = {encoder: mean(means[shift, encoder] for shift in shifts if shift) for encoder in encoders}
+    told = " ".join(README.split())
+    for encoder, words in (
+        ("xdistill", "from {:.1f} to {:.1f} % on average"),
+        ("resnet18-scratch", "from {:.1f} to {:.1f}. Ahead"),
+    ):
+        assert words.format(means["", encoder], left[encoder]) in told
+    crowded = [means["distractors", encoder] for encoder in reversed(encoders)]
+    assert "with distractors ({:.1f} against {:.1f} %)".format(*crowded) in told
+
+
 def test_the_success_by_task_is_that_of_the_bundled_rows_and_of_blind():
     folder = ROOT / "policy_examples" / "results"
     rows = read_rows(folder / "benchmark_bundled.csv")
