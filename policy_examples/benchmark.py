@@ -42,8 +42,8 @@ class Config:
     seeds: tuple[int, ...] = (0, 1, 2)
     """Each has demonstrations of its own, which all encoders share."""
     shared_draws: bool = False
-    """A seed draws the same placements and noise in all tasks, as in the rows of policy_examples/results; else tasks
-    are independent of each other, as intervals of `xdistill table` take them to be."""
+    """A seed means the same placement seeds and noise in all tasks, as in the rows of policy_examples/results; else
+    tasks are independent of each other, as intervals of `xdistill table` take them to be."""
     preset: PresetName = "dp3"
     """dp3 (T / To / Ta 16 / 2 / 8), dp3-paper (4 / 2 / 3): GPUs. cpu: a quarter of an hour to
     four hours per run on two cores. smoke: seconds."""

@@ -16,8 +16,8 @@ METHOD = (
     "the spread. All seeds meet the same episodes; which ones these happen to be is not in the interval."
 )
 SHARED = (
-    "A seed drew the same relative placements and noise in all tasks (`--shared-draws`). Intervals take tasks for "
-    "independent; as far as this makes them succeed and fail together, they are too narrow."
+    "A seed drew the same noise in all tasks, in many the same relative placements too (`--shared-draws`). Intervals "
+    "take tasks for independent; as far as this makes them succeed and fail together, they are too narrow."
 )
 PAIRED = "A difference is over the tasks and seeds that both have, a mean over all that the encoder itself has."
 METRICS: dict[Metric, str] = {

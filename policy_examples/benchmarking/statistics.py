@@ -14,7 +14,7 @@ is given; nor where a task has one seed. A task whose seeds agree, at 0 or at 10
 
 All of this takes the tasks for independent of each other. Where all tasks share their draws (`Run.shared_draws`) they
 may succeed and fail together, and the interval is too narrow: at a correlation of 0.1 between tasks it covers the mean
-of 34 tasks of three seeds in 70 % of cases.
+of 34 tasks of three seeds in about two thirds of cases.
 """
 
 from collections.abc import Mapping, Sequence
