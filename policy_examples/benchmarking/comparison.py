@@ -211,6 +211,8 @@ def require_unique(rows: Sequence[Row]) -> None:
                 f"{each.steps} steps in {each.precision}{each.weights and f' from weights {each.weights}'}"
                 for each in (seen[run], row)
             )
+            if seen[run].draw != row.draw:
+                found += f", with draws {seen[run].draw} and {row.draw}"
             choice = f"choose with {' or '.join(f'--{name}' for name in differing)}, or " if differing else ""
             raise ValueError(
                 f"csv: expected one row for {row.encoder} on {row.task} with seed {row.seed}, got two, of {found}; "

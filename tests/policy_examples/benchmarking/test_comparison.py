@@ -162,6 +162,12 @@ def test_two_rows_of_one_run_are_refused():
     assert compare([rows[0], shifted]).shifted == [shifted]
 
 
+def test_two_draws_of_one_seed_are_named():
+    """A sweep was repeated with --shared-draws."""
+    with pytest.raises(ValueError, match="got two, .*, with draws 720 and 0; remove one"):
+        compare([row("xdistill", "reach", 0, 0.5), row("xdistill", "reach", 0, 0.5, draw=0)])
+
+
 def test_encoders_without_a_common_run_are_refused():
     rows = [row("xdistill", "reach", 0, 0.5), row("blind", "sweep", 0, 0.6)]
     with pytest.raises(ValueError, match=r"that all of them have, got none \(xdistill has 1, blind has 1\)"):
